@@ -1,0 +1,50 @@
+# make demo   fit STM3 and the baselines on a simulated sensor network, print the table, draw the picture
+# make test   lint, types, tests
+# make clean  remove what the two left behind
+# Python >= 3.10 with pip is all that is needed; everything is installed into .venv. Another Python: make PYTHON=python3.12 demo
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo: $(VENV)/.demo
+	@echo "==> stmest report: the simulated sensor network"
+	$(VENV)/bin/stmest report
+
+test: $(VENV)/.test
+	@echo "==> ruff: lint"
+	$(VENV)/bin/ruff check .
+	@echo "==> ruff: format"
+	$(VENV)/bin/ruff format --check .
+	@echo "==> mypy"
+	$(VENV)/bin/mypy
+	@echo "==> pytest"
+	$(VENV)/bin/pytest
+
+clean:
+	rm -rf $(VENV) build dist stmest.egg-info stmest-report .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamp files: a step runs again only when what it depends on has changed, and is not stamped when it failed.
+# Some systems ship Python without the part that puts pip into a new environment; then the pip beside it does so.
+$(VENV)/.created:
+	@echo "==> creating $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "stmest needs Python >= 3.10, this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv --clear $(VENV) || { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	  $(PYTHON) -m pip install --target "$$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" pip; }
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "==> installing stmest (torch is large: the first time takes a few minutes)"
+	$(PIP) -e ".[plot]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "==> installing stmest and its test tools (torch is large: the first time takes a few minutes)"
+	$(PIP) -e ".[test]"
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,113 @@
+"""Mamba-based spatio-temporal forecasters behind fit, predict and score.
+
+The public names are imported when they are first used (PEP 562): ``import stmest`` loads neither torch nor scikit-learn.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# public name -> module of this package that defines it
+_HOMES = {
+    "STM3Forecaster": "forecasters.stm3",
+    "LastValue": "forecasters.baselines",
+    "SeasonalNaive": "forecasters.baselines",
+    "MeanProfile": "forecasters.baselines",
+    "RidgeForecaster": "forecasters.baselines",
+    "Graph": "graphs",
+    "graph_from_coordinates": "graphs",
+    "graph_from_correlation": "graphs",
+    "graph_from_distances": "graphs",
+    "grid_graph": "graphs",
+    "ForecastSplit": "data.splits",
+    "compare": "evaluation.report",
+    "forecast_scorer": "evaluation.metrics",
+    "load_panel": "datasets",
+    "make_sensor_network": "datasets",
+    "selective_scan": "ops",
+    "show_backends": "ops",
+    "show_versions": "runtime",
+    "StmestError": "exceptions",
+    "DataError": "exceptions",
+    "DeviceError": "exceptions",
+    "GraphError": "exceptions",
+    "MissingDependencyError": "exceptions",
+    "ParameterError": "exceptions",
+    "TrainingError": "exceptions",
+}
+_SUBMODULES = (
+    "data", "datasets", "evaluation", "exceptions", "forecasters", "graphs", "layers", "networks", "ops", "plotting",
+    "runtime", "training",
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from .data.splits import ForecastSplit
+    from .datasets import load_panel, make_sensor_network
+    from .evaluation.metrics import forecast_scorer
+    from .evaluation.report import compare
+    from .exceptions import (
+        DataError,
+        DeviceError,
+        GraphError,
+        MissingDependencyError,
+        ParameterError,
+        StmestError,
+        TrainingError,
+    )
+    from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
+    from .forecasters.stm3 import STM3Forecaster
+    from .graphs import (
+        Graph,
+        graph_from_coordinates,
+        graph_from_correlation,
+        graph_from_distances,
+        grid_graph,
+    )
+    from .ops import selective_scan, show_backends
+    from .runtime import show_versions
+
+__all__ = [
+    "DataError",
+    "DeviceError",
+    "ForecastSplit",
+    "Graph",
+    "GraphError",
+    "LastValue",
+    "MeanProfile",
+    "MissingDependencyError",
+    "ParameterError",
+    "RidgeForecaster",
+    "STM3Forecaster",
+    "SeasonalNaive",
+    "StmestError",
+    "TrainingError",
+    "__version__",
+    "compare",
+    "forecast_scorer",
+    "graph_from_coordinates",
+    "graph_from_correlation",
+    "graph_from_distances",
+    "grid_graph",
+    "load_panel",
+    "make_sensor_network",
+    "selective_scan",
+    "show_backends",
+    "show_versions",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value  # the next access does not come here again
+        return value
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES})

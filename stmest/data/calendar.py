@@ -1,0 +1,104 @@
+"""Time of day, day of week and day of year as input channels.
+
+Builds on pandas only; used by the forecasters when the data carry dates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import ParameterError
+
+__all__ = ["CALENDAR_FEATURES", "calendar_features", "choose_calendar", "n_calendar_channels"]
+
+CalendarFeature = Literal["time_of_day", "day_of_week", "day_of_year"]
+CALENDAR_FEATURES: tuple[CalendarFeature, ...] = ("time_of_day", "day_of_week", "day_of_year")
+
+# Harmonics per cycle: three draw a morning and an evening peak, two a year's seasons.
+_HARMONICS = {"time_of_day": 3, "day_of_year": 2}
+
+
+def choose_calendar(index: pd.Index | None) -> tuple[CalendarFeature, ...]:
+    """The calendar features that an index can support.
+
+    Parameters
+    ----------
+    index : pandas.Index or None
+        Times of the training rows.
+
+    Returns
+    -------
+    tuple of str
+        ``"time_of_day"`` for steps shorter than a day, ``"day_of_week"`` for steps of at most a day over at least two
+        weeks, ``"day_of_year"`` over at least two years; empty without dates.
+
+    Examples
+    --------
+    >>> choose_calendar(pd.date_range("2024-01-01", periods=24 * 21, freq="h"))
+    ('time_of_day', 'day_of_week')
+    """
+    if isinstance(index, pd.PeriodIndex):
+        index = index.to_timestamp()
+    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+        return ()
+    step, span = pd.Series(index[1:] - index[:-1]).median(), index[-1] - index[0]
+    day = pd.Timedelta(1, "D")
+    supported = {
+        "time_of_day": step < day,
+        "day_of_week": step <= day and span >= 14 * day,
+        "day_of_year": span >= 730 * day,
+    }
+    return tuple(kind for kind in CALENDAR_FEATURES if supported[kind])
+
+
+def n_calendar_channels(kinds: Sequence[str]) -> int:
+    """How many channels `calendar_features` makes of the given kinds."""
+    return sum(7 if kind == "day_of_week" else 2 * _HARMONICS[kind] for kind in kinds)
+
+
+def calendar_features(index: pd.Index, kinds: Sequence[str]) -> np.ndarray:
+    """Calendar channels of each time.
+
+    Parameters
+    ----------
+    index : pandas.DatetimeIndex or pandas.PeriodIndex of length n_times
+        The times.
+    kinds : sequence of {"time_of_day", "day_of_week", "day_of_year"}
+        Which cycles to describe.
+
+    Returns
+    -------
+    ndarray of shape (n_times, n_channels), float32
+        Sine and cosine of three harmonics of the day, seven 0/1 channels for the weekday, sine and cosine of two
+        harmonics of the year, as far as asked for.
+
+    Raises
+    ------
+    ParameterError
+        If a kind is unknown, or the index has no dates.
+    """
+    unknown = [kind for kind in kinds if kind not in CALENDAR_FEATURES]
+    if unknown:
+        raise ParameterError(f"unknown time feature {unknown[0]!r}; known are {list(CALENDAR_FEATURES)}.")
+    if isinstance(index, pd.PeriodIndex):
+        index = index.to_timestamp()
+    if not isinstance(index, pd.DatetimeIndex):
+        raise ParameterError(
+            f"time features {list(kinds)} need an index of dates, but the data have {type(index).__name__}; "
+            "give X as a DataFrame with a DatetimeIndex, or leave time_features='auto'."
+        )
+    columns: list[np.ndarray] = []
+    for kind in kinds:
+        if kind == "day_of_week":
+            columns.append(np.eye(7)[index.dayofweek])
+            continue
+        seconds = np.asarray((index - index.normalize()).total_seconds())
+        days = np.asarray(index.dayofyear) - 1 + seconds / 86_400
+        phase = seconds / 86_400 if kind == "time_of_day" else days / 365.2425
+        angle = 2 * np.pi * phase[:, None] * np.arange(1, _HARMONICS[kind] + 1)
+        columns += [np.sin(angle), np.cos(angle)]
+    return np.concatenate(columns or [np.empty((len(index), 0))], axis=1).astype(np.float32)

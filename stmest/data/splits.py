@@ -1,0 +1,142 @@
+"""Cuts in time: the validation part of the training rows, and a rolling-origin splitter for scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator, TimeSeriesSplit
+
+from ..exceptions import ParameterError
+
+__all__ = ["ForecastSplit", "window_starts", "temporal_split"]
+
+
+def window_starts(n_rows: int, length: int, stride: int = 1) -> np.ndarray:
+    """First rows of all windows of a given length.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the data.
+    length : int
+        Rows of one window.
+    stride : int, default=1
+        Rows between the starts of two windows.
+
+    Returns
+    -------
+    ndarray of int
+        Empty where not even one window fits.
+
+    Examples
+    --------
+    >>> window_starts(6, 4)
+    array([0, 1, 2])
+    """
+    return np.arange(0, n_rows - length + 1, stride)
+
+
+def temporal_split(
+    n_rows: int, input_length: int, horizon: int, validation_fraction: float
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Windows to train on and windows to validate on, cut in time.
+
+    All targets of a validation window lie in the last part of the rows, all targets of a training window before it;
+    the `horizon` - 1 windows whose targets straddle the cut are used by neither. Look-back may reach across the cut.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the training data.
+    input_length, horizon : int
+        Rows of look-back and of forecast.
+    validation_fraction : float
+        Share of the rows whose targets are validated on, in [0, 1).
+
+    Returns
+    -------
+    train_starts, validation_starts : ndarray of int
+        First rows of the windows. `validation_starts` is empty, and all windows are for training, where the fraction is
+        0 or the series is too short to have a window on both sides.
+    cut : int
+        First validation row; `n_rows` where nothing is validated on.
+    """
+    starts = window_starts(n_rows, input_length + horizon)
+    cut = n_rows - int(round(validation_fraction * n_rows))
+    first_target, end = starts + input_length, starts + input_length + horizon
+    train, validation = starts[end <= cut], starts[first_target >= cut]
+    if validation_fraction == 0 or not len(train) or not len(validation):
+        return starts, starts[:0], n_rows
+    return train, validation, cut
+
+
+class ForecastSplit(BaseCrossValidator):
+    """Rolling-origin splits whose test part carries the look-back that its first forecast needs.
+
+    Like `sklearn.model_selection.TimeSeriesSplit`, but each test part begins `input_length` rows early, so that a
+    forecaster scored on it forecasts every row of the fold, also where folds are short.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds.
+    input_length : int, default=24
+        Rows of look-back of the forecaster.
+    test_size : int, optional
+        Rows per test part, without the look-back; default as in `TimeSeriesSplit`.
+    gap : int, default=0
+        Rows left out between the training part and the first forecast row.
+
+    Examples
+    --------
+    >>> for train, test in ForecastSplit(n_splits=2, input_length=2).split(np.zeros((9, 1))):
+    ...     print(train, test)
+    [0 1 2] [1 2 3 4 5]
+    [0 1 2 3 4 5] [4 5 6 7 8]
+    """
+
+    def __init__(
+        self, n_splits: int = 5, *, input_length: int = 24, test_size: int | None = None, gap: int = 0
+    ):
+        self.n_splits = n_splits
+        self.input_length = input_length
+        self.test_size = test_size
+        self.gap = gap
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield row numbers of training and test parts.
+
+        Parameters
+        ----------
+        X : array-like of length n_times
+            Data in time order.
+        y, groups : ignored
+            Present for scikit-learn.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            The test part begins with `input_length` rows of look-back.
+
+        Raises
+        ------
+        ParameterError
+            If the look-back of the first fold would begin before the data.
+        """
+        folds = TimeSeriesSplit(self.n_splits, test_size=self.test_size, gap=self.gap)
+        for train, test in folds.split(X):
+            first = test[0] - self.input_length
+            if first < 0:
+                raise ParameterError(
+                    f"the first fold tests from row {test[0]}, but input_length={self.input_length} rows are needed "
+                    "before it; use fewer splits, a smaller test_size or more data."
+                )
+            yield train, np.arange(first, test[-1] + 1)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Number of folds; the arguments are ignored."""
+        return self.n_splits

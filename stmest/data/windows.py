@@ -1,0 +1,152 @@
+"""Sliding windows over one panel, gathered a batch at a time.
+
+A window is `input_length` rows followed by `horizon` rows. Only the first row of each window is stored; the values are
+read from the panel when a batch is asked for, so memory does not grow with the number of windows and memory maps stay
+on disk. Used by the forecasters for training and for prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Batch", "Windows", "carry_forward"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Raw windows of one batch.
+
+    Attributes
+    ----------
+    x : ndarray of shape (b, t, n, f), float32
+        Input rows in the units of the data, NaN where missing.
+    y : ndarray of shape (b, h, n, f_target), float32
+        Target rows; h is 0 where only inputs were asked for.
+    time : ndarray of shape (b, t + horizon, c), float32, or None
+        Calendar channels of input and target steps.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    time: np.ndarray | None
+
+
+class Windows:
+    """Windows of `input_length` + `horizon` rows over values of shape (n_times, n_nodes, n_features).
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_times, n_nodes, n_features)
+        The readings; never copied.
+    input_length : int
+        Rows of look-back.
+    horizon : int
+        Rows to forecast.
+    starts : ndarray of int
+        First row of each window.
+    time : ndarray of shape (n_times + horizon or more, c), optional
+        Calendar channels of every row and of the `horizon` rows that follow the last.
+    target : sequence of int
+        Positions of the features that are forecast.
+    with_targets : bool, default=True
+        False for windows at the end of the data, whose targets are not known yet.
+    """
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        input_length: int,
+        horizon: int,
+        starts: np.ndarray,
+        *,
+        time: np.ndarray | None = None,
+        target: Sequence[int] = (0,),
+        with_targets: bool = True,
+    ):
+        self.values = values
+        self.input_length = input_length
+        self.horizon = horizon
+        self.starts = np.asarray(starts, dtype=np.int64)
+        self.time = time
+        self.target = list(target)
+        self.with_targets = with_targets
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def gather(self, positions: Sequence[int] | slice) -> Batch:
+        """Read the windows at the given positions.
+
+        Parameters
+        ----------
+        positions : sequence of int or slice
+            Which windows, counted from 0.
+
+        Returns
+        -------
+        Batch
+            Copies of the rows, in float32.
+        """
+        starts = self.starts[positions if isinstance(positions, slice) else np.asarray(positions, dtype=np.int64)]
+        rows = starts[:, None] + np.arange(self.input_length + self.horizon)
+        x = np.asarray(self.values[rows[:, : self.input_length]], dtype=np.float32)
+        target_rows = rows[:, self.input_length :] if self.with_targets else rows[:, :0]
+        y = np.asarray(self.values[target_rows][..., self.target], dtype=np.float32)
+        return Batch(x, y, None if self.time is None else self.time[rows])
+
+    def observed(self) -> np.ndarray:
+        """Which windows have at least one observed input and one observed target.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_windows,)
+            False where all inputs or all targets are missing.
+        """
+        any_input = _any_finite(self.values)
+        any_target = any_input if self.values.shape[2] == len(self.target) else _any_finite(self.values, self.target)
+        input_end = self.starts + self.input_length
+        seen = _count_between(any_input, self.starts, input_end)
+        return (seen > 0) & (_count_between(any_target, input_end, input_end + self.horizon) > 0)
+
+
+def carry_forward(x: np.ndarray, default: float = 0.0) -> np.ndarray:
+    """Fill missing inputs with the last observed value of the same window, node and feature.
+
+    Parameters
+    ----------
+    x : ndarray of shape (b, t, n, f)
+        Windows; NaN where missing.
+    default : float, default=0.0
+        Value before the first observation.
+
+    Returns
+    -------
+    ndarray of the same shape
+        Without NaN; `x` itself where nothing is missing.
+    """
+    missing = np.isnan(x)
+    if not missing.any():
+        return x
+    steps = np.arange(x.shape[1])[None, :, None, None]
+    latest = np.maximum.accumulate(np.where(missing, 0, steps), axis=1)
+    filled = np.take_along_axis(x, latest, axis=1)
+    return np.where(np.isnan(filled), np.asarray(default, dtype=x.dtype), filled)
+
+
+def _any_finite(values: np.ndarray, features: list[int] | None = None, rows_at_once: int = 16_384) -> np.ndarray:
+    """Which rows hold at least one finite value; memory maps are read in pieces."""
+    found = np.empty(len(values), dtype=bool)
+    for first in range(0, len(values), rows_at_once):
+        piece = values[first : first + rows_at_once]
+        piece = piece if features is None else piece[..., features]
+        found[first : first + rows_at_once] = np.isfinite(piece).any(axis=(1, 2))
+    return found
+
+
+def _count_between(flags: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Number of true flags in each half-open range."""
+    total = np.concatenate([[0], np.cumsum(flags)])
+    return total[last] - total[first]

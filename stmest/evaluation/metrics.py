@@ -1,0 +1,291 @@
+"""Errors of rolling forecasts, in the units of the data.
+
+All of them pool windows, nodes and steps: one mean over everything that was observed, and one square root at its end
+(averaging the root errors of batches gives less than the true one). A target that is NaN was not observed and does not
+count; a forecast that is NaN where the target was observed makes the error NaN, so that it cannot hide. Where no target
+was observed at all, the error is NaN. Builds on numpy; used by the report and, through `forecast_scorer`, by
+scikit-learn's searches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..exceptions import DataError, ParameterError
+
+__all__ = ["forecast_scorer", "horizon_errors", "mae", "mase", "r2", "rmse"]
+
+
+def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Mean absolute error, pooled over windows, nodes and steps.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of equal shape, usually (n_windows, horizon, n_nodes[, n_features])
+        Observed values, NaN where missing, and their forecasts.
+
+    Returns
+    -------
+    float
+        In the units of the data; NaN where nothing was observed.
+
+    Examples
+    --------
+    >>> mae([1.0, 2.0, float("nan")], [2.0, 2.0, 7.0])
+    0.5
+    """
+    return _mean(np.abs(_observed_errors(y_true, y_pred)))
+
+
+def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Root mean square error, pooled over windows, nodes and steps, with one square root at the end.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of equal shape, usually (n_windows, horizon, n_nodes[, n_features])
+        Observed values, NaN where missing, and their forecasts.
+
+    Returns
+    -------
+    float
+        In the units of the data; NaN where nothing was observed.
+
+    Examples
+    --------
+    >>> rmse([0.0, 0.0], [1.0, 7.0])
+    5.0
+    """
+    return float(np.sqrt(_mean(_observed_errors(y_true, y_pred) ** 2)))
+
+
+def mase(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int = 1) -> float:
+    """Mean absolute scaled error: every node's error over that of a seasonal naive forecast of its training rows.
+
+    A node's scale is the mean of ``|y_train[t] - y_train[t - season]|`` over all pairs of which both are observed. The
+    ratio is taken per node (and feature) and then averaged over nodes, each counting the same, so that a few nodes with
+    large readings do not decide alone. Nodes without a scale (constant, or never observed twice a season apart) and
+    nodes without an observed target are left out.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_windows, horizon, n_nodes[, n_features])
+        Observed values, NaN where missing, and their forecasts.
+    y_train : array-like of shape (n_times, n_nodes[, n_features])
+        Training rows, NaN where missing.
+    season : int, default=1
+        Rows per season; 1 scales by the step-to-step change.
+
+    Returns
+    -------
+    float
+        Without unit; below 1 is better than the seasonal naive forecast was on the training rows, one season ahead.
+        NaN where no node is left.
+
+    Raises
+    ------
+    DataError
+        If the shapes do not agree.
+    ParameterError
+        If `season` is no positive integer below the number of training rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rise = np.arange(6.0)[:, None]
+    >>> mase(y_true=[[[6.0], [7.0]]], y_pred=[[[5.0], [5.0]]], y_train=rise, season=1)
+    1.5
+    """
+    truth, forecast = _pair(y_true, y_pred)
+    train = np.asarray(y_train, dtype=np.float64)
+    if truth.ndim < 3 or train.shape[1:] != truth.shape[2:]:
+        raise DataError(
+            f"y_true has shape {truth.shape} and y_train {train.shape}; needed: (n_windows, horizon, n_nodes[, "
+            "n_features]) and (n_times, n_nodes[, n_features])."
+        )
+    if not isinstance(season, (int, np.integer)) or not 1 <= season < len(train):
+        raise ParameterError(
+            f"season={season!r}; needed: an integer from 1 to {len(train) - 1}, the number of training rows less one."
+        )
+    scale = _column_mean(np.abs(train[season:] - train[:-season]).reshape(len(train) - season, -1))
+    errors = np.where(np.isnan(truth), np.nan, np.abs(truth - forecast))
+    # A forecast of NaN must not pass for a missing target.
+    errors[np.isnan(forecast) & ~np.isnan(truth)] = np.inf
+    errors = _column_mean(errors.reshape(-1, scale.size))
+    counted = np.isfinite(scale) & (scale > 0) & ~np.isnan(errors)
+    ratio = _mean(errors[counted] / scale[counted])
+    return ratio if np.isfinite(ratio) else float("nan")
+
+
+def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Coefficient of determination, averaged over nodes with their variance as weight.
+
+    Equals `sklearn.metrics.r2_score(multioutput="variance_weighted")` over (windows x steps, nodes) where nothing is
+    missing: one minus the squared errors over the squared deviations from each node's mean, both summed over nodes.
+    A constant node has no variance and so no weight.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_windows, horizon, n_nodes[, n_features])
+        Observed values, NaN where missing, and their forecasts.
+
+    Returns
+    -------
+    float
+        1 is perfect, 0 as good as each node's mean over the targets; NaN where nothing varies or was observed.
+    """
+    truth, forecast = _pair(y_true, y_pred)
+    columns = int(np.prod(truth.shape[2:])) if truth.ndim > 2 else 1
+    truth, forecast = truth.reshape(-1, columns), forecast.reshape(-1, columns)
+    observed = ~np.isnan(truth)
+    spread = np.where(observed, (truth - _column_mean(truth)) ** 2, 0.0).sum(0)
+    error = np.where(observed, (truth - forecast) ** 2, 0.0).sum(0)
+    varies = spread > 0
+    return float(1 - error[varies].sum() / spread[varies].sum()) if varies.any() else float("nan")
+
+
+def horizon_errors(y_true: ArrayLike, y_pred: ArrayLike, metric: str = "mae") -> np.ndarray:
+    """Error of each forecast step by itself.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_windows, horizon, n_nodes[, n_features])
+        Observed values, NaN where missing, and their forecasts.
+    metric : {"mae", "rmse", "r2"}, default="mae"
+        Which error, pooled over windows and nodes.
+
+    Returns
+    -------
+    ndarray of shape (horizon,)
+        Entry i is the error i + 1 steps ahead.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ or have no axis for the steps.
+    ParameterError
+        If the metric is not known.
+
+    Examples
+    --------
+    >>> horizon_errors([[[1.0], [2.0]]], [[[1.0], [5.0]]]).tolist()
+    [0.0, 3.0]
+    """
+    measure = _metric(metric)
+    truth, forecast = _pair(y_true, y_pred)
+    if truth.ndim < 3:
+        raise DataError(
+            f"y_true has shape {truth.shape}; needed: (n_windows, horizon, n_nodes[, n_features])."
+        )
+    return np.array([measure(truth[:, [i]], forecast[:, [i]]) for i in range(truth.shape[1])])
+
+
+def forecast_scorer(metric: str = "mae") -> Callable[..., float]:
+    """Scorer for scikit-learn's ``scoring=``: the error of all rolling forecasts in a fold, in raw units.
+
+    In a `Pipeline` a forecaster sees transformed readings; the scorer turns truth and forecasts back before it compares
+    them, so that candidates with different scalers can be compared at all.
+
+    Parameters
+    ----------
+    metric : {"mae", "rmse", "r2"}, default="mae"
+        What is measured. Errors are negated, because a higher score has to be better.
+
+    Returns
+    -------
+    callable
+        ``scorer(estimator, X, y=None) -> float``; can be pickled.
+
+    Raises
+    ------
+    ParameterError
+        If the metric is not known, or (when called) a step of the pipeline cannot be inverted.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from stmest import ForecastSplit, RidgeForecaster
+    >>> search = GridSearchCV(RidgeForecaster(), {"alpha": [1.0, 10.0]}, cv=ForecastSplit(3),
+    ...                       scoring=forecast_scorer("mae"))
+    """
+    _metric(metric)
+    return _ForecastScorer(metric)
+
+
+class _ForecastScorer:
+    """A class and not a closure, so that searches holding it can be pickled."""
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+        before, forecaster = _unwrapped(estimator)
+        if before is None:
+            truth, forecast = forecaster.predict_windows(X)
+        else:
+            # `before` is a fitted pipeline of the transformers; it maps rows of (n_nodes,) values
+            scaled = forecaster.predict_windows(before.transform(X))
+            truth, forecast = (
+                np.asarray(before.inverse_transform(values.reshape(-1, values.shape[-1]))).reshape(
+                    values.shape
+                )
+                for values in scaled
+            )
+        value = _metric(self.metric)(truth, forecast)
+        return value if self.metric == "r2" else -value
+
+    def __repr__(self) -> str:
+        return f"forecast_scorer({self.metric!r})"
+
+
+def _unwrapped(estimator: Any) -> tuple[Any, Any]:
+    """The transformers before a forecaster (None where there are none) and the forecaster itself."""
+    while hasattr(estimator, "best_estimator_"):  # a fitted search stands for its best candidate
+        estimator = estimator.best_estimator_
+    if not hasattr(estimator, "steps"):
+        return None, estimator
+    forecaster = estimator[-1]
+    if len(estimator) == 1:
+        return None, forecaster
+    before = estimator[:-1]
+    if not hasattr(before, "inverse_transform"):
+        names = [f"{name} ({type(step).__name__})" for name, step in before.steps]
+        raise ParameterError(
+            f"the steps before the forecaster are {', '.join(names)}, and not all of them have an inverse_transform; "
+            "errors in the units of the data need one."
+        )
+    return before, forecaster
+
+
+def _metric(name: str) -> Callable[[ArrayLike, ArrayLike], float]:
+    known = {"mae": mae, "rmse": rmse, "r2": r2}
+    if name not in known:
+        raise ParameterError(f"metric={name!r} is not known; use one of {', '.join(known)}.")
+    return known[name]
+
+
+def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    truth, forecast = np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64)
+    if truth.shape != forecast.shape:
+        raise DataError(f"y_true has shape {truth.shape} and y_pred {forecast.shape}; they have to be equal.")
+    return truth, forecast
+
+
+def _observed_errors(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+    truth, forecast = _pair(y_true, y_pred)
+    return (truth - forecast)[~np.isnan(truth)]
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _column_mean(values: np.ndarray) -> np.ndarray:
+    """Mean of the observed entries of each column, NaN where there are none (without numpy's warning)."""
+    observed = ~np.isnan(values)
+    counts = observed.sum(0)
+    sums = np.where(observed, values, 0.0).sum(0)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)

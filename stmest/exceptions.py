@@ -1,0 +1,35 @@
+"""The errors that stmest raises on purpose.
+
+Every error says what was given, what is needed and what to do. Each kind also derives from the builtin class that
+a user would catch without knowing stmest, so ``except ValueError`` works as it does with scikit-learn.
+"""
+
+from __future__ import annotations
+
+
+class StmestError(Exception):
+    """Root of all errors that stmest raises on purpose."""
+
+
+class DataError(StmestError, ValueError):
+    """The data do not fit: wrong shape, too few rows, unknown names, infinite values."""
+
+
+class GraphError(StmestError, ValueError):
+    """The graph does not fit: wrong size, negative or missing weights, unknown nodes."""
+
+
+class ParameterError(StmestError, ValueError):
+    """A parameter has a value that the estimator cannot use."""
+
+
+class DeviceError(StmestError, ValueError):
+    """The named device is not there."""
+
+
+class TrainingError(StmestError, RuntimeError):
+    """Training could not go on, for instance because the loss was no number."""
+
+
+class MissingDependencyError(StmestError, ImportError):
+    """An optional package is needed; the message names the extra that brings it."""

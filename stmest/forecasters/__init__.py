@@ -1,0 +1,1 @@
+"""The scikit-learn face: forecasters with fit, predict and score."""

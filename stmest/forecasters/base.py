@@ -1,0 +1,379 @@
+"""The face of every forecaster: fit, predict, score, predict_windows, update.
+
+`BaseForecaster` turns containers into panels and graphs, cuts windows, checks parameters and gives back what came in.
+A forecaster below it says how much history it needs (`_context_length`), how it learns (`_fit_panel`) and how it
+forecasts raw windows (`_forecast`). Builds on `data` and `graphs`; the networks join in `network.py`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..data.calendar import calendar_features
+from ..data.containers import Panel, as_panel, follows, future_index
+from ..data.splits import window_starts
+from ..data.windows import Windows
+from ..exceptions import DataError, GraphError, ParameterError
+from ..graphs import Graph, as_graph, is_graph_like
+
+__all__ = ["BaseForecaster"]
+
+
+class BaseForecaster(ABC, BaseEstimator):
+    """Common face of all forecasters; see the subclasses for their parameters.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of nodes.
+    feature_names_in_ : ndarray of shape (n_nodes,)
+        Names of the nodes, where X is a DataFrame with string column names.
+    nodes_ : list or None
+        Names of the nodes, where the data name them.
+    target_ : list of int
+        Positions of the forecast features.
+    time_features_ : tuple of str
+        Calendar features in use.
+    given_graph_ : Graph or None
+        The graph that `fit` was given.
+    context_ : Panel
+        The last rows, from which `predict` without data starts.
+    """
+
+    # `adj` reaches fit through GridSearchCV, cross_validate and Pipeline also with metadata routing switched on
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {"adj": True}
+
+    horizon: int
+    adj: Any = None
+    target: Any = None
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        tags.target_tags.required = False
+        return tags
+
+    # ---------------------------------------------------------------- what a forecaster provides
+
+    @property
+    @abstractmethod
+    def _context_length(self) -> int:
+        """Rows of history that one forecast needs."""
+
+    @abstractmethod
+    def _fit_panel(self, panel: Panel, graph: Graph | None) -> None:
+        """Learn from the training rows; sets attributes that end in an underscore."""
+
+    @abstractmethod
+    def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
+        """Forecast raw windows.
+
+        Parameters
+        ----------
+        x : ndarray of shape (b, _context_length, n, f), float32
+            Input rows in the units of the data, NaN where missing.
+        time : ndarray of shape (b, _context_length + horizon, c) or None
+            Calendar channels.
+
+        Returns
+        -------
+        ndarray of shape (b, horizon, n, f_target)
+            Forecasts in the units of the data, finite.
+        """
+
+    def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
+        """Calendar features that the forecaster uses; none unless a subclass says so."""
+        return ()
+
+    _windows_at_once: int = 256
+
+    # ---------------------------------------------------------------- fit
+
+    def fit(self, X: Any, y: Any = None, adj: Any = None) -> Any:
+        """Learn from the readings of a sensor network.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor
+            Readings, rows in time order: (n_times, n_nodes) or (n_times, n_nodes, n_features); see
+            `stmest.data.containers.as_panel` for the tables that are understood. NaN marks a missing reading.
+        y : ignored, or a graph
+            Present for scikit-learn. A graph given here is taken as `adj`, so that ``fit(X, adj)`` works.
+        adj : array-like, DataFrame, sparse matrix, networkx graph, torch_geometric Data, tuple or Graph, optional
+            Weighted adjacency, ``adj[i, j]`` is the weight of the edge from node i to node j. Takes precedence over the
+            constructor's `adj`.
+
+        Returns
+        -------
+        BaseForecaster
+            This forecaster, fitted.
+
+        Raises
+        ------
+        DataError
+            If X does not have that form or is too short.
+        GraphError
+            If the graph does not fit the nodes.
+        ParameterError
+            If a parameter cannot be used.
+        """
+        with self._restored_on_error():
+            self._check_parameters()
+            panel = self._to_panel(X, reset=not self._continues())
+            graph = self._choose_graph(panel, y, adj)
+            self.target_ = _target_positions(self.target, panel)
+            self.time_features_ = self._choose_time_features(panel)
+            self.given_graph_ = graph
+            self._fit_panel(panel, graph)
+            self.context_ = panel.tail(self._context_length)
+        return self
+
+    def _continues(self) -> bool:
+        """Whether fit goes on from the present state instead of starting anew."""
+        return False
+
+    @contextmanager
+    def _restored_on_error(self) -> Iterator[None]:
+        """Leave the estimator as it was if fit fails: never half fitted."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _check_parameters(self) -> None:
+        """Compare every parameter with the table `_parameter_constraints`."""
+        try:
+            self._validate_params()
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
+
+    def _to_panel(self, X: Any, reset: bool) -> Panel:
+        """Convert X, and remember or compare nodes and features."""
+        panel = as_panel(X)
+        named_columns = isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
+        validate_data(self, X if named_columns else panel.values, reset=reset, skip_check_array=True)
+        if reset:
+            self.nodes_, self.n_inputs_, self.ndim_ = panel.nodes, panel.values.shape[2], panel.ndim
+            return panel
+        if panel.nodes is not None and self.nodes_ is not None and panel.nodes != self.nodes_:
+            panel = panel.with_nodes(self.nodes_)
+        if panel.values.shape[2] != self.n_inputs_:
+            raise DataError(
+                f"X has {panel.values.shape[2]} features per node (shape {panel.values.shape}); "
+                f"{type(self).__name__} was fitted with {self.n_inputs_}."
+            )
+        return panel
+
+    def _choose_graph(self, panel: Panel, y: Any, adj: Any) -> Graph | None:
+        """The graph to use: fit's `adj`, a graph in the place of y, or the constructor's."""
+        n_times, n_nodes = panel.values.shape[:2]
+        if y is not None:
+            y_shape = np.shape(y) if isinstance(y, (np.ndarray, pd.DataFrame, pd.Series, list)) else None
+            square = y_shape == (n_nodes, n_nodes)
+            if square and n_times == n_nodes and adj is None:
+                raise GraphError(
+                    f"fit(X, y) is ambiguous: y has shape {y_shape}, and X has as many rows as nodes. "
+                    "Write fit(X, adj=...) for a graph."
+                )
+            if is_graph_like(y) and (y_shape is None or y_shape[0] != n_times):
+                adj = y if adj is None else adj
+            elif y_shape is None or y_shape[0] != n_times:
+                raise DataError(
+                    f"y of type {type(y).__name__}{'' if y_shape is None else f' and shape {y_shape}'} is neither a "
+                    f"graph of {n_nodes} nodes nor a scikit-learn target (which is ignored); forecasters learn from X."
+                )
+        adj = self.adj if adj is None else adj
+        return None if adj is None else as_graph(adj, n_nodes, panel.nodes)
+
+    # ---------------------------------------------------------------- predict
+
+    def predict(self, X: Any = None) -> Any:
+        """Forecast the `horizon` steps after the last row of X.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor, optional
+            Recent readings; the last rows are the look-back. Default: the rows that `fit` (and `update`) saw last.
+
+        Returns
+        -------
+        ndarray, DataFrame, DataArray or Tensor
+            Forecasts of shape (horizon, n_nodes) or (horizon, n_nodes, n_targets), in the container kind of X, with the
+            future index and the node names where the data have them.
+
+        Raises
+        ------
+        DataError
+            If X has too few rows, or other nodes or features than the training data.
+        """
+        check_is_fitted(self)
+        panel = self.context_ if X is None else self._to_panel(X, reset=False)
+        if panel.n_times < self._context_length:
+            raise DataError(
+                f"X has {panel.n_times} rows; {type(self).__name__} needs at least {self._context_length} rows of "
+                "look-back to forecast."
+            )
+        tail = panel.tail(self._context_length)
+        windows = self._windows(tail, np.zeros(1, dtype=np.int64), with_targets=False)
+        return panel.like(self._forecast_windows(windows)[0], self.target_)
+
+    def predict_windows(self, X: Any, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Forecast from every origin in X, in batches.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor
+            Readings. If its time index continues the one of the training data, the rows that `fit` saw last serve as
+            look-back, so that also the first rows of X are forecast.
+        stride : int, default=1
+            Rows between two origins.
+
+        Returns
+        -------
+        y_true, y_pred : ndarray of shape (n_windows, horizon, n_nodes) or (n_windows, horizon, n_nodes, n_targets)
+            Observed values (NaN where missing) and forecasts.
+
+        Raises
+        ------
+        DataError
+            If X is too short for one window.
+        """
+        check_is_fitted(self)
+        if not isinstance(stride, (int, np.integer)) or stride < 1:
+            raise ParameterError(f"stride={stride!r}; needed: an integer of at least 1.")
+        panel = self._to_panel(X, reset=False)
+        if follows(self.context_.index, panel.index):
+            panel = self.context_.followed_by(panel)
+        length = self._context_length + self.horizon
+        starts = window_starts(panel.n_times, length, stride)
+        if not len(starts):
+            raise DataError(
+                f"X has n_samples = {panel.n_times} rows; look-back + horizon = {length} rows are needed to score one "
+                "forecast. Use longer test folds (TimeSeriesSplit(test_size=...)), stmest.ForecastSplit, or a DataFrame "
+                "whose index continues the training index."
+            )
+        windows = self._windows(panel, starts, with_targets=True)
+        y_pred = self._forecast_windows(windows)
+        rows = starts[:, None] + np.arange(self._context_length, length)
+        y_true = panel.values[rows][..., self.target_]
+        return (y_true[..., 0], y_pred[..., 0]) if panel.ndim == 2 else (y_true, y_pred)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Coefficient of determination of all rolling forecasts in X.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor
+            Readings, as for `predict_windows`.
+        y : ignored
+            Present for scikit-learn.
+
+        Returns
+        -------
+        float
+            R^2, averaged over nodes with their variance as weight; 1.0 is perfect. Missing readings do not count.
+
+        Raises
+        ------
+        DataError
+            If X is too short for one window, or has no observed target.
+        """
+        y_true, y_pred = self.predict_windows(X)
+        columns = int(np.prod(y_true.shape[2:]))
+        truth, forecast = y_true.reshape(-1, columns), y_pred.reshape(-1, columns)
+        observed = np.isfinite(truth)
+        if not observed.any():
+            raise DataError(f"none of the {truth.size} target values in X is observed; there is nothing to score.")
+        if observed.all():
+            return float(r2_score(truth, forecast, multioutput="variance_weighted"))
+        counts = observed.sum(0).clip(1)
+        mean = np.where(observed, truth, 0).sum(0) / counts
+        spread = np.where(observed, (truth - mean) ** 2, 0).sum()
+        return float(1 - np.where(observed, (truth - forecast) ** 2, 0).sum() / max(spread, np.finfo(float).tiny))
+
+    def update(self, X: Any) -> Any:
+        """Move the forecast origin over newly observed rows, without training.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor
+            The rows that came after those seen so far.
+
+        Returns
+        -------
+        BaseForecaster
+            This forecaster.
+
+        Raises
+        ------
+        DataError
+            If the time index of X does not begin one step after the rows seen so far.
+        """
+        check_is_fitted(self)
+        panel = self._to_panel(X, reset=False)
+        known = self.context_.index
+        if known is not None and panel.index is not None and not follows(known, panel.index):
+            raise DataError(
+                f"X begins at {panel.index[0]}, but the rows seen so far end at {known[-1]}, so that the next one is "
+                f"{future_index(known, 1)[0]}. Give the rows in between too (NaN where nothing was observed)."
+            )
+        self.context_ = self.context_.followed_by(panel).tail(self._context_length)
+        return self
+
+    # ---------------------------------------------------------------- windows
+
+    def _windows(self, panel: Panel, starts: np.ndarray, with_targets: bool) -> Windows:
+        return Windows(
+            panel.values, self._context_length, self.horizon, starts,
+            time=self._calendar(panel), target=self.target_, with_targets=with_targets,
+        )  # fmt: skip
+
+    def _calendar(self, panel: Panel) -> np.ndarray | None:
+        """Calendar channels of the panel's rows and of the `horizon` rows after them."""
+        if not self.time_features_:
+            return None
+        if panel.index is None:
+            raise DataError(
+                f"{type(self).__name__} was fitted with dates and uses {list(self.time_features_)}; X has none. "
+                "Give a DataFrame with a DatetimeIndex, or fit with time_features=None."
+            )
+        index = panel.index.append(future_index(panel.index, self.horizon))
+        return calendar_features(index, self.time_features_)
+
+    def _forecast_windows(self, windows: Windows) -> np.ndarray:
+        """Forecasts of all windows, one batch at a time: (n_windows, horizon, n_nodes, n_targets)."""
+        batches = []
+        for first in range(0, len(windows), self._windows_at_once):
+            batch = windows.gather(slice(first, first + self._windows_at_once))
+            batches.append(self._forecast(batch.x, batch.time))
+        return np.concatenate(batches)
+
+
+def _target_positions(target: Any, panel: Panel) -> list[int]:
+    """Positions of the features to forecast, from names, positions or None (all)."""
+    n_features = panel.values.shape[2]
+    if target is None:
+        return list(range(n_features))
+    positions = []
+    for wanted in target if isinstance(target, (list, tuple)) else [target]:
+        if panel.features is not None and wanted in panel.features:
+            positions.append(panel.features.index(wanted))
+        elif isinstance(wanted, (int, np.integer)) and -n_features <= wanted < n_features:
+            positions.append(int(wanted) % n_features)
+        else:
+            known = panel.features if panel.features is not None else f"0 to {n_features - 1}"
+            raise ParameterError(f"target={wanted!r} is no feature of X; features are {known}.")
+    return positions

@@ -1,0 +1,309 @@
+"""Forecasters that train a network: scaling, skorch training, prediction in batches, pickles without modules.
+
+`NetworkForecaster` joins the face (`base.py`), the parameters (`parameters.py`) and the training loop (`training`).
+A forecaster below it gives its network (`_build_network`) and the weights of its loss terms (`_loss_weights`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils import check_random_state
+from skorch.callbacks import GradientNormClipping, LRScheduler, PassthroughScoring
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+
+from ..data.calendar import CALENDAR_FEATURES, choose_calendar, n_calendar_channels
+from ..data.containers import Panel
+from ..data.scaling import NodeScaler
+from ..data.splits import temporal_split
+from ..data.windows import Windows, carry_forward
+from ..exceptions import DataError, DeviceError, ParameterError
+from ..graphs import Graph
+from ..ops.selective_scan import choose_backend
+from ..runtime import resolve_device, seeded
+from ..training.callbacks import BestWeights, Progress
+from ..training.engine import BatchDataset, ForecastNet, keep_batch
+from ..training.losses import MaskedLoss
+from .base import BaseForecaster
+from .parameters import TrainingParameters
+
+__all__ = ["NetworkForecaster"]
+
+
+class NetworkForecaster(TrainingParameters, BaseForecaster):
+    """Base of the forecasters that train a network.
+
+    Attributes
+    ----------
+    device_ : torch.device
+        Device that the network is on.
+    network_ : torch.nn.Module
+        The trained network.
+    history_ : DataFrame
+        One row per epoch: losses, auxiliary terms, learning rate, seconds. Its ``attrs["skipped_windows"]`` counts the
+        training windows that were left out because nothing in them was observed.
+    best_epoch_ : int
+        Epoch whose weights are kept, counted from 1.
+    n_iter_ : int
+        Epochs that were trained.
+    n_parameters_ : int
+        Trainable numbers in the network.
+    scaler_ : NodeScaler
+        Shift and scale of each node, from the training rows.
+    has_gaps_ : bool
+        Whether readings were missing in training; then a channel per feature tells the network where.
+    scan_backend_ : str
+        Which implementation of the Mamba scan is in use.
+    """
+
+    # ---------------------------------------------------------------- what a forecaster provides
+
+    @abstractmethod
+    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+        """The untrained network.
+
+        Parameters
+        ----------
+        sizes : dict
+            ``n_nodes, n_inputs, n_outputs, input_length, horizon, n_time_features``.
+        graph : Graph or None
+            The graph that was given.
+        """
+
+    def _loss_weights(self) -> dict[str, float]:
+        """Weight of each auxiliary loss term that the network returns."""
+        return {}
+
+    def _more_callbacks(self) -> list[tuple[str, Any]]:
+        """Further callbacks of the forecaster itself."""
+        return []
+
+    # ---------------------------------------------------------------- fit
+
+    @property
+    def _context_length(self) -> int:
+        return self.input_length
+
+    @property
+    def _windows_at_once(self) -> int:  # type: ignore[override]
+        return self.batch_size
+
+    def _continues(self) -> bool:
+        return bool(self.warm_start) and hasattr(self, "network_")
+
+    def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
+        if self.time_features is None:
+            return ()
+        if self.time_features == "auto":
+            return self.time_features_ if self._continues() else choose_calendar(panel.index)
+        unknown = [name for name in self.time_features if name not in CALENDAR_FEATURES]
+        if unknown:
+            raise ParameterError(f"time_features names {unknown[0]!r}; known are {list(CALENDAR_FEATURES)}.")
+        if not isinstance(panel.index, (pd.DatetimeIndex, pd.PeriodIndex)):
+            raise ParameterError(
+                f"time_features={self.time_features!r} need dates, but X has none; give a DataFrame with a DatetimeIndex."
+            )
+        return tuple(self.time_features)
+
+    def _fit_panel(self, panel: Panel, graph: Graph | None) -> None:
+        continues = self._continues()
+        train_starts, validation_starts, cut = temporal_split(
+            panel.n_times, self.input_length, self.horizon, self.validation_fraction if self.patience else 0.0
+        )
+        if not len(train_starts):
+            raise DataError(
+                f"X has n_samples = {panel.n_times} rows; input_length + horizon = {self.input_length + self.horizon} "
+                "rows are needed for one window. Give more rows, or a smaller input_length or horizon."
+            )
+        device = resolve_device(self.device)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        if not continues:
+            self.scaler_ = NodeScaler(self.scaler).fit(panel.values[:cut])
+            self.has_gaps_ = _has_gaps(panel.values[:cut])
+        datasets, skipped = self._datasets(panel, train_starts, validation_starts)
+        with seeded(seed, device):
+            if not continues:
+                self.network_ = self._build_network(self._sizes(), graph)
+            self.device_ = device
+            self._train(datasets, seed, skipped)
+
+    def _datasets(self, panel: Panel, *starts: np.ndarray) -> tuple[list[BatchDataset | None], int]:
+        """Datasets of the windows in which something was observed, and how many training windows were left out."""
+        datasets: list[BatchDataset | None] = []
+        skipped = []
+        for first_rows in starts:
+            windows = self._windows(panel, first_rows, with_targets=True)
+            seen = windows.observed()
+            windows.starts = windows.starts[seen]
+            skipped.append(int((~seen).sum()))
+            datasets.append(BatchDataset(len(windows), _Loader(self, windows)) if len(windows) else None)
+        if datasets[0] is None:
+            raise DataError(
+                f"none of the {len(starts[0])} training windows has both an observed input and an observed target; "
+                "X is (nearly) all missing."
+            )
+        return datasets, skipped[0]
+
+    def _sizes(self) -> dict[str, int]:
+        return {
+            "n_nodes": self.n_features_in_,
+            "n_inputs": self.n_inputs_ * (1 + self.has_gaps_),
+            "n_outputs": len(self.target_),
+            "input_length": self.input_length,
+            "horizon": self.horizon,
+            "n_time_features": n_calendar_channels(self.time_features_),
+        }
+
+    def _train(self, datasets: list[BatchDataset | None], seed: int, skipped: int) -> None:
+        train, validation = datasets
+        earlier = self.history_ if self._continues() else None
+        net = self._build_net(train, validation, seed).initialize()
+        net.partial_fit(train)
+        self.network_ = net.module_.eval()
+        self.history_ = _history_frame(net, earlier)
+        self.history_.attrs["skipped_windows"] = skipped
+        self.best_epoch_ = dict(net.callbacks_)["best"].best_epoch_ + (0 if earlier is None else len(earlier))
+        self.n_iter_ = len(self.history_)
+        self.n_parameters_ = sum(p.numel() for p in self.network_.parameters() if p.requires_grad)
+        self.scan_backend_ = choose_backend(torch.empty(1, device=self.device_)).name
+        self._after_training(net)
+
+    def _after_training(self, net: ForecastNet) -> None:
+        """Take what the forecaster wants from the finished training."""
+
+    def _build_net(self, train: BatchDataset, validation: BatchDataset | None, seed: int) -> ForecastNet:
+        return ForecastNet(
+            self.network_,
+            criterion=MaskedLoss(self.loss, self._error_weights()),
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=self.weight_decay,
+            optimizer__param_groups=_undecayed(self.network_),
+            lr=self.learning_rate,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            train_split=None if validation is None else predefined_split(validation),
+            callbacks=self._callbacks(-(-len(train) // self.batch_size)),
+            iterator_train__shuffle=True,
+            iterator_train__collate_fn=keep_batch,
+            iterator_train__generator=torch.Generator().manual_seed(seed),
+            iterator_valid__collate_fn=keep_batch,
+            loss_weights=self._loss_weights(),
+            precision=self.precision,
+            device=self.device_,
+            warm_start=True,
+            verbose=0,
+        )
+
+    def _callbacks(self, n_batches: int) -> list[tuple[str, Any]]:
+        """All callbacks; `best` is the last, because it may end the training that the others still have to see."""
+        best = BestWeights(self.patience)
+        named: list[tuple[str, Any]] = [
+            (f"train_{name}", PassthroughScoring(f"train_{name}", on_train=True)) for name in self._loss_weights()
+        ]
+        if self.grad_clip is not None:
+            named.append(("clip", GradientNormClipping(self.grad_clip)))
+        if self.lr_schedule == "cosine":
+            named.append(("schedule", LRScheduler("CosineAnnealingLR", T_max=self.max_epochs)))
+        elif self.lr_schedule == "one_cycle":
+            cycle = {"max_lr": self.learning_rate, "total_steps": self.max_epochs * n_batches, "cycle_momentum": False}
+            named.append(("schedule", LRScheduler("OneCycleLR", step_every="batch", **cycle)))
+        named += self._more_callbacks()
+        named += [(f"user_{i}", callback) for i, callback in enumerate(self.callbacks or [])]
+        if self.verbose:
+            named.append(("progress", Progress(best)))
+        return [*named, ("best", best)]
+
+    def _error_weights(self) -> Tensor:
+        """Weight of each node's scaled error, of mean 1 per feature."""
+        scale = self.scaler_.scale[:, self.target_]
+        weight = scale / scale.mean(0) if self.node_weights == "scale" else np.ones_like(scale)
+        return torch.from_numpy(weight.astype(np.float32))
+
+    # ---------------------------------------------------------------- forecast
+
+    def _encode(self, x: np.ndarray, time: np.ndarray | None) -> dict[str, Tensor]:
+        """Raw input rows -> what the network takes: scaled, gaps filled, with channels that say where the gaps are."""
+        scaled = self.scaler_.transform(x)
+        channels = carry_forward(scaled)
+        if self.has_gaps_:
+            channels = np.concatenate([channels, np.isfinite(scaled).astype(np.float32)], axis=-1)
+        inputs = {"x": torch.from_numpy(channels)}
+        if time is not None:
+            inputs["time"] = torch.from_numpy(time)
+        return inputs
+
+    def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
+        inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
+        with torch.inference_mode():
+            forecast, _ = self.network_(**inputs)
+        return self.scaler_.inverse(forecast.float().cpu().numpy(), self.target_)
+
+    # ---------------------------------------------------------------- pickling
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State without modules: weights as arrays, the device by name, so that it opens on any machine."""
+        state = dict(super().__getstate__())
+        network = state.pop("network_", None)
+        if network is not None:
+            state["weights_"] = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
+            state["device_"] = str(self.device_)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Rebuild the network on the wanted device, or on the CPU with a warning where that is not there."""
+        weights = state.pop("weights_", None)
+        super().__setstate__(state)
+        if weights is None:
+            return
+        try:
+            self.device_ = resolve_device(self.device)
+        except DeviceError as error:
+            warnings.warn(f"{error} The model was loaded on the CPU.", RuntimeWarning, stacklevel=2)
+            self.device_ = torch.device("cpu")
+        with seeded(0, self.device_):
+            network = self._build_network(self._sizes(), self.given_graph_)
+        network.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
+        self.network_ = network.to(self.device_).eval()
+
+
+class _Loader:
+    """Reads training batches: raw windows -> network inputs and scaled targets."""
+
+    def __init__(self, forecaster: NetworkForecaster, windows: Windows):
+        self.encode = forecaster._encode
+        self.center = forecaster.scaler_.center[:, windows.target]
+        self.scale = forecaster.scaler_.scale[:, windows.target]
+        self.windows = windows
+
+    def __call__(self, positions: list[int]) -> tuple[dict[str, Tensor], Tensor]:
+        batch = self.windows.gather(positions)
+        target = ((batch.y - self.center) / self.scale).astype(np.float32)
+        return self.encode(batch.x, batch.time), torch.from_numpy(target)
+
+
+def _undecayed(network: nn.Module) -> list[tuple[str, dict[str, float]]]:
+    """Parameter groups of AdamW for the parameters that must not decay."""
+    names = [name for name, p in network.named_parameters() if getattr(p, "_no_weight_decay", False)]
+    return [(name, {"weight_decay": 0.0}) for name in names]
+
+
+def _has_gaps(values: np.ndarray, rows_at_once: int = 16_384) -> bool:
+    pieces = range(0, len(values), rows_at_once)
+    return any(bool(np.isnan(values[first : first + rows_at_once]).any()) for first in pieces)
+
+
+def _history_frame(net: ForecastNet, earlier: pd.DataFrame | None) -> pd.DataFrame:
+    """One row per epoch, without skorch's batch records; epochs count on after a warm start."""
+    columns = ["epoch", "train_loss", "valid_loss", *sorted(f"train_{name}" for name in net.loss_weights), "event_lr", "dur"]
+    rows = [{name: row[name] for name in columns if name in row} for row in net.history if "dur" in row]
+    frame = pd.DataFrame(rows).rename(columns={"event_lr": "learning_rate", "dur": "seconds"})
+    if earlier is None:
+        return frame
+    frame["epoch"] += len(earlier)
+    return pd.concat([earlier, frame], ignore_index=True)

@@ -1,0 +1,171 @@
+"""Constructor parameters that every trained forecaster shares, declared once.
+
+The dataclasses hold no behaviour: they give the scikit-learn face and the sktime face their constructor. What a value
+may be is written in `_parameter_constraints`, which `fit` checks. What the parameters mean is told in the docstring
+of each forecaster; `describe` fills the shared part in, so that it is written here only.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, ClassVar, TypeVar
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from ..data.scaling import SCALERS
+from ..training.losses import LOSSES
+
+__all__ = ["TrainingParameters", "WindowParameters", "describe", "whole", "real"]
+
+
+def whole(low: int, high: int | None = None) -> Interval:
+    """Constraint: an integer of at least `low` (and at most `high`)."""
+    return Interval(Integral, low, high, closed="left" if high is None else "both")
+
+
+def real(low: float, high: float | None = None, closed: str = "left") -> Interval:
+    """Constraint: a real number in an interval."""
+    return Interval(Real, low, high, closed=closed)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class WindowParameters:
+    """What a forecaster on windows of fixed length looks at."""
+
+    input_length: int = 24
+    horizon: int = 12
+    adj: Any = None
+    target: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "input_length": [whole(1)],
+        "horizon": [whole(1)],
+        "adj": "no_validation",  # type: ignore[dict-item]  # checked by as_graph, which knows the nodes
+        "target": "no_validation",  # type: ignore[dict-item]  # checked against the features of X
+    }
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TrainingParameters(WindowParameters):
+    """How a network is trained."""
+
+    scaler: str | None = "standard"
+    time_features: Any = "auto"
+    max_epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    grad_clip: float | None = 1.0
+    loss: str = "mae"
+    node_weights: str = "scale"
+    lr_schedule: str | None = "cosine"
+    validation_fraction: float = 0.125
+    patience: int | None = 8
+    device: Any = "auto"
+    precision: str = "float32"
+    callbacks: Any = None
+    warm_start: bool = False
+    random_state: Any = None
+    verbose: int = 0
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **WindowParameters._parameter_constraints,
+        "scaler": [StrOptions(set(SCALERS)), None],
+        "time_features": [StrOptions({"auto"}), list, tuple, None],
+        "max_epochs": [whole(1)],
+        "batch_size": [whole(1)],
+        "learning_rate": [real(0, closed="neither")],
+        "weight_decay": [real(0)],
+        "grad_clip": [real(0, closed="neither"), None],
+        "loss": [StrOptions(set(LOSSES))],
+        "node_weights": [StrOptions({"scale", "equal"})],
+        "lr_schedule": [StrOptions({"cosine", "one_cycle"}), None],
+        "validation_fraction": [real(0, 1)],
+        "patience": [whole(1), None],
+        "device": "no_validation",  # type: ignore[dict-item]  # checked by resolve_device
+        "precision": [StrOptions({"float32", "bfloat16"})],
+        "callbacks": [list, tuple, None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+
+_WINDOW_DOC = """\
+input_length : int, default={input_length}
+    Look-back: rows that one forecast is made from.
+horizon : int, default={horizon}
+    Rows to forecast.
+adj : array-like, DataFrame, sparse matrix, networkx graph, torch_geometric Data, tuple or Graph, optional
+    Weighted adjacency; ``adj[i, j]`` is the weight of the edge from node i to node j. `fit`'s argument wins.
+target : str, int or list, optional
+    Features to forecast, by name or position, where X has several; default all. The others are inputs.
+"""
+
+_TRAINING_DOC = """\
+scaler : {{"standard", "minmax", "robust"}} or None, default={scaler!r}
+    Scaling per node and feature, learnt on the training rows; forecasts are in the units of X.
+time_features : "auto", list or None, default={time_features!r}
+    Calendar channels: any of ``"time_of_day"``, ``"day_of_week"``, ``"day_of_year"``; ``"auto"`` takes those that the
+    index supports.
+max_epochs : int, default={max_epochs}
+    Passes over the training windows at most.
+batch_size : int, default={batch_size}
+    Windows per update.
+learning_rate : float, default={learning_rate}
+    Step size of AdamW at the start of `lr_schedule`.
+weight_decay : float, default={weight_decay}
+    Decoupled weight decay; never applied to the decay rates and skips of the state space.
+grad_clip : float or None, default={grad_clip}
+    Largest norm of the gradient.
+loss : {{"mae", "mse", "huber"}}, default={loss!r}
+    Loss over the observed targets.
+node_weights : {{"scale", "equal"}}, default={node_weights!r}
+    ``"scale"`` weighs errors in the units of the data, as a pooled error does; ``"equal"`` weighs every node's error by its
+    own spread.
+lr_schedule : {{"cosine", "one_cycle"}} or None, default={lr_schedule!r}
+    Course of the learning rate over `max_epochs`.
+validation_fraction : float, default={validation_fraction}
+    Share of the last training rows on which the best epoch is chosen; in [0, 1).
+patience : int or None, default={patience}
+    Stop after so many epochs without a better validation loss.
+device : str or torch.device, default={device!r}
+    ``"auto"`` takes CUDA, then MPS, then the CPU.
+precision : {{"float32", "bfloat16"}}, default={precision!r}
+    ``"bfloat16"`` runs the network under autocast.
+callbacks : list of skorch callbacks, optional
+    Called during training beside the built-in ones.
+warm_start : bool, default={warm_start}
+    Whether `fit` goes on from the present weights.
+random_state : int, RandomState or None, default={random_state}
+    Seed of initialisation and shuffling; an int makes fit and predict reproducible bit by bit on a CPU.
+verbose : int, default={verbose}
+    1 writes a line per epoch.
+"""
+
+Forecaster = TypeVar("Forecaster", bound=type)
+
+
+def describe(cls: Forecaster) -> Forecaster:
+    """Class decorator: put the shared parameters into the docstring, in place of ``{window_parameters}`` and
+    ``{training_parameters}``, with the defaults of the class.
+
+    Parameters
+    ----------
+    cls : type
+        Forecaster whose docstring has these marks on lines of their own.
+
+    Returns
+    -------
+    type
+        The same class.
+    """
+    defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
+    doc = inspect.cleandoc(cls.__doc__ or "")
+    for mark, text in (("window_parameters", _WINDOW_DOC), ("training_parameters", _TRAINING_DOC)):
+        if f"{{{mark}}}" in doc:
+            doc = doc.replace(f"{{{mark}}}", text.format(**defaults).rstrip())
+    cls.__doc__ = doc
+    return cls

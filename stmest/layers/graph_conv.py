@@ -1,0 +1,227 @@
+"""Graph convolution on a learned and a given graph, and attention over scales: AGCCN.
+
+Chen et al., "STM3" (arXiv 2508.12247), section 4.3. The learned graph and the node-adaptive weights are those of Bai et al.,
+"Adaptive Graph Convolutional Recurrent Network for Traffic Forecasting" (NeurIPS 2020), equations 4 and 5; the given
+graph joins as in Li et al., "Diffusion Convolutional Recurrent Neural Network" (ICLR 2018), equation 2.
+Builds on ``layers.norms``; used by ``networks.stm3``.
+
+Tensors are channel-major, (n, k, d, m): nodes, scales from fine to coarse, channels, positions (windows times steps).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..exceptions import GraphError
+from .norms import ScaleNorm
+
+__all__ = ["AGCCN", "GraphSupports", "NodeAdaptiveConv", "ScaleAttention", "transition_matrices"]
+
+
+def transition_matrices(adjacency: Tensor) -> Tensor:
+    """Turn a given graph into random walks that nodes aggregate with.
+
+    Row j of the first matrix weighs the nodes i whose edges i -> j point at j, so information moves along the edges;
+    the second, only there if the graph is directed, moves it against them. Rows sum to one. A node without such edges
+    keeps its own value, so that the convolution sees the size it is used to; other nodes get no self-loop, because the
+    node itself is a support of its own in `NodeAdaptiveConv`.
+
+    Parameters
+    ----------
+    adjacency : Tensor of shape (n, n)
+        Non-negative; [i, j] is the weight of edge i -> j.
+
+    Returns
+    -------
+    Tensor of shape (1 or 2, n, n)
+    """
+    if adjacency.dim() != 2 or adjacency.shape[0] != adjacency.shape[1]:
+        raise GraphError(f"adjacency has shape {tuple(adjacency.shape)}; a square matrix (n_nodes, n_nodes) is needed.")
+    if not bool(torch.isfinite(adjacency).all()) or bool((adjacency < 0).any()):
+        raise GraphError("adjacency holds negative, missing or infinite weights; edges need finite weights >= 0.")
+    forth = adjacency.t()
+    walks = [forth] if torch.equal(forth, adjacency) else [forth, adjacency]
+    stacked = torch.stack(walks)
+    stacked = stacked / stacked.amax().clamp(min=torch.finfo(stacked.dtype).tiny)  # no overflow in the sums
+    total = stacked.sum(-1, keepdim=True)
+    alone = (total == 0) * torch.eye(len(adjacency), dtype=stacked.dtype, device=stacked.device)
+    return stacked / total.masked_fill(total == 0, 1.0) + alone
+
+
+class GraphSupports(nn.Module):
+    """The matrices by which nodes aggregate: Chebyshev terms of a learned graph, random walks on a given one.
+
+    ``A = softmax_rows(relu(E E^T))``; ``T_0 = I``, ``T_1 = A``, ``T_j = 2 A T_{j-1} - T_{j-2}``. They depend on no
+    window and are computed once per forward pass, for all layers.
+
+    Parameters
+    ----------
+    order : int
+        Number of Chebyshev terms of the learned graph, the identity included.
+    adjacency : Tensor of shape (n, n), optional
+        Given graph, [i, j] the weight of edge i -> j.
+    learned : bool
+        Whether the learned graph takes part.
+
+    Shapes
+    ------
+    E (n, c) -> (n_supports, n, n); the identity, which is always used, is not among them
+    """
+
+    walks: Tensor | None
+
+    def __init__(self, order: int, adjacency: Tensor | None = None, learned: bool = True) -> None:
+        super().__init__()
+        self.order, self.learned = order, learned
+        self.register_buffer("walks", None if adjacency is None else transition_matrices(adjacency))
+        n_given = 0 if self.walks is None else len(self.walks)
+        self.n_supports = n_given + (order - 1 if learned else 0)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Return the supports (n_supports, n, n) of node embeddings (n, c)."""
+        supports = [] if self.walks is None else [self.walks]
+        if self.learned and self.order > 1:
+            graph = self.graph(embedding)
+            terms = [torch.eye(len(graph), dtype=graph.dtype, device=graph.device), graph]
+            while len(terms) < self.order:
+                terms.append(2.0 * graph @ terms[-1] - terms[-2])
+            supports.append(torch.stack(terms[1:]))
+        return torch.cat(supports) if supports else embedding.new_empty(0, len(embedding), len(embedding))
+
+    @staticmethod
+    def graph(embedding: Tensor) -> Tensor:
+        """Return the learned graph (n, n): row i, which sums to one, says how much i listens to each node."""
+        return torch.softmax(F.relu(embedding @ embedding.t()), dim=1)
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        given = 0 if self.walks is None else len(self.walks)
+        return f"order={self.order}, learned={self.learned}, given={given}"
+
+
+class NodeAdaptiveConv(nn.Module):
+    """Graph convolution whose weights each node composes from a common pool by its embedding.
+
+    ``U_i = b_i + sum_j (sum_l S_j[i, l] Z_l) W_i[j]`` with ``W_i = sum_c E[i, c] P[c]`` and ``b_i = E_i Pb``; S_0 is the
+    identity. Every scale and step uses the same weights.
+
+    Parameters
+    ----------
+    n_supports : int
+        Supports beside the identity.
+    d_model : int
+        Channels per scale.
+    embedding_dim : int
+        c, width of the node embeddings.
+
+    Shapes
+    ------
+    z (n, k, d, m), E (n, c), supports (n_supports, n, n) -> (n, k, d, m)
+    """
+
+    def __init__(self, n_supports: int, d_model: int, embedding_dim: int) -> None:
+        super().__init__()
+        bound = math.sqrt(3.0 / (d_model * (n_supports + 1)))  # keeps the variance for embeddings of length one
+        self.pool = nn.Parameter(torch.empty(embedding_dim, n_supports + 1, d_model, d_model).uniform_(-bound, bound))
+        self.bias_pool = nn.Parameter(torch.zeros(embedding_dim, d_model))
+
+    def forward(self, z: Tensor, embedding: Tensor, supports: Tensor) -> Tensor:
+        """Aggregate z (n, k, d, m) over the supports."""
+        n, k, d, m = z.shape
+        weights = (embedding @ self.pool.flatten(1)).view(n, -1, d, d)  # (n, support, to, from)
+        weights = weights.unsqueeze(2).expand(-1, -1, k, -1, -1)
+        bias = (embedding @ self.bias_pool).view(n, 1, d, 1).expand(-1, k, -1, -1).reshape(n * k, d, 1)
+        out = torch.baddbmm(bias, weights[:, 0].reshape(n * k, d, d), z.reshape(n * k, d, m))
+        if len(supports):
+            gathered = (supports.flatten(0, 1) @ z.reshape(n, k * d * m)).view(-1, n * k, d, m)
+            for j, part in enumerate(gathered.unbind(0), start=1):
+                out = torch.baddbmm(out, weights[:, j].reshape(n * k, d, d), part)
+        return out.view(n, k, d, m)
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        embedding_dim, n_terms, d_model, _ = self.pool.shape
+        return f"n_supports={n_terms - 1}, d_model={d_model}, embedding_dim={embedding_dim}"
+
+
+class ScaleAttention(nn.Module):
+    """Attention of the scales of one node and step to each other; with `causal`, to themselves and coarser ones.
+
+    Single head: ``softmax(q_i . k_j / sqrt(d)) v_j`` over the allowed scales j of query scale i. Fine scales may look at
+    coarse ones and not the other way round, so information flows from the trend to the detail.
+
+    Parameters
+    ----------
+    d_model : int
+        Channels per scale.
+    causal : bool
+        Whether a scale is barred from finer ones.
+
+    Shapes
+    ------
+    (n, k, d, m) -> (n, k, d, m)
+    """
+
+    def __init__(self, d_model: int, causal: bool = True) -> None:
+        super().__init__()
+        self.causal = causal
+        self.in_proj = nn.Linear(d_model, 3 * d_model)
+        self.out_proj = nn.Linear(d_model, d_model)
+        for projection in (self.in_proj, self.out_proj):
+            nn.init.zeros_(projection.bias)
+        for part in self.in_proj.weight.chunk(3):  # each of query, key and value has its own fan
+            nn.init.xavier_uniform_(part)
+        nn.init.xavier_uniform_(self.out_proj.weight)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Mix the scales of z (n, k, d, m)."""
+        projected = torch.matmul(self.in_proj.weight, z) + self.in_proj.bias.unsqueeze(-1)  # (n, k, 3 d, m)
+        query, key, value = projected.chunk(3, dim=2)
+        query = query * query.shape[2] ** -0.5
+        mixed = []
+        for i in range(z.shape[1]):
+            first = i if self.causal else 0
+            scores = (query[:, i : i + 1] * key[:, first:]).sum(2, keepdim=True)  # (n, allowed, 1, m)
+            mixed.append((torch.softmax(scores, dim=1) * value[:, first:]).sum(1))
+        return torch.matmul(self.out_proj.weight, torch.stack(mixed, 1)) + self.out_proj.bias.unsqueeze(-1)
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"causal={self.causal}"
+
+
+class AGCCN(nn.Module):
+    """Adaptive graph causal convolution network: graph convolution, then attention over the scales.
+
+    ``U = norm(conv(Z))``, ``out = norm(U + attention(U))``. The norms look at one scale at a time: norms over all scales
+    together would let the fine scales reach the coarse ones past the causal order.
+
+    Parameters
+    ----------
+    n_supports, n_scales, d_model, embedding_dim : int
+        Supports beside the identity, scales, channels of each, width of the node embeddings.
+    causal_scales : bool
+        As `ScaleAttention`.
+
+    Shapes
+    ------
+    z (n, k, d, m), E (n, c), supports (n_supports, n, n) -> (n, k, d, m)
+    """
+
+    def __init__(
+        self, n_supports: int, n_scales: int, d_model: int, embedding_dim: int, causal_scales: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = NodeAdaptiveConv(n_supports, d_model, embedding_dim)
+        self.conv_norm = ScaleNorm(n_scales, d_model)
+        self.attention = ScaleAttention(d_model, causal_scales)
+        self.attention_norm = ScaleNorm(n_scales, d_model)
+
+    def forward(self, z: Tensor, embedding: Tensor, supports: Tensor) -> Tensor:
+        """Mix z (n, k, d, m) over nodes, then over scales."""
+        u = self.conv_norm(self.conv(z, embedding, supports))
+        return self.attention_norm(u + self.attention(u))

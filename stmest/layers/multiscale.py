@@ -1,0 +1,308 @@
+"""Multiscale features: convolutions of several widths over time, and a bank of multiscale Mamba blocks.
+
+Chen et al., "STM3: Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction" (arXiv 2508.12247).
+Builds on ``ops`` and ``layers.mamba``; used by ``layers.experts`` and ``networks.stm3``.
+
+All tensors are channel-major: (r, k, d, m) with r rows (nodes, or node-window pairs), k scales from fine to coarse, d
+channels, and m = g * t positions, g windows of t steps one after the other. The short axes k and d are then sums of long
+contiguous planes, and every linear map is a product with matrices that stay in the cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from ..ops import causal_conv1d, selective_scan
+from .mamba import init_a_log, init_dt_bias, init_dt_weight, no_decay
+
+__all__ = ["MultiscaleLift", "MultiscaleMamba", "unfold_time"]
+
+
+def unfold_time(x: Tensor, n_taps: int) -> Tensor:
+    """Lay the neighbouring steps of each step side by side; the ends of the window repeat their value.
+
+    Parameters
+    ----------
+    x : Tensor of shape (r, d, g, t)
+    n_taps : int
+        Odd width of the neighbourhood, centred.
+
+    Returns
+    -------
+    Tensor of shape (r, n_taps * d, g * t)
+        Taps outside, channels inside.
+    """
+    r, d, g, t = x.shape
+    if n_taps == 1:
+        return x.reshape(r, d, g * t)
+    half = n_taps // 2
+    out = x.new_empty(r, n_taps, d, g, t)
+    for tap in range(n_taps):
+        shift = max(-t, min(t, tap - half))  # out[..., i] = x[..., clip(i + shift)]
+        inside = out[:, tap]
+        if shift < 0:
+            inside[..., :-shift] = x[..., :1]
+            inside[..., -shift:] = x[..., : t + shift]
+        else:
+            inside[..., : t - shift] = x[..., shift:]
+            inside[..., t - shift :] = x[..., -1:]
+    return out.view(r, n_taps * d, g * t)
+
+
+def _fold_time(unfolded: Tensor, out: Tensor) -> None:
+    """Add the adjoint of `unfold_time` of (r, n_taps * d, g * t) to `out` (r, d, g, t)."""
+    r, d, g, t = out.shape
+    n_taps = unfolded.shape[1] // d
+    taps = unfolded.view(r, n_taps, d, g, t)
+    for tap in range(n_taps):
+        shift = max(-t, min(t, tap - n_taps // 2))
+        part = taps[:, tap]
+        if shift < 0:
+            out[..., :1] += part[..., :-shift].sum(-1, keepdim=True)
+            out[..., : t + shift] += part[..., -shift:]
+        else:
+            out[..., shift:] += part[..., : t - shift]
+            if shift:
+                out[..., -1:] += part[..., t - shift :].sum(-1, keepdim=True)
+
+
+class _ScaleConvolution(torch.autograd.Function):
+    """One dense convolution over time per row and scale, position-major result.
+
+    x (r, k, d, g, t), bias (r, k, o) and for each scale q a weight (r, k_q * d, o) -> (r, k, g * t, o). The
+    neighbourhoods are laid out again on the way back instead of being kept: they are the largest tensors of the network.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor, *weights: Tensor) -> Tensor:
+        r, k, d, g, t = x.shape
+        out = x.new_empty(r, k, g * t, bias.shape[-1])
+        for q, weight in enumerate(weights):
+            unfolded = unfold_time(x[:, q], weight.shape[1] // d)
+            torch.baddbmm(bias[:, q, None], unfolded.transpose(1, 2), weight, out=out[:, q])
+        ctx.save_for_backward(x, *weights)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, *weights = ctx.saved_tensors
+        d = x.shape[2]
+        x_gradient = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
+        weight_gradients = []
+        for q, weight in enumerate(weights):
+            part = gradient[:, q]
+            weight_gradients.append(torch.bmm(unfold_time(x[:, q], weight.shape[1] // d), part))
+            if x_gradient is not None:
+                _fold_time(torch.bmm(weight, part.transpose(1, 2)), x_gradient[:, q])
+        return x_gradient, gradient.sum(2), *weight_gradients
+
+
+class MultiscaleLift(nn.Module):
+    """Lift the input channels to `d_model` and convolve them over time once per scale.
+
+    ``z_q = conv_{k_q}(W [x, time])``: a linear map shared by all scales, then for each a dense convolution along time of
+    its own width, centred, the ends repeated. Both are linear, so they are multiplied into one kernel per scale
+    first. The calendar is the same for all nodes and is convolved once. arXiv 2508.12247, section 4.2; see
+    `stmest.networks.stm3` for why the convolution runs along time.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Input channels of each node.
+    n_time_features : int
+        Calendar channels.
+    d_model : int
+        Channels per scale.
+    scales : sequence of int
+        Odd kernel widths, ascending.
+
+    Shapes
+    ------
+    x (b, t, n, f), time (b, t, c) or None -> (n, k, d, b * t)
+    """
+
+    def __init__(self, n_inputs: int, n_time_features: int, d_model: int, scales: Sequence[int]) -> None:
+        super().__init__()
+        self.n_inputs, self.scales = n_inputs, tuple(scales)
+        self.lift = nn.Linear(n_inputs + n_time_features, d_model)
+        self.kernels = nn.ParameterList(
+            _uniform(width, d_model, d_model, fan_in=width * d_model) for width in self.scales
+        )
+        self.bias = nn.Parameter(torch.zeros(len(self.scales), d_model))
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
+        """Map x (b, t, n, f) and time (b, t, c) to (n, k, d, b * t)."""
+        b, t, n, _ = x.shape
+        widest, k = self.scales[-1], len(self.scales)
+        kernel, bias = self._composed()
+        f = self.n_inputs
+        readings = unfold_time(x.permute(2, 3, 0, 1), widest)  # (n, widest * f, b * t)
+        out = torch.matmul(kernel[..., :f].flatten(1), readings)  # (n, k * d, b * t)
+        shared = bias.unsqueeze(-1)
+        if time is not None:
+            calendar = unfold_time(time.permute(2, 0, 1).unsqueeze(0), widest)[0]  # (widest * c, b * t)
+            shared = shared + kernel[..., f:].flatten(1) @ calendar
+        return (out + shared).view(n, k, -1, b * t)
+
+    def _composed(self) -> tuple[Tensor, Tensor]:
+        """Return the kernels of lift and convolution in one, (k * d, widest, f + c), and their bias (k * d)."""
+        kernels, biases = [], []
+        for width, kernel in zip(self.scales, self.kernels, strict=True):
+            pad = (self.scales[-1] - width) // 2
+            composed = torch.matmul(kernel.transpose(1, 2), self.lift.weight)  # (width, d, f + c)
+            kernels.append(F.pad(composed, (0, 0, 0, 0, pad, pad)).transpose(0, 1))
+            biases.append(self.lift.bias @ kernel.sum(0))
+        return torch.cat(kernels), (torch.stack(biases) + self.bias).flatten()
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"scales={self.scales}"
+
+
+class MultiscaleMamba(nn.Module):
+    """A bank of Mamba blocks, each reading all scales with one shared base and a scale-specific step size.
+
+    Inside a block, scale is a batch axis: projections, short convolution, decay rates and skip are shared by the scales.
+    Scale q has a dense convolution along time of width k_q behind the input projection, and an offset of the raw step
+    size, ``step = softplus(W_dt r + b_dt + Omega_q)``, that starts at ``-log k_q``: coarse scales remember longer.
+    Scales do not mix here. arXiv 2508.12247, section 4.4, in the form described in `stmest.networks.stm3`.
+
+    The blocks of the bank have their parameters stacked along a leading axis e. Input and scale convolution are linear
+    and adjoining, so their product is convolved with; it differs from row to row, hence no loop over blocks. The
+    scan runs block by block over the rows that belong to it and over no others.
+
+    Parameters
+    ----------
+    n_blocks : int
+        Blocks in the bank.
+    d_model : int
+        Channels per scale.
+    scales : sequence of int
+        Odd kernel widths, ascending.
+    d_state, d_conv, expand : int
+        As in `stmest.layers.mamba.MambaBlock`.
+    scan_backend : str
+        As in `stmest.ops.selective_scan`.
+
+    Shapes
+    ------
+    x (r, k, d, m) with rows sorted by block, n_rows: one count per block -> (r, k, d, m)
+    """
+
+    def __init__(
+        self,
+        n_blocks: int,
+        d_model: int,
+        scales: Sequence[int],
+        d_state: int = 16,
+        d_conv: int = 4,
+        expand: int = 2,
+        scan_backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        e, k, d_inner = n_blocks, len(scales), expand * d_model
+        self.n_blocks, self.scales, self.scan_backend = e, tuple(scales), scan_backend
+        self.d_inner, self.d_state = d_inner, d_state
+        dt_rank = math.ceil(d_model / 16)
+        self.in_proj = _uniform(e, d_model, 2 * d_inner, fan_in=d_model)
+        self.scale_kernels = nn.ParameterList(
+            _uniform(e, width, d_inner, d_inner, fan_in=width * d_inner) for width in self.scales
+        )
+        self.scale_bias = nn.Parameter(torch.zeros(e, k, d_inner))
+        self.conv_weight = _uniform(e, d_inner, d_conv, fan_in=d_conv)
+        self.conv_bias = nn.Parameter(torch.zeros(e, d_inner))
+        self.x_proj = _uniform(e, d_inner, dt_rank + 2 * d_state, fan_in=d_inner)
+        self.dt_proj = nn.Parameter(torch.stack([init_dt_weight(d_inner, dt_rank).t() for _ in range(e)]))
+        self.dt_bias = no_decay(nn.Parameter(torch.stack([init_dt_bias(d_inner).detach() for _ in range(e)])))
+        offset = -torch.log(torch.tensor(self.scales, dtype=torch.float32))
+        self.omega = no_decay(nn.Parameter(offset[None, :, None].repeat(e, 1, d_inner)))
+        self.A_log = no_decay(nn.Parameter(torch.stack([init_a_log(d_inner, d_state).detach() for _ in range(e)])))
+        self.D = no_decay(nn.Parameter(torch.ones(e, d_inner)))
+        self.out_proj = _uniform(e, d_inner, d_model, fan_in=d_inner)
+
+    def forward(self, x: Tensor, n_rows: Sequence[int], n_steps: int) -> Tensor:
+        """Run each block over its rows.
+
+        Parameters
+        ----------
+        x : Tensor of shape (r, k, d, m)
+            Rows of block 0 first, then those of block 1, ...
+        n_rows : sequence of int
+            Rows of each block; they sum to r.
+        n_steps : int
+            t, the steps of one window; m is a multiple of it.
+
+        Returns
+        -------
+        Tensor of shape (r, k, d, m)
+        """
+        r, k, d, m = x.shape
+        block = torch.repeat_interleave(torch.tensor(n_rows)).to(x.device)
+        kernels, bias = self._composed()
+        mixed = _ScaleConvolution.apply(
+            x.reshape(r, k, d, m // n_steps, n_steps),
+            bias.index_select(0, block),
+            *(kernel.index_select(0, block) for kernel in kernels),
+        )  # (r, k, m, 2 * d_inner)
+        outputs = [
+            self._scan(e, part, n_steps) for e, part in enumerate(mixed.split(list(n_rows))) if part.shape[0] > 0
+        ]
+        out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)  # (r, k, m, d_inner)
+        weight = self.out_proj.index_select(0, block).transpose(1, 2)  # (r, d, d_inner)
+        return torch.matmul(weight.unsqueeze(1), out.transpose(2, 3))
+
+    def _composed(self) -> tuple[list[Tensor], Tensor]:
+        """Return input projection and scale convolution in one.
+
+        Returns
+        -------
+        kernels : list of Tensor of shape (e, k_q * d, 2 * d_inner)
+            Halves of the output: to the scan, to the gate (which sees the present step alone).
+        bias : Tensor of shape (e, k, 2 * d_inner)
+        """
+        to_scan, to_gate = self.in_proj.chunk(2, dim=-1)  # (e, d, d_inner) each
+        kernels = []
+        for width, kernel in zip(self.scales, self.scale_kernels, strict=True):
+            scan_part = torch.matmul(to_scan.unsqueeze(1), kernel)  # (e, k_q, d, d_inner)
+            gate_part = F.pad(to_gate.unsqueeze(1), (0, 0, 0, 0, width // 2, width // 2))
+            kernels.append(torch.cat([scan_part, gate_part], dim=-1).flatten(1, 2))
+        return kernels, F.pad(self.scale_bias, (0, self.d_inner))
+
+    def _scan(self, e: int, mixed: Tensor, n_steps: int) -> Tensor:
+        """Short convolution and gated scan of block e: (r, k, m, 2 * d_inner) -> (r, k, m, d_inner)."""
+        r, k, m, _ = mixed.shape
+        d_inner, s = self.d_inner, self.d_state
+        h, gate = mixed.view(-1, n_steps, 2 * d_inner).chunk(2, dim=-1)  # (r * k * g, t, d_inner) each
+        h = causal_conv1d(h, self.conv_weight[e], self.conv_bias[e], backend=self._conv_backend)
+        to_delta, to_state = self.x_proj[e].split([self.dt_proj.shape[1], 2 * s], dim=-1)
+        selection = torch.cat([to_delta @ self.dt_proj[e], to_state], dim=-1)  # (d_inner, d_inner + 2 s)
+        # the offset of each scale enters through the bias of the projection, at no extra pass
+        offset = F.pad(self.omega[e], (0, 2 * s)).repeat(r, 1).unsqueeze(1)  # (r * k, 1, d_inner + 2 s)
+        selected = torch.baddbmm(offset, h.reshape(r * k, m, d_inner), selection.expand(r * k, -1, -1))
+        delta, B, C = selected.view(-1, n_steps, d_inner + 2 * s).split([d_inner, s, s], dim=-1)
+        rates = -torch.exp(self.A_log[e])
+        y = selective_scan(h, delta, rates, B, C, self.D[e], gate, self.dt_bias[e], backend=self.scan_backend)
+        return y.view(r, k, m, d_inner)  # type: ignore[union-attr]
+
+    @property
+    def _conv_backend(self) -> str:
+        return "torch" if self.scan_backend in ("reference", "chunked") else "auto"
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        e, d_model = self.in_proj.shape[:2]
+        return f"n_blocks={e}, d_model={d_model}, scales={self.scales}, d_inner={self.d_inner}, d_state={self.d_state}"
+
+
+def _uniform(*shape: int, fan_in: int) -> nn.Parameter:
+    """Weights that keep the variance of their input: uniform with variance 1 / fan_in."""
+    bound = math.sqrt(3.0 / fan_in)
+    return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))

@@ -1,0 +1,129 @@
+"""Normalisations: over the channels of one scale, and per window over time.
+
+Builds on torch alone; used by the networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+__all__ = ["InstanceNorm", "ScaleNorm", "WindowStatistics"]
+
+
+class _Standardise(torch.autograd.Function):
+    """Zero mean and unit variance along axis -2, keeping only the result for the way back.
+
+    The channel axis of the multiscale networks is short (4 to 16) and not the innermost one; summing over it as a sum
+    of planes is several times faster than ``F.layer_norm`` on a transposed tensor.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
+        y = x - x.mean(-2, keepdim=True)
+        scale = (y * y).mean(-2, keepdim=True).add_(eps).rsqrt_()
+        y.mul_(scale)
+        ctx.save_for_backward(y, scale)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        y, scale = ctx.saved_tensors
+        projection = (gradient * y).mean(-2, keepdim=True)
+        out = gradient - gradient.mean(-2, keepdim=True)
+        return out.addcmul_(y, projection, value=-1.0).mul_(scale), None
+
+
+class ScaleNorm(nn.Module):
+    """Layer normalisation over the channels of each scale apart, so that no scale sees another one through it.
+
+    Parameters
+    ----------
+    n_scales, d_model : int
+        Scales, and channels of each.
+    eps : float
+        Added to the variance.
+
+    Shapes
+    ------
+    input (..., k, d, m) -> output (..., k, d, m); m counts positions, for instance windows times steps
+    """
+
+    def __init__(self, n_scales: int, d_model: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(n_scales, d_model, 1))
+        self.bias = nn.Parameter(torch.zeros(n_scales, d_model, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (..., k, d, m) over d."""
+        return torch.addcmul(self.bias, _Standardise.apply(x, self.eps), self.weight)
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"n_scales={self.weight.shape[0]}, d_model={self.weight.shape[1]}"
+
+
+class WindowStatistics(NamedTuple):
+    """Level and spread of each window, node and target; both (b, 1, n, f), without gradient."""
+
+    mean: Tensor
+    scale: Tensor
+
+
+class InstanceNorm(nn.Module):
+    """Remove level and spread of each window, and give them back to the forecast.
+
+    Kim et al., "Reversible Instance Normalization for Accurate Time-Series Forecasting against Distribution Shift"
+    (ICLR 2022), without its affine part. Statistics are those of the observed steps, per window, node and target;
+    other input channels pass unchanged.
+
+    Parameters
+    ----------
+    target_channels : sequence of int
+        Positions of the targets among the input channels.
+    observed_channels : sequence of int, optional
+        For each target, the position of the 0/1 channel that says where it was observed; everything counts as
+        observed without them. Missing steps are 0, the mean, after normalisation.
+    eps : float
+        Added to the variance, population variance over the observed steps.
+
+    Shapes
+    ------
+    ``forward``: x (b, t, n, f) -> the same, statistics (b, 1, n, f_out); ``inverse``: (b, h, n, f_out) -> the same
+    """
+
+    def __init__(
+        self, target_channels: Sequence[int], observed_channels: Sequence[int] | None = None, eps: float = 1e-5
+    ) -> None:
+        super().__init__()
+        self.target_channels = list(target_channels)
+        self.observed_channels = None if observed_channels is None else list(observed_channels)
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> tuple[Tensor, WindowStatistics]:
+        """Normalise the target channels of x (b, t, n, f)."""
+        target = x[..., self.target_channels]
+        observed = torch.ones_like(target) if self.observed_channels is None else x[..., self.observed_channels]
+        with torch.no_grad():
+            count = observed.sum(1, keepdim=True).clamp(min=1.0)
+            mean = (target * observed).sum(1, keepdim=True) / count
+            variance = ((target - mean).square() * observed).sum(1, keepdim=True) / count
+            seen = observed.any(1, keepdim=True)
+            scale = torch.where(seen, (variance + self.eps).sqrt(), torch.ones_like(variance))
+        x = x.clone()
+        x[..., self.target_channels] = (target - mean) / scale * observed
+        return x, WindowStatistics(mean, scale)
+
+    def inverse(self, forecast: Tensor, statistics: WindowStatistics) -> Tensor:
+        """Give level and spread back to a forecast (b, h, n, f_out)."""
+        return forecast * statistics.scale + statistics.mean
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"target_channels={self.target_channels}, observed_channels={self.observed_channels}"

@@ -1,0 +1,113 @@
+"""Which scan backends are usable in this process, and why the others are not.
+
+A probe returns the empty string or a sentence naming the obstacle; it runs once per process. The CUDA packages are
+imported only when a tensor on a CUDA device asks for them: their import fails outright on a machine without CUDA. Builds on
+torch and the error tree; used by ``selective_scan`` and ``causal_conv``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from ..exceptions import MissingDependencyError
+
+__all__ = ["cuda_function", "cuda_problem", "forget_probes", "numba_kernels", "numba_problem", "require_usable"]
+
+_CUDA_FUNCTIONS = {
+    "mamba_ssm": ("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn"),
+    "causal_conv1d": ("causal_conv1d", "causal_conv1d_fn"),
+}
+
+
+@functools.cache
+def _load_numba_kernels() -> tuple[ModuleType | None, str]:
+    try:
+        found = importlib.util.find_spec("numba") is not None
+    except ValueError:  # numba blocked by sys.modules["numba"] = None
+        found = False
+    if not found:
+        return None, "numba is not installed"
+    try:
+        return importlib.import_module("stmest.ops.numba_cpu"), ""
+    except ModuleNotFoundError as error:
+        return None, f"importing numba failed: {error!r}"
+    except Exception as error:  # a broken numba (version clash with numpy, no LLVM) raises anything
+        warnings.warn(
+            f"numba is installed but unusable ({error!r}); the Mamba scan falls back to its slower torch form.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None, f"importing numba failed: {error!r}"
+
+
+@functools.cache
+def _load_cuda_function(package: str) -> tuple[Callable[..., Any] | None, str]:
+    module, name = _CUDA_FUNCTIONS[package]
+    try:
+        found = importlib.util.find_spec(package) is not None
+    except ValueError:
+        found = False
+    if not found:
+        return None, f"{package} is not installed"
+    try:
+        return getattr(importlib.import_module(module), name), ""
+    except Exception as error:  # unguarded imports of triton and of compiled extensions raise anything
+        warnings.warn(
+            f"{package} is installed but its import failed ({error!r}); stmest uses its own kernels instead. Reinstalling "
+            f'it against this torch may help: pip install --no-build-isolation "stmest[cuda]"',
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None, f"importing {package} failed: {error!r}"
+
+
+def numba_kernels() -> ModuleType:
+    """Return the module with the CPU kernels; call only after `numba_problem` returned the empty string."""
+    module, problem = _load_numba_kernels()
+    if module is None:
+        raise MissingDependencyError(f'The "numba" scan backend cannot be used: {problem}. Install it: pip install numba')
+    return module
+
+
+# torch.compile takes the answers as constants instead of tracing into the import machinery
+@torch.compiler.assume_constant_result
+def numba_problem() -> str:
+    """Return "" if the CPU kernels can be used, else what stands in the way."""
+    return _load_numba_kernels()[1]
+
+
+@torch.compiler.assume_constant_result
+def cuda_problem(package: str) -> str:
+    """Return "" if the CUDA function of `package` can be imported, else what stands in the way."""
+    return _load_cuda_function(package)[1]
+
+
+def cuda_function(package: str) -> Callable[..., Any]:
+    """Return the fused CUDA function of `package` ("mamba_ssm" or "causal_conv1d")."""
+    function, problem = _load_cuda_function(package)
+    if function is None:
+        raise MissingDependencyError(
+            f'The "{package}" backend cannot be used: {problem}. '
+            f'Install it on the CUDA machine: pip install --no-build-isolation "stmest[cuda]"'
+        )
+    return function
+
+
+def forget_probes() -> None:
+    """Probe anew at the next call, for instance after installing a package in a running session."""
+    _load_numba_kernels.cache_clear()
+    _load_cuda_function.cache_clear()
+
+
+def require_usable(backend: str, problem: str) -> None:
+    """Raise an error naming the obstacle if `problem` is not empty."""
+    if problem:
+        raise MissingDependencyError(f'The "{backend}" backend cannot be used: {problem}.')

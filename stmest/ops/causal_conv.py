@@ -1,0 +1,81 @@
+"""The short depthwise causal convolution in front of Mamba's scan: one entry, three backends.
+
+Once the scan is fused, torch's own depthwise convolution is the dearest part of a Mamba block on a CPU, hence a kernel of
+our own. Builds on the backends beside it; used by ``layers.mamba`` and the multiscale block.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..exceptions import ParameterError
+from . import backends
+from .reference import causal_conv1d_reference
+
+__all__ = ["causal_conv1d"]
+
+BACKENDS = ("torch", "numba", "causal_conv1d")
+
+
+def causal_conv1d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: bool = True, backend: str = "auto"
+) -> Tensor:
+    """Convolve every channel with its own short filter over the present and past steps, then apply SiLU.
+
+    Parameters
+    ----------
+    x : Tensor of shape (b, t, d)
+        Any strides.
+    weight : Tensor of shape (d, w)
+        ``weight[:, -1]`` multiplies the present step; the past before the first step is zero.
+    bias : Tensor of shape (d,), optional
+    activation : bool
+        Apply SiLU to the result.
+    backend : {"auto", "numba", "torch", "causal_conv1d"}
+        Implementation; "auto" follows the rules of `choose_backend` for the scan.
+
+    Returns
+    -------
+    Tensor of shape (b, t, d), dtype of `x`
+    """
+    if x.dim() != 3 or weight.dim() != 2 or weight.shape[0] != x.shape[2]:
+        raise ParameterError(
+            f"causal_conv1d needs x (b, t, d) and weight (d, w); got {tuple(x.shape)} and {tuple(weight.shape)}."
+        )
+    if backend == "auto":
+        backend = _choose(x, weight)
+    elif backend not in BACKENDS:
+        raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
+    with torch.autocast(x.device.type, enabled=False):
+        dtype = torch.promote_types(torch.promote_types(x.dtype, weight.dtype), torch.float32)
+        cast = (x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
+        if backend == "numba":
+            backends.require_usable("numba", _numba_obstacle(x))
+            y = torch.ops.stmest.causal_conv1d(*cast, activation)
+        elif backend == "causal_conv1d":
+            y = _conv_cuda(*cast, activation)
+        else:
+            y = causal_conv1d_reference(*cast, activation)
+        return y.to(x.dtype)
+
+
+def _choose(x: Tensor, weight: Tensor) -> str:
+    if torch.onnx.is_in_onnx_export():
+        return "torch"
+    if x.device.type == "cuda":
+        supported = x.dtype != torch.float64 and 2 <= weight.shape[1] <= 4
+        return "causal_conv1d" if supported and not backends.cuda_problem("causal_conv1d") else "torch"
+    return "torch" if _numba_obstacle(x) else "numba"
+
+
+def _numba_obstacle(x: Tensor) -> str:
+    if x.device.type != "cpu" or x.dtype == torch.float64:
+        return f"{x.device.type} {x.dtype}: the numba kernels compute in float32 on the CPU"
+    return backends.numba_problem()
+
+
+def _conv_cuda(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:
+    """Call the fused kernel of the causal_conv1d package, whose layout is (b, d, t)."""
+    convolve = backends.cuda_function("causal_conv1d")
+    return convolve(x.transpose(1, 2), weight, bias, activation="silu" if activation else None).transpose(1, 2)

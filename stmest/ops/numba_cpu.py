@@ -1,0 +1,294 @@
+"""The numba kernels as torch operators: cutting the problem, running its parts on threads, gradients, fake tensors.
+
+``torch.ops.stmest.selective_scan`` and ``torch.ops.stmest.causal_conv1d`` are opaque to torch.compile and torch.export and
+differentiable. Parts of the work follow from the shape alone, so sums come out bit-equal for any number of threads. Builds on
+the kernels beside it; imported only when a backend probe asks for it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .numba_conv import conv_backward, conv_forward, conv_scratch_vectors
+from .numba_scan import CHUNK, ScanMemory, padded_states, scan_forward, scratch_vectors
+from .numba_scan_backward import scan_backward
+from .numba_simd import FLOAT_BYTES, LANES
+from .numba_tiles import Layout, View
+
+__all__ = ["plan"]
+
+LOG2_E = math.log2(math.e)
+# Work that justifies a part of its own, in elements (b, t, d) times states: about 0.1 ms.
+PART_ELEMENTS = 1 << 17
+MOST_PARTS = 32
+# Parts of the channels each cost a copy of the gradients of B and C.
+MOST_CHANNEL_PARTS = 8
+WIDE = 4 * LANES
+NO_VIEW = View(0, 0, 0, 0)
+
+
+def plan(rows: int, steps: int, channels: int, states: int) -> Layout:
+    """Choose lanes and parts for a problem.
+
+    Channels go into lanes when they fill the vectors, as no reordering is needed then; so do they when there are too few rows.
+    Otherwise rows do.
+    """
+    rows_in_lanes = rows >= LANES and (channels < WIDE or channels % LANES != 0)
+    groups, units = (-(-rows // LANES), channels) if rows_in_lanes else (rows, -(-channels // LANES))
+    bundle = min(LANES, units) if rows_in_lanes else 1
+    bundles = -(-units // bundle)
+    wanted = max(1, min(MOST_PARTS, rows * steps * channels * states // PART_ELEMENTS))
+    group_parts = min(groups, wanted)
+    bundle_parts = min(bundles, MOST_CHANNEL_PARTS, wanted // group_parts) if group_parts < MOST_CHANNEL_PARTS else 1
+    return Layout(
+        rows, steps, channels, states, int(rows_in_lanes), groups, units, bundle, bundles, group_parts, bundle_parts
+    )
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+if hasattr(os, "register_at_fork"):
+    # A forked child inherits the pool object but none of its threads, and would wait for them for ever.
+    os.register_at_fork(after_in_child=_pools.clear)
+
+
+def _run_parts(kernel: Callable[..., None], layout: Layout, n_vectors: int, *args: Any) -> None:
+    """Run all parts of a problem, spread over as many threads as torch may use."""
+    n_parts = layout.group_parts * layout.bundle_parts
+    n_workers = min(torch.get_num_threads(), n_parts)
+    scratch = torch.empty(n_workers, n_vectors * LANES)
+    bounds = [n_parts * i // n_workers for i in range(n_workers + 1)]
+    calls = [(bounds[i], bounds[i + 1], scratch[i].data_ptr(), layout, *args) for i in range(n_workers)]
+    if n_workers > 1:
+        pool = _pools.get(n_workers)
+        if pool is None:
+            pool = _pools.setdefault(n_workers, ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-scan"))
+        others = [pool.submit(kernel, *call) for call in calls[1:]]
+        kernel(*calls[0])
+        for other in others:
+            other.result()
+    else:
+        kernel(*calls[0])
+
+
+def _view(tensor: Tensor | None) -> View:
+    if tensor is None:
+        return NO_VIEW
+    return View(tensor.data_ptr(), *tensor.stride())
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None or tensor.numel() == 0 else tensor.data_ptr()
+
+
+def _pack(tensor: Tensor | None, layout: Layout, shape: Sequence[int] = ()) -> Tensor:
+    """Turn (d, *shape) into vectors, (unit, *shape, LANES)."""
+    if tensor is None:
+        return torch.zeros(layout.units, *shape, LANES)
+    if layout.rows_in_lanes:
+        return tensor.unsqueeze(-1).expand(*tensor.shape, LANES).contiguous()
+    n_missing = layout.units * LANES - layout.channels
+    if n_missing:
+        tensor = torch.cat([tensor, tensor.new_zeros(n_missing, *shape)])
+    return tensor.reshape(layout.units, LANES, *shape).movedim(1, -1).contiguous()
+
+
+def _unpack_sum(partial: Tensor, layout: Layout) -> Tensor:
+    """Sum (part, unit, ..., LANES) over parts, and over rows if those are in the lanes; return (d, ...)."""
+    total = partial.sum(0)
+    if layout.rows_in_lanes:
+        return total.sum(-1)
+    return total.movedim(-1, 1).flatten(0, 1)[: layout.channels].contiguous()
+
+
+def _pad_states(tensor: Tensor) -> Tensor:
+    missing = padded_states(tensor.shape[1]) - tensor.shape[1]
+    return torch.nn.functional.pad(tensor, (0, missing)) if missing else tensor
+
+
+def _n_kept(layout: Layout, has_initial: bool) -> int:
+    """Chunks per group whose first state is kept: all but a first one that starts from zero."""
+    return -(-layout.steps // CHUNK) - (not has_initial)
+
+
+def _plain(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()
+
+
+@torch.library.custom_op("stmest::selective_scan", mutates_args=())
+def _scan(
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    initial_state: Tensor | None,
+    want_final: bool,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return y (b, t, d), the final state (b, d, s) or an empty tensor, and the checkpoints."""
+    layout = plan(*x.shape, A.shape[1])
+    y = torch.empty(x.shape)
+    final = x.new_empty((x.shape[0], *A.shape) if want_final else (0,))
+    width = padded_states(layout.states)
+    n_kept = layout.groups * _n_kept(layout, initial_state is not None) if keep else 0
+    checkpoints = x.new_empty(n_kept, layout.units, width, LANES)
+    if x.numel() == 0:
+        if want_final:
+            final.copy_(torch.zeros_like(final) if initial_state is None else initial_state)
+        return y, final, checkpoints
+    rates = _pack(_pad_states(A) * LOG2_E, layout, (width,))
+    skip, bias, initial = _pack(D, layout), _pack(delta_bias, layout), _plain(initial_state)
+    packed = (rates, skip, bias, initial, final, checkpoints)
+    memory = ScanMemory(*map(_address, packed), 0, 0, 0)
+    views = [_view(v) for v in (x, delta, B, C, z, y)]
+    _run_parts(scan_forward, layout, scratch_vectors(layout, backward=False), memory, *views)
+    return y, final, checkpoints
+
+
+@_scan.register_fake
+def _(x, delta, A, B, C, D, z, delta_bias, initial_state, want_final, keep):  # type: ignore[no-untyped-def]
+    layout = plan(*x.shape, A.shape[1])
+    n_kept = layout.groups * _n_kept(layout, initial_state is not None) if keep else 0
+    final = x.new_empty((x.shape[0], *A.shape) if want_final else (0,))
+    return x.new_empty(x.shape), final, x.new_empty(n_kept, layout.units, padded_states(layout.states), LANES)
+
+
+@torch.library.custom_op("stmest::selective_scan_backward", mutates_args=())
+def _scan_backward(
+    grad_y: Tensor,
+    grad_final: Tensor | None,
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    initial_state: Tensor | None,
+    checkpoints: Tensor,
+) -> list[Tensor]:
+    """Return the gradients of x, delta, A, B, C, D, z, delta_bias and initial_state, empty where the input is missing."""
+    layout = plan(*x.shape, A.shape[1])
+    width, parts = padded_states(layout.states), layout.group_parts
+    d_x, d_delta = torch.empty(x.shape), torch.empty(x.shape)
+    d_z = x.new_empty(0) if z is None else torch.empty(x.shape)
+    d_initial = x.new_empty(0 if initial_state is None else initial_state.shape)
+    # one copy of the gradients of B and C for every part of the channels
+    d_B, d_C = (x.new_zeros(layout.bundle_parts, *B.shape) for _ in range(2))
+    d_rates = x.new_zeros(parts, layout.units, width, LANES)
+    d_skip, d_bias = (x.new_zeros(parts, layout.units, LANES) for _ in range(2))
+    if x.numel():
+        rates = _pack(_pad_states(A) * LOG2_E, layout, (width,))
+        skip, bias, initial = _pack(D, layout), _pack(delta_bias, layout), _plain(initial_state)
+        packed = (rates, skip, bias, initial, None, checkpoints, d_rates, d_skip, d_bias)
+        final = _plain(grad_final)
+        views = [_view(v) for v in (x, delta, B, C, z, grad_y, d_x, d_delta, d_B[0], d_C[0])]
+        views.append(NO_VIEW if z is None else _view(d_z))
+        _run_parts(
+            scan_backward, layout, scratch_vectors(layout, backward=True), ScanMemory(*map(_address, packed)),
+            _address(final), _address(d_initial), B.numel() * FLOAT_BYTES, *views,
+        )  # fmt: skip
+    elif initial_state is not None:
+        d_initial.copy_(torch.zeros_like(d_initial) if grad_final is None else grad_final)
+    d_A = _unpack_sum(d_rates, layout)[:, : layout.states].contiguous()
+    d_B, d_C = (v[0] if len(v) == 1 else v.sum(0) for v in (d_B, d_C))
+    nothing = x.new_empty(0)
+    d_D = nothing if D is None else _unpack_sum(d_skip, layout)
+    d_delta_bias = nothing if delta_bias is None else _unpack_sum(d_bias, layout)
+    return [d_x, d_delta, d_A, d_B, d_C, d_D, d_z, d_delta_bias, d_initial]
+
+
+@_scan_backward.register_fake
+def _(grad_y, grad_final, x, delta, A, B, C, D, z, delta_bias, initial_state, checkpoints):  # type: ignore[no-untyped-def]
+    inputs = (x, delta, A, B, C, D, z, delta_bias, initial_state)
+    return [x.new_empty(0 if v is None else v.shape) for v in inputs]
+
+
+def _save_scan(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs[:9], output[2])
+    ctx.set_materialize_grads(False)
+
+
+def _scan_gradients(
+    ctx: Any, grad_y: Tensor | None, grad_final: Tensor | None, _: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    *inputs, checkpoints = ctx.saved_tensors
+    if grad_y is None and grad_final is None:
+        return (None,) * 11
+    if grad_y is None:
+        grad_y = torch.zeros_like(inputs[0])
+    if grad_final is not None and grad_final.numel() == 0:
+        grad_final = None
+    gradients = torch.ops.stmest.selective_scan_backward(grad_y, grad_final, *inputs, checkpoints)
+    present = [None if v is None else g for v, g in zip(inputs, gradients, strict=True)]
+    return (*present, None, None)
+
+
+_scan.register_autograd(_scan_gradients, setup_context=_save_scan)
+
+
+@torch.library.custom_op("stmest::causal_conv1d", mutates_args=())
+def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:
+    """Return y (b, t, d)."""
+    y = torch.empty(x.shape)
+    if x.numel():
+        layout, width = plan(*x.shape, 1), weight.shape[1]
+        taps, offset = _pack(weight, layout, (width,)).transpose(0, 1).contiguous(), _pack(bias, layout)
+        scratch = conv_scratch_vectors(layout, width)
+        addresses = taps.data_ptr(), offset.data_ptr()
+        _run_parts(conv_forward, layout, scratch, width, int(activation), *addresses, _view(x), _view(y))
+    return y
+
+
+@_conv.register_fake
+def _(x, weight, bias, activation):  # type: ignore[no-untyped-def]
+    return x.new_empty(x.shape)
+
+
+@torch.library.custom_op("stmest::causal_conv1d_backward", mutates_args=())
+def _conv_backward(
+    grad_y: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of x, weight and bias (d,), the last whether or not there is a bias."""
+    layout, width = plan(*x.shape, 1), weight.shape[1]
+    d_x = torch.empty(x.shape)
+    d_taps = x.new_zeros(layout.group_parts, width, layout.units, LANES)
+    d_offset = x.new_zeros(layout.group_parts, layout.units, LANES)
+    if x.numel():
+        taps, offset = _pack(weight, layout, (width,)).transpose(0, 1).contiguous(), _pack(bias, layout)
+        addresses = [v.data_ptr() for v in (taps, offset, d_taps, d_offset)]
+        views = [_view(v) for v in (x, grad_y, d_x)]
+        scratch = conv_scratch_vectors(layout, width)
+        _run_parts(conv_backward, layout, scratch, width, int(activation), *addresses, *views)
+    return d_x, _unpack_sum(d_taps.transpose(1, 2), layout), _unpack_sum(d_offset, layout)
+
+
+@_conv_backward.register_fake
+def _(grad_y, x, weight, bias, activation):  # type: ignore[no-untyped-def]
+    return x.new_empty(x.shape), weight.new_empty(weight.shape), weight.new_empty(weight.shape[0])
+
+
+def _save_conv(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, bias, activation = inputs
+    ctx.save_for_backward(x, weight, bias)
+    ctx.activation = activation
+
+
+def _conv_gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight, bias = ctx.saved_tensors
+    d_x, d_weight, d_bias = torch.ops.stmest.causal_conv1d_backward(grad_y, x, weight, bias, ctx.activation)
+    return d_x, d_weight, None if bias is None else d_bias, None
+
+
+_conv.register_autograd(_conv_gradients, setup_context=_save_conv)

@@ -1,0 +1,217 @@
+"""The selective scan as numba kernels, forward and backward, on tiles packed by ``numba_tiles``.
+
+Softplus, bias, skip and gate are fused in. Time is cut into chunks of ``CHUNK`` steps; the forward pass keeps the state
+at the start of each chunk, the backward pass recomputes the states within it, so nothing of shape (b, t, d, s) exists. States are
+worked on ``BLOCK`` at a time: four independent recurrences hide the latency of the one. Exponents carry a factor
+log2(e), because 2**x is what the processor can do. Builds on ``numba_simd`` and ``numba_tiles``; called by ``numba_cpu``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .numba_simd import (
+    BLOCK,
+    FLOAT_BYTES,
+    LANES,
+    exp2,
+    load,
+    load_block,
+    load_scalar,
+    multiply_add,
+    repeat,
+    sigmoid,
+    softplus,
+    splat,
+    store,
+    store_scalar,
+    sum_lanes,
+    sum_products,
+)
+from .numba_tiles import Layout, gather, kernel, part_range, scatter, zero
+
+__all__ = ["CHUNK", "ScanMemory", "padded_states", "scan_forward", "scratch_vectors"]
+
+CHUNK = 16
+
+
+class ScanMemory(NamedTuple):
+    """Addresses of what is not a (b, t, channel) tensor; 0 where missing.
+
+    Packed per unit, one vector each: `rates` (unit, state), `skip`, `bias` (unit). `initial`, `final` and their gradients
+    are (b, d, s). `checkpoints` (group, chunk, unit, state) vectors. `d_rates` (group part, unit, state), `d_skip`, `d_bias`
+    (group part, unit) vectors, zero at the start.
+    """
+
+    rates: int
+    skip: int
+    bias: int
+    initial: int
+    final: int
+    checkpoints: int
+    d_rates: int
+    d_skip: int
+    d_bias: int
+
+
+def padded_states(n_states: int) -> int:
+    """States rounded up to whole blocks; the added ones have zero rates and projections and change nothing."""
+    return -(-n_states // BLOCK) * BLOCK
+
+
+def scratch_vectors(layout: Layout, backward: bool) -> int:
+    """Vectors of scratch memory that one worker needs."""
+    tile = CHUNK * layout.bundle + LANES
+    projections = CHUNK * padded_states(layout.states) + LANES
+    states = layout.units * padded_states(layout.states)
+    if not backward:
+        return 3 * tile + 2 * projections + states + CHUNK
+    return 4 * tile + 4 * projections + states + 5 * CHUNK + (2 * CHUNK + 1) * BLOCK
+
+
+@kernel
+def _move_states(into_tensor, tensor, layout, row, first_bundle, last_bundle, packed):
+    """Copy states of some bundles of one group between a (b, d, s) tensor and vectors (unit, state)."""
+    width = -(-layout.states // BLOCK) * BLOCK
+    for unit in range(first_bundle * layout.bundle, min(layout.units, last_bundle * layout.bundle)):
+        if layout.rows_in_lanes:
+            first = (row * layout.channels + unit) * layout.states
+            lane_stride = layout.channels * layout.states
+            n_lanes = min(LANES, layout.rows - row)
+        else:
+            first = (row * layout.channels + unit * LANES) * layout.states
+            lane_stride = layout.states
+            n_lanes = min(LANES, layout.channels - unit * LANES)
+        for s in range(layout.states):
+            for lane in range(n_lanes):
+                in_tensor, in_packed = first + lane * lane_stride + s, (unit * width + s) * LANES + lane
+                if into_tensor:
+                    store_scalar(tensor, in_tensor, load_scalar(packed, in_packed))
+                else:
+                    store_scalar(packed, in_packed, load_scalar(tensor, in_tensor))
+
+
+@kernel
+def _gather_projection(view, layout, row, start, n_steps, target):
+    """Pack B or C of one group as vectors [t, state]; with channels in lanes every lane sees the same number."""
+    width = -(-layout.states // BLOCK) * BLOCK
+    if layout.rows_in_lanes:
+        gather(view, layout, row, start, n_steps, 0, layout.states, width, target)
+        return
+    if width != layout.states:
+        zero(target, n_steps * width)
+    source = view.address + FLOAT_BYTES * (row * view.row + start * view.step)
+    for t in range(n_steps):
+        for s in range(layout.states):
+            value = load_scalar(source, t * view.step + s * view.channel)
+            store(target, (t * width + s) * LANES, splat(value))
+
+
+@kernel
+def _scatter_projection(view, layout, row, start, n_steps, source):
+    """Unpack the gradient of B or C; with channels in lanes the lanes are summed."""
+    width = -(-layout.states // BLOCK) * BLOCK
+    if layout.rows_in_lanes:
+        scatter(view, layout, row, start, n_steps, 0, layout.states, width, source)
+        return
+    target = view.address + FLOAT_BYTES * (row * view.row + start * view.step)
+    for t in range(n_steps):
+        for s in range(layout.states):
+            store_scalar(target, t * view.step + s * view.channel, sum_lanes(load(source, (t * width + s) * LANES)))
+
+
+@kernel
+def _forward_unit(n_steps, stride, width, x, delta, z, step_x, B, C, state, rates, skip, bias):
+    """Advance one unit over a chunk; the tiles of x and delta are overwritten by y and the step sizes."""
+    for t in range(n_steps):
+        step = softplus(load(delta, t * stride) + bias)
+        x_t = load(x, t * stride)
+        store(delta, t * stride, step)
+        store(step_x, t * LANES, step * x_t)
+        store(x, t * stride, skip * x_t)
+    for s in range(0, width, BLOCK):
+        h = load_block(state, s * LANES)
+        rate = load_block(rates, s * LANES)
+        for t in range(n_steps):
+            decay = exp2(repeat(load(delta, t * stride)) * rate)
+            drive = repeat(load(step_x, t * LANES)) * load_block(B, (t * width + s) * LANES)
+            h = multiply_add(decay, h, drive)
+            y = sum_products(load(x, t * stride), h, load_block(C, (t * width + s) * LANES))
+            store(x, t * stride, y)
+        store(state, s * LANES, h)
+    if z != 0:
+        for t in range(n_steps):
+            gate = load(z, t * stride)
+            store(x, t * stride, load(x, t * stride) * gate * sigmoid(gate))
+
+
+@kernel
+def _forward_group(group, first_bundle, last_bundle, scratch, layout, memory, x, delta, B, C, z, y):
+    vector_bytes = LANES * FLOAT_BYTES
+    width = -(-layout.states // BLOCK) * BLOCK
+    tile_bytes = (CHUNK * layout.bundle + LANES) * vector_bytes
+    projection_bytes = (CHUNK * width + LANES) * vector_bytes
+    x_tile, delta_tile, z_tile = scratch, scratch + tile_bytes, scratch + 2 * tile_bytes
+    B_tile = scratch + 3 * tile_bytes
+    C_tile = B_tile + projection_bytes
+    step_x = C_tile + projection_bytes
+    states = step_x + CHUNK * vector_bytes
+
+    row = group * LANES if layout.rows_in_lanes else group
+    zero(states, layout.units * width)
+    if memory.initial != 0:
+        _move_states(False, memory.initial, layout, row, first_bundle, last_bundle, states)
+    n_chunks = (layout.steps + CHUNK - 1) // CHUNK
+    first_kept = 0 if memory.initial != 0 else 1
+    for chunk in range(n_chunks):
+        start = chunk * CHUNK
+        n_steps = min(CHUNK, layout.steps - start)
+        _gather_projection(B, layout, row, start, n_steps, B_tile)
+        _gather_projection(C, layout, row, start, n_steps, C_tile)
+        kept = group * (n_chunks - first_kept) + chunk - first_kept
+        for bundle in range(first_bundle, last_bundle):
+            unit = bundle * layout.bundle
+            n_units = min(layout.bundle, layout.units - unit)
+            channel = unit if layout.rows_in_lanes else unit * LANES
+            gather(x, layout, row, start, n_steps, channel, n_units, n_units, x_tile)
+            gather(delta, layout, row, start, n_steps, channel, n_units, n_units, delta_tile)
+            if z.address != 0:
+                gather(z, layout, row, start, n_steps, channel, n_units, n_units, z_tile)
+            for k in range(n_units):
+                column = k * vector_bytes
+                packed = (unit + k) * width * vector_bytes
+                if memory.checkpoints != 0 and chunk >= first_kept:
+                    target = memory.checkpoints + kept * layout.units * width * vector_bytes + packed
+                    for s in range(0, width, BLOCK):
+                        store(target, s * LANES, load_block(states + packed, s * LANES))
+                _forward_unit(
+                    n_steps, n_units * LANES, width,
+                    x_tile + column, delta_tile + column, z_tile + column if z.address != 0 else 0, step_x,
+                    B_tile, C_tile, states + packed, memory.rates + packed,
+                    load(memory.skip, (unit + k) * LANES), load(memory.bias, (unit + k) * LANES),
+                )  # fmt: skip
+            scatter(y, layout, row, start, n_steps, channel, n_units, n_units, x_tile)
+    if memory.final != 0:
+        _move_states(True, memory.final, layout, row, first_bundle, last_bundle, states)
+
+
+@kernel
+def scan_forward(first_part, last_part, scratch, layout, memory, x, delta, B, C, z, y):
+    """Run the scan on some of the parts of a problem.
+
+    Parameters
+    ----------
+    first_part, last_part : int
+        Range of parts, out of ``group_parts * bundle_parts``.
+    scratch : int
+        Address of `scratch_vectors` vectors of this worker's own.
+    layout : Layout
+    memory : ScanMemory
+    x, delta, B, C, z, y : View
+        Inputs and output; z may be missing.
+    """
+    for part in range(first_part, last_part):
+        groups = part_range(layout.groups, layout.group_parts, part // layout.bundle_parts)
+        bundles = part_range(layout.bundles, layout.bundle_parts, part % layout.bundle_parts)
+        for group in range(groups[0], groups[1]):
+            _forward_group(group, bundles[0], bundles[1], scratch, layout, memory, x, delta, B, C, z, y)

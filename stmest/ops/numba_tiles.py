@@ -1,0 +1,151 @@
+"""What the numba kernels of the scan and the convolution share: addressing, layouts, parts of work, tiles.
+
+A kernel never works on tensors but on tiles: vectors packed in scratch memory that hold, for consecutive steps, either
+LANES neighbouring channels of one row or one channel of LANES rows. The first suits wide layers and needs no reordering; the
+second keeps all lanes busy when a layer has four or eight channels but thousands of rows, at the price of a transposition
+in registers. Everything between packing and unpacking is the same code for both.
+
+Builds on ``numba_simd``; used by ``numba_scan`` and ``numba_conv``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from .numba_simd import (
+    FLOAT_BYTES,
+    LANES,
+    load,
+    load_scalar,
+    splat,
+    store,
+    store_scalar,
+    transpose_in,
+    transpose_out,
+)
+
+__all__ = ["Layout", "View", "gather", "kernel", "part_range", "scatter", "zero"]
+
+ZERO = np.float32(0.0)
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile with the GIL released and keep the machine code on disk, where a directory can be written."""
+    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # neither the package's directory nor the user's cache can be written
+        return numba.njit(cache=False, **options)(function)
+
+
+class View(NamedTuple):
+    """A tensor (b, t, channel) in memory: its address and its strides, in elements. Address 0: no tensor."""
+
+    address: int
+    row: int
+    step: int
+    channel: int
+
+
+class Layout(NamedTuple):
+    """How a problem is cut. A unit is what one vector spans beside time; a group is what shares B and C.
+
+    Channels in lanes: a group is one row, a unit LANES channels. Rows in lanes: a group is LANES rows, a unit one channel,
+    and units are packed in bundles of LANES.
+    """
+
+    rows: int
+    steps: int
+    channels: int
+    states: int
+    rows_in_lanes: int
+    groups: int
+    units: int
+    bundle: int
+    bundles: int
+    group_parts: int
+    bundle_parts: int
+
+
+@kernel
+def part_range(total, n_parts, part):
+    """First and last-plus-one item of a part; parts depend on the shape alone, hence equal sums on any thread count."""
+    return total * part // n_parts, total * (part + 1) // n_parts
+
+
+@kernel
+def zero(address, n_vectors):
+    """Clear vectors of scratch memory."""
+    for i in range(n_vectors):
+        store(address, i * LANES, splat(ZERO))
+
+
+@kernel
+def _gather_lane_by_lane(source, lane_stride, step, column, n_steps, n_columns, pitch, n_lanes, target):
+    zero(target, n_steps * pitch)
+    for lane in range(n_lanes):
+        for t in range(n_steps):
+            for k in range(n_columns):
+                value = load_scalar(source, lane * lane_stride + t * step + k * column)
+                store_scalar(target, (t * pitch + k) * LANES + lane, value)
+
+
+@kernel
+def gather(view, layout, row, start, n_steps, channel, n_columns, pitch, target):
+    """Pack a tile: vectors [t, column] for `n_steps` from `start`, columns being channels (rows in lanes) or just one.
+
+    Lanes beyond the last row or channel, and columns between `n_columns` and `pitch`, are zero. The target needs
+    LANES spare vectors at its end.
+    """
+    source = view.address + FLOAT_BYTES * (row * view.row + start * view.step + channel * view.channel)
+    if layout.rows_in_lanes == 0:
+        n_lanes = min(LANES, layout.channels - channel)
+        if view.channel == 1 and n_lanes == LANES:
+            for t in range(n_steps):
+                store(target, t * LANES, load(source, t * view.step))
+        else:
+            _gather_lane_by_lane(source, view.channel, view.step, 0, n_steps, 1, 1, n_lanes, target)
+        return
+    n_lanes = min(LANES, layout.rows - row)
+    if view.channel != 1 or n_lanes < LANES:
+        _gather_lane_by_lane(source, view.row, view.step, view.channel, n_steps, n_columns, pitch, n_lanes, target)
+        return
+    if view.step == n_columns and pitch == n_columns:  # steps follow each other in memory: one long run per row
+        n_columns, n_steps = n_columns * n_steps, 1
+    for t in range(n_steps):
+        for k in range(0, n_columns, LANES):
+            here = source + FLOAT_BYTES * (t * view.step + k)
+            transpose_in(here, view.row, min(LANES, n_columns - k), target + FLOAT_BYTES * (t * pitch + k) * LANES)
+
+
+@kernel
+def scatter(view, layout, row, start, n_steps, channel, n_columns, pitch, source):
+    """Unpack a tile, the inverse of `gather`; the source needs LANES spare vectors at its end."""
+    target = view.address + FLOAT_BYTES * (row * view.row + start * view.step + channel * view.channel)
+    if layout.rows_in_lanes == 0:
+        n_lanes = min(LANES, layout.channels - channel)
+        lane_stride, column = view.channel, 0
+        if view.channel == 1 and n_lanes == LANES:
+            for t in range(n_steps):
+                store(target, t * view.step, load(source, t * LANES))
+            return
+    else:
+        n_lanes = min(LANES, layout.rows - row)
+        lane_stride, column = view.row, view.channel
+        if view.channel == 1 and n_lanes == LANES:
+            for t in range(n_steps):
+                for k in range(0, n_columns, LANES):
+                    here = source + FLOAT_BYTES * (t * pitch + k) * LANES
+                    transpose_out(
+                        here, target + FLOAT_BYTES * (t * view.step + k), view.row, min(LANES, n_columns - k)
+                    )
+            return
+    for lane in range(n_lanes):
+        for t in range(n_steps):
+            for k in range(n_columns):
+                value = load_scalar(source, (t * pitch + k) * LANES + lane)
+                store_scalar(target, lane * lane_stride + t * view.step + k * column, value)

@@ -1,0 +1,270 @@
+"""The selective scan of Mamba: one entry, several backends, and a straight answer to which one runs and why.
+
+Builds on the backends beside it; used by ``layers.mamba`` and the multiscale block.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..exceptions import ParameterError
+from . import backends
+from .chunked import scan_chunked
+from .reference import scan_reference
+
+__all__ = ["BACKENDS", "Choice", "available_backends", "choose_backend", "selective_scan", "show_backends"]
+
+BACKENDS = ("reference", "chunked", "numba", "mamba_ssm")
+
+
+class Choice(NamedTuple):
+    """A backend and the reason it was chosen."""
+
+    name: str
+    reason: str
+
+
+def selective_scan(
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    *,
+    initial_state: Tensor | None = None,
+    return_final_state: bool = False,
+    backend: str = "auto",
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Run Mamba's input-dependent linear recurrence along time.
+
+    With ``step = softplus(delta + delta_bias)``, for every row and channel::
+
+        state_t = exp(step_t * A) * state_{t-1} + step_t * B_t * x_t
+        y_t     = (C_t . state_t + D * x_t) * silu(z_t)
+
+    Half-precision inputs are computed in float32 and ``y`` is returned in the dtype of `x`.
+
+    Parameters
+    ----------
+    x, delta : Tensor of shape (b, t, d)
+        Input and raw step size. Any strides: the halves of a projection are not copied by the CPU kernels.
+    A : Tensor of shape (d, s)
+        Continuous decay rates, negative.
+    B, C : Tensor of shape (b, t, s)
+        Input and output projections of the state.
+    D : Tensor of shape (d,), optional
+        Weight of the skip connection.
+    z : Tensor of shape (b, t, d), optional
+        Gate.
+    delta_bias : Tensor of shape (d,), optional
+        Bias of the step size.
+    initial_state : Tensor of shape (b, d, s), optional
+        State before the first step; zero if missing.
+    return_final_state : bool
+        Also return the state after the last step.
+    backend : {"auto", "numba", "chunked", "reference", "mamba_ssm"}
+        Implementation; "auto" lets `choose_backend` decide.
+
+    Returns
+    -------
+    y : Tensor of shape (b, t, d)
+    final_state : Tensor of shape (b, d, s), float32 or float64
+        Only with `return_final_state`.
+    """
+    _check_shapes(x, delta, A, B, C, D, z, delta_bias, initial_state)
+    if backend == "auto":
+        backend = choose_backend(x, stateful=initial_state is not None or return_final_state).name
+    elif backend not in BACKENDS:
+        raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
+    with torch.autocast(x.device.type, enabled=False):
+        dtype = _compute_dtype(x, delta, A, B, C)
+        inputs = (x, delta, A, B, C, D, z, delta_bias, initial_state)
+        cast = tuple(None if v is None else v.to(dtype) for v in inputs)
+        y, final_state = _run(backend, cast, return_final_state)
+        y = y.to(x.dtype)
+    return (y, final_state) if return_final_state else y
+
+
+def _run(backend: str, inputs: tuple[Tensor | None, ...], return_final_state: bool) -> tuple[Tensor, Tensor]:
+    if backend == "numba":
+        backends.require_usable("numba", _numba_obstacle(inputs[0]))
+        return _scan_numba(inputs, return_final_state)
+    if backend == "mamba_ssm":
+        return _scan_mamba_ssm(*inputs, return_final_state=return_final_state)
+    if min(inputs[0].shape) == 0 or inputs[0].shape[1] == 0:
+        raise ParameterError(f"x of shape {tuple(inputs[0].shape)} holds no steps to scan.")
+    return (scan_reference if backend == "reference" else scan_chunked)(*inputs)
+
+
+def _scan_numba(inputs: tuple[Tensor | None, ...], return_final_state: bool) -> tuple[Tensor, Tensor]:
+    tracked = any(v is not None and v.requires_grad for v in inputs)
+    keep = torch.is_grad_enabled() and tracked  # states are checkpointed only for a backward pass
+    y, final_state, _ = torch.ops.stmest.selective_scan(*inputs, return_final_state, keep)
+    return y, final_state
+
+
+def _scan_mamba_ssm(
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    initial_state: Tensor | None,
+    *,
+    return_final_state: bool,
+) -> tuple[Tensor, Tensor]:
+    """Call mamba_ssm's fused kernel, whose layout is (b, d, t) and which knows no initial state."""
+    if initial_state is not None:
+        raise ParameterError('The "mamba_ssm" backend takes no initial state; use backend="auto" or "chunked".')
+    scan = backends.cuda_function("mamba_ssm")
+    x, delta, B, C = (v.transpose(1, 2).contiguous() for v in (x, delta, B, C))
+    z = None if z is None else z.transpose(1, 2).contiguous()
+    result = scan(
+        x, delta, A, B, C, D=D, z=z, delta_bias=delta_bias, delta_softplus=True, return_last_state=return_final_state
+    )
+    y, final_state = result if return_final_state else (result, x.new_empty(0))
+    return y.transpose(1, 2), final_state
+
+
+def choose_backend(x: Tensor, *, stateful: bool = False) -> Choice:
+    """Pick the backend for inputs like `x`, and say why.
+
+    Parameters
+    ----------
+    x : Tensor
+        Its device and dtype decide.
+    stateful : bool
+        Whether an initial state comes in or the final state is asked for.
+
+    Returns
+    -------
+    Choice
+        ``name`` and ``reason``.
+    """
+    if torch.onnx.is_in_onnx_export():
+        return Choice("reference", "export to ONNX: a loop over a fixed length unrolls into standard operators")
+    if x.device.type == "cuda":
+        if x.dtype == torch.float64:
+            return Choice("chunked", "float64: the fused CUDA kernel computes in float32")
+        if stateful:
+            return Choice("chunked", "CUDA with a state handed in or out, which mamba_ssm's kernel cannot differentiate")
+        problem = backends.cuda_problem("mamba_ssm")
+        if not problem:
+            return Choice("mamba_ssm", "CUDA and mamba_ssm's fused kernel imports")
+        return Choice("chunked", f"CUDA, but {problem}")
+    obstacle = _numba_obstacle(x)
+    if not obstacle:
+        return Choice("numba", "CPU in single precision and numba imports")
+    return Choice("chunked", obstacle)
+
+
+def _numba_obstacle(x: Tensor) -> str:
+    if x.device.type != "cpu":
+        return f"device {x.device.type!r}: the numba kernels run on the CPU"
+    if x.dtype == torch.float64:
+        return "float64: the numba kernels compute in float32"
+    return backends.numba_problem()
+
+
+def available_backends() -> list[str]:
+    """Return the names of the backends usable in this process, fastest last.
+
+    Returns
+    -------
+    list of str
+    """
+    names = ["reference", "chunked"]
+    if not backends.numba_problem():
+        names.append("numba")
+    if torch.cuda.is_available() and not backends.cuda_problem("mamba_ssm"):
+        names.append("mamba_ssm")
+    return names
+
+
+def show_backends() -> str:
+    """Print which scan backends are present, which one each device would use, and why.
+
+    Returns
+    -------
+    str
+        The printed text.
+    """
+    numba_problem = backends.numba_problem()
+    if torch.cuda.is_available():
+        mamba_problem = backends.cuda_problem("mamba_ssm")
+    else:
+        mamba_problem = "no CUDA device; not imported"
+    rows = [
+        ("reference", "", "step by step, any dtype; oracle of the others and ONNX export"),
+        ("chunked", "", "pure torch, any device and dtype"),
+        ("numba", numba_problem, "fused CPU kernels, float32"),
+        ("mamba_ssm", mamba_problem, "fused CUDA kernels of the mamba-ssm package"),
+    ]
+    lines = ["Backends of the selective scan"]
+    lines += [f"  {name:<10} {'no: ' + why if why else 'yes':<4} ({what})" for name, why, what in rows]
+    lines.append("Chosen by backend='auto'")
+    probes = [("cpu", torch.float32), ("cpu", torch.float64)]
+    if torch.cuda.is_available():
+        probes.append(("cuda", torch.float32))
+    if torch.backends.mps.is_available():
+        probes.append(("mps", torch.float32))
+    for device, dtype in probes:
+        choice = choose_backend(torch.empty(0, device=device, dtype=dtype))
+        label = f"{device} {str(dtype).removeprefix('torch.')}"
+        lines.append(f"  {label:<13} -> {choice.name} ({choice.reason})")
+    report = "\n".join(lines) + "\n"
+    sys.stdout.write(report)
+    return report
+
+
+def _compute_dtype(*tensors: Tensor) -> torch.dtype:
+    """Widest dtype of the inputs, at least float32: the recurrence loses the small steps in half precision."""
+    dtype = torch.float32
+    for tensor in tensors:
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    return dtype
+
+
+def _check_shapes(
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    initial_state: Tensor | None,
+) -> None:
+    if x.dim() != 3 or A.dim() != 2:
+        raise ParameterError(
+            f"selective_scan needs x (b, t, d) and A (d, s); got {tuple(x.shape)} and {tuple(A.shape)}."
+        )
+    b, t, d = x.shape
+    s = A.shape[1]
+    expected = {
+        "delta": (delta, (b, t, d)),
+        "A": (A, (d, s)),
+        "B": (B, (b, t, s)),
+        "C": (C, (b, t, s)),
+        "D": (D, (d,)),
+        "z": (z, (b, t, d)),
+        "delta_bias": (delta_bias, (d,)),
+        "initial_state": (initial_state, (b, d, s)),
+    }
+    for name, (tensor, shape) in expected.items():
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise ParameterError(
+                f"selective_scan: {name} has shape {tuple(tensor.shape)} but x {(b, t, d)} and A {tuple(A.shape)} "
+                f"need {shape}; layouts are (b, t, channels)."
+            )

@@ -1,0 +1,150 @@
+"""Where and how the work runs: devices, seeds, optional packages, versions.
+
+Builds on nothing else of stmest than its errors; used by every package above it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import platform
+import sys
+import threading
+from collections.abc import Iterator
+from types import ModuleType
+
+import torch
+
+from .exceptions import DeviceError, MissingDependencyError
+
+__all__ = ["require", "resolve_device", "seeded", "versions", "show_versions"]
+
+# torch's CPU generator belongs to the whole process: two seeded fits in two threads must not interleave.
+_SEED_LOCK = threading.RLock()
+
+_REPORTED_PACKAGES = (
+    "stmest", "numpy", "scipy", "pandas", "scikit-learn", "torch", "skorch", "numba", "safetensors",
+    "sktime", "torch-geometric", "mamba-ssm", "causal-conv1d",
+)  # fmt: skip
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional package or say which extra brings it.
+
+    Parameters
+    ----------
+    module : str
+        Name of the module, as in an import statement.
+    extra : str
+        Name of stmest's extra that installs it.
+
+    Returns
+    -------
+    ModuleType
+        The imported module.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the module cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f'{module!r} is needed here and could not be imported ({error}); install it with: pip install "stmest[{extra}]"'
+        ) from error
+
+
+def available_devices() -> list[str]:
+    """Names of the devices that torch can use here, best first.
+
+    Returns
+    -------
+    list of str
+        Some of ``"cuda"``, ``"cuda:1"``, ``"mps"``, always ending in ``"cpu"``.
+    """
+    names = ["cuda", *(f"cuda:{i}" for i in range(1, torch.cuda.device_count()))] if torch.cuda.is_available() else []
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return [*names, "cpu"]
+
+
+def resolve_device(device: str | torch.device | None) -> torch.device:
+    """Turn a user's wish for a device into a device that is there.
+
+    Parameters
+    ----------
+    device : str, torch.device or None
+        ``"auto"`` or None takes CUDA, then MPS, then the CPU.
+
+    Returns
+    -------
+    torch.device
+        The device to use.
+
+    Raises
+    ------
+    DeviceError
+        If the name is no device name, or the named device is not there.
+
+    Examples
+    --------
+    >>> resolve_device("cpu")
+    device(type='cpu')
+    """
+    present = available_devices()
+    if device is None or device == "auto":
+        return torch.device(present[0])
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise DeviceError(f"device={device!r} is no device name; use 'auto' or one of {present}.") from error
+    wanted = str(torch.device(resolved.type)) if resolved.index == 0 else str(resolved)  # "cuda:0" is "cuda"
+    if wanted not in present:
+        raise DeviceError(f"device={device!r} is not available here; use 'auto' or one of {present}.")
+    return resolved
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Run a block under its own torch random state; the caller's is put back afterwards.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of torch's generators inside the block.
+    device : torch.device
+        Device whose generator is seeded beside the CPU's.
+
+    Notes
+    -----
+    One block runs at a time in a process, so that seeded fits in several threads stay reproducible.
+    """
+    forked = [device.index or 0] if device.type == "cuda" else []
+    with _SEED_LOCK, torch.random.fork_rng(devices=forked):
+        torch.manual_seed(seed)
+        yield
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that stmest works with.
+
+    Returns
+    -------
+    dict of str to str
+        Package name to version; packages that are not installed are left out.
+    """
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in _REPORTED_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def show_versions() -> None:
+    """Write the versions of Python, the packages and the devices to the standard output."""
+    rows = {**versions(), "devices": ", ".join(available_devices())}
+    width = max(map(len, rows))
+    sys.stdout.write("\n".join(f"{name:<{width}}  {value}" for name, value in rows.items()) + "\n")

@@ -1,0 +1,114 @@
+"""What happens between epochs: keeping the best weights, stopping early, telling how far it is.
+
+Builds on skorch's callbacks; put together by `stmest.forecasters.network`.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from typing import Any
+
+from skorch.callbacks import Callback
+
+__all__ = ["BestWeights", "Progress"]
+
+
+class BestWeights(Callback):
+    """Keep the weights of the best epoch and stop when it is long ago.
+
+    Parameters
+    ----------
+    patience : int or None
+        Stop after so many epochs without a better validation loss; None never stops.
+
+    Attributes
+    ----------
+    best_epoch_ : int
+        Epoch of the kept weights, counted from 1; 0 for the weights that training began with.
+    stopped_ : bool
+        Whether training was ended by this callback.
+
+    Notes
+    -----
+    The weights that training begins with take part: they are validated first, so that training never ends with weights
+    that are worse than those it was given. Without a validation part the last epoch is kept.
+    """
+
+    def __init__(self, patience: int | None = None):
+        self.patience = patience
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Validate the weights that training begins with."""
+        self.stopped_ = False
+        self.best_epoch_ = len(net.history)
+        self.best_loss_ = _validation_loss(net, X, y)
+        self.best_weights_ = None if self.best_loss_ is None else _copy_of_weights(net)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Compare this epoch with the best so far."""
+        loss = net.history[-1].get("valid_loss")
+        epoch = net.history[-1, "epoch"]
+        if loss is None or self.best_loss_ is None:
+            self.best_epoch_ = epoch
+            return
+        better = loss < self.best_loss_
+        if better:
+            self.best_epoch_, self.best_loss_, self.best_weights_ = epoch, loss, _copy_of_weights(net)
+        elif self.patience is not None and epoch - self.best_epoch_ >= self.patience:
+            self.stopped_ = True
+            raise KeyboardInterrupt
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Put the best weights back."""
+        if self.best_weights_ is not None:
+            net.module_.load_state_dict(self.best_weights_)
+        self.best_weights_ = None
+
+
+class Progress(Callback):
+    """One line an epoch: losses, the best so far, seconds, time left.
+
+    Parameters
+    ----------
+    best : BestWeights
+        Tells the best validation loss so far.
+    """
+
+    def __init__(self, best: BestWeights):
+        self.best = best
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Start the clock."""
+        self.began_, self.first_epoch_ = time.perf_counter(), len(net.history)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Write the line of this epoch."""
+        row = net.history[-1]
+        epoch = row["epoch"] - self.first_epoch_
+        elapsed = time.perf_counter() - self.began_
+        left = elapsed / epoch * (net.max_epochs - epoch)
+        parts = [f"epoch {epoch:>3}/{net.max_epochs}", f"train {row['train_loss']:.4f}"]
+        if "valid_loss" in row:
+            best = min(row["valid_loss"], self.best.best_loss_)
+            parts += [f"valid {row['valid_loss']:.4f}", f"best {best:.4f}"]
+        parts += [f"{row['dur']:.1f} s", f"at most {left:.0f} s left"]
+        sys.stdout.write("  ".join(parts) + "\n")
+        sys.stdout.flush()
+
+
+def _copy_of_weights(net: Any) -> dict[str, Any]:
+    return copy.deepcopy(net.module_.state_dict())
+
+
+def _validation_loss(net: Any, X: Any, y: Any) -> float | None:
+    """Loss of the present weights over the validation windows, None where there are none."""
+    dataset = net.get_split_datasets(X, y)[1]
+    if dataset is None:
+        return None
+    total, n_windows = 0.0, 0
+    for inputs, target in net.get_iterator(dataset, training=False):
+        loss = net.validation_step((inputs, target))["loss"].item()
+        total, n_windows = total + loss * len(target), n_windows + len(target)
+    return total / n_windows

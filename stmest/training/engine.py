@@ -1,0 +1,144 @@
+"""The training loop of every network: a skorch `NeuralNet` that knows auxiliary loss terms and keeps an honest Ctrl-C.
+
+Builds on skorch; composed, never inherited from, by `stmest.forecasters.network`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..exceptions import TrainingError
+
+__all__ = ["BatchDataset", "ForecastNet", "keep_batch"]
+
+
+def keep_batch(batch: Any) -> Any:
+    """Collate function of datasets that already return whole batches."""
+    return batch
+
+
+class BatchDataset(Dataset):
+    """A torch dataset whose batches are read in one gather.
+
+    Parameters
+    ----------
+    n_windows : int
+        Number of windows.
+    load : callable
+        Takes a list of positions, returns ``(inputs, target)``: a dict of tensors and a tensor.
+    """
+
+    def __init__(self, n_windows: int, load: Any):
+        self.n_windows = n_windows
+        self.load = load
+
+    def __len__(self) -> int:
+        return self.n_windows
+
+    def __getitems__(self, positions: list[int]) -> tuple[dict[str, Tensor], Tensor]:
+        return self.load(positions)
+
+    def __getitem__(self, position: int) -> tuple[dict[str, Tensor], Tensor]:
+        return self.load([position])
+
+
+class ForecastNet(NeuralNet):
+    """skorch net for networks that return a forecast and auxiliary loss terms.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As `skorch.NeuralNet`.
+    loss_weights : mapping of str to float, default={}
+        Weight of each auxiliary term in training; validation looks at the forecast alone.
+    precision : {"float32", "bfloat16"}, default="float32"
+        ``"bfloat16"`` runs the network under autocast; parameters and losses stay in float32.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        loss_weights: Mapping[str, float] | None = None,
+        precision: str = "float32",
+        **kwargs: Any,
+    ):
+        super().__init__(*args, **kwargs)
+        self.loss_weights = loss_weights
+        self.precision = precision
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Windows come as a dataset already."""
+        return X
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Forward pass, under autocast where asked for."""
+        if self.precision == "float32":
+            return super().infer(x, **fit_params)
+        with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16):
+            return super().infer(x, **fit_params)
+
+    def get_loss(
+        self, y_pred: Any, y_true: Tensor, X: Any = None, training: bool = False
+    ) -> Tensor:
+        """Forecast loss, plus the weighted auxiliary terms in training.
+
+        Raises
+        ------
+        TrainingError
+            If the training loss is not finite.
+        """
+        forecast, auxiliary = y_pred
+        loss = self.criterion_(forecast.float(), y_true.to(forecast.device))
+        if not training:
+            return loss
+        for name, term in auxiliary.items():
+            self.history.record_batch(f"train_{name}", term.item())
+            loss = loss + (self.loss_weights or {}).get(name, 0.0) * term
+        if not math.isfinite(loss.item()):
+            raise TrainingError(
+                f"the training loss became {loss.item()} in epoch {len(self.history)}. Usual causes: a learning_rate "
+                f"that is too large (now {self.lr:g}), values far outside the range of the training rows, or "
+                "scaler=None on data of large magnitude."
+            )
+        return loss
+
+    def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> ForecastNet:
+        """Train for `max_epochs` epochs from the present weights.
+
+        A KeyboardInterrupt ends the training: it is raised again if not one epoch was finished; else the best weights
+        so far are kept and a warning says so. Early stopping, which skorch signals in the same way, is silent.
+        """
+        if not self.initialized_:
+            self.initialize()
+        fit_params.pop("_routing_method", None)
+        finished_before = len(self.history)
+        self.notify("on_train_begin", X=X, y=y)
+        try:
+            self.fit_loop(X, y, **fit_params)
+        except KeyboardInterrupt:
+            if not self._stopped_early():
+                finished = sum("valid_loss" in row or "dur" in row for row in self.history[finished_before:])
+                if not finished:
+                    raise
+                warnings.warn(
+                    f"training was interrupted after {finished} finished epoch(s); the best weights so far are kept.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                with contextlib.suppress(KeyError, IndexError):
+                    if "dur" not in self.history[-1]:
+                        del self.history[-1]
+        self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def _stopped_early(self) -> bool:
+        return any(getattr(callback, "stopped_", False) for _, callback in self.callbacks_)

@@ -1,6 +1,7 @@
 """Mamba-based spatio-temporal forecasters behind fit, predict and score.
 
-The public names are imported when they are first used (PEP 562): ``import stmest`` loads neither torch nor scikit-learn.
+The public names are imported when they are first used (PEP 562), so that ``import stmest`` loads neither torch nor
+scikit-learn.
 """
 
 from __future__ import annotations

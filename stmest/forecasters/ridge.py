@@ -12,8 +12,6 @@ import numpy as np
 import scipy.linalg
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..exceptions import DataError
-
 __all__ = ["carried", "solve_windows"]
 
 _NUMBERS_AT_ONCE = 1_000_000  # of one piece of windows: 8 MB
@@ -70,10 +68,9 @@ def solve_windows(
     intercept : ndarray of shape (horizon,)
         Drift from the last input.
 
-    Raises
-    ------
-    DataError
-        If no window has both an observed input and an observed target.
+    Notes
+    -----
+    Steps for which no window has both an observed input and an observed target get weights of 0: the last value.
     """
     gram = np.zeros((input_length, input_length))  # input_length - 1 differences and the intercept
     cross = np.zeros((input_length, horizon))
@@ -82,12 +79,6 @@ def solve_windows(
         gram += x.T @ x
         cross += x.T @ y
         counts += seen.sum(axis=0)
-    if not counts.any():
-        raise DataError(
-            f"none of the training windows of {len(nodes)} node(s) (n_samples = {len(values)} rows, "
-            f"look-back {input_length}, horizon {horizon}) has an observed input and an observed target; "
-            "drop nodes that are never observed, or learn one map for all nodes (per_node=False)."
-        )
     if (counts == counts[0]).all() and counts[0] == gram[-1, -1]:  # the intercept column counts the windows
         weights = _solve(gram, cross, alpha)
     else:

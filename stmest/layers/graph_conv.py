@@ -11,9 +11,11 @@ Tensors are channel-major, (n, k, d, m): nodes, scales from fine to coarse, chan
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..exceptions import GraphError
@@ -148,6 +150,46 @@ class NodeAdaptiveConv(nn.Module):
         return f"n_supports={n_terms - 1}, d_model={d_model}, embedding_dim={embedding_dim}"
 
 
+class _AttendScales(torch.autograd.Function):
+    """``softmax_j(q_i . k_j) v_j`` for every scale i over the scales j that it may see; (n, k, 3 d, m) -> (n, k, d, m).
+
+    The tiny matrices of single positions (four by four) are worked on as planes over all positions, and gradients are
+    added where they belong; autograd would pad the slice of every scale with zeros first.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, causal: bool) -> Tensor:
+        query, key, value = projected.chunk(3, dim=2)
+        factor = query.shape[2] ** -0.5
+        out = torch.empty_like(query, memory_format=torch.contiguous_format)
+        attention = []
+        for i in range(projected.shape[1]):
+            first = i if causal else 0
+            scores = (query[:, i : i + 1] * key[:, first:]).sum(2, keepdim=True).mul_(factor)  # (n, seen, 1, m)
+            attention.append(torch.softmax(scores, dim=1))
+            torch.sum(attention[-1] * value[:, first:], dim=1, out=out[:, i])
+        ctx.save_for_backward(projected, *attention)
+        ctx.causal, ctx.factor = causal, factor
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        projected, *attention = ctx.saved_tensors
+        query, key, value = projected.chunk(3, dim=2)
+        out = torch.zeros_like(projected)
+        to_query, to_key, to_value = out.chunk(3, dim=2)
+        for i, weight in enumerate(attention):
+            seen = slice(i if ctx.causal else 0, None)
+            part = gradient[:, i : i + 1]
+            to_value[:, seen].addcmul_(weight, part)
+            to_weight = (part * value[:, seen]).sum(2, keepdim=True)
+            to_score = weight * (to_weight - (weight * to_weight).sum(1, keepdim=True)) * ctx.factor
+            to_key[:, seen].addcmul_(to_score, query[:, i : i + 1])
+            torch.sum(to_score * key[:, seen], dim=1, out=to_query[:, i])
+        return out, None
+
+
 class ScaleAttention(nn.Module):
     """Attention of the scales of one node and step to each other; with `causal`, to themselves and coarser ones.
 
@@ -180,14 +222,8 @@ class ScaleAttention(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Mix the scales of z (n, k, d, m)."""
         projected = torch.matmul(self.in_proj.weight, z) + self.in_proj.bias.unsqueeze(-1)  # (n, k, 3 d, m)
-        query, key, value = projected.chunk(3, dim=2)
-        query = query * query.shape[2] ** -0.5
-        mixed = []
-        for i in range(z.shape[1]):
-            first = i if self.causal else 0
-            scores = (query[:, i : i + 1] * key[:, first:]).sum(2, keepdim=True)  # (n, allowed, 1, m)
-            mixed.append((torch.softmax(scores, dim=1) * value[:, first:]).sum(1))
-        return torch.matmul(self.out_proj.weight, torch.stack(mixed, 1)) + self.out_proj.bias.unsqueeze(-1)
+        mixed = _AttendScales.apply(projected, self.causal)
+        return torch.matmul(self.out_proj.weight, mixed) + self.out_proj.bias.unsqueeze(-1)
 
     def extra_repr(self) -> str:
         """Shown by repr."""

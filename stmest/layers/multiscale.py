@@ -74,27 +74,29 @@ def _fold_time(unfolded: Tensor, out: Tensor) -> None:
 
 
 class _ScaleConvolution(torch.autograd.Function):
-    """One dense convolution over time per row and scale, position-major result.
+    """One dense convolution over time per row and scale, position-major result, cut in two halves.
 
-    x (r, k, d, g, t), bias (r, k, o) and for each scale q a weight (r, k_q * d, o) -> (r, k, g * t, o). The
-    neighbourhoods are laid out again on the way back instead of being kept: they are the largest tensors of the network.
+    x (r, k, d, g, t), bias (r, k, 2 o) and for each scale q a weight (r, k_q * d, 2 o) -> two of (r, k, g * t, o), views of
+    one tensor. The neighbourhoods are laid out again on the way back instead of being kept: they would be the largest
+    tensors of the network.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, bias: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
         r, k, d, g, t = x.shape
         out = x.new_empty(r, k, g * t, bias.shape[-1])
         for q, weight in enumerate(weights):
-            unfolded = unfold_time(x[:, q], weight.shape[1] // d)
-            torch.baddbmm(bias[:, q, None], unfolded.transpose(1, 2), weight, out=out[:, q])
+            torch.bmm(unfold_time(x[:, q], weight.shape[1] // d).transpose(1, 2), weight, out=out[:, q])
+        out += bias.unsqueeze(2)
         ctx.save_for_backward(x, *weights)
-        return out
+        return out.chunk(2, dim=-1)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, *weights = ctx.saved_tensors
         d = x.shape[2]
+        gradient = torch.cat(gradients, dim=-1)
         x_gradient = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
         weight_gradients = []
         for q, weight in enumerate(weights):
@@ -103,6 +105,44 @@ class _ScaleConvolution(torch.autograd.Function):
             if x_gradient is not None:
                 _fold_time(torch.bmm(weight, part.transpose(1, 2)), x_gradient[:, q])
         return x_gradient, gradient.sum(2), *weight_gradients
+
+
+class _Selection(torch.autograd.Function):
+    """Raw step size, B and C from what is scanned: ``[h W_delta + Omega_q, h W_B, h W_C]``.
+
+    h (r, k, m, d), weight (d, d + 2 s), offset (k, d) -> (r, k, m, d), twice (r, k, m, s), views of one tensor.
+    Written out because autograd would join the three gradients into one tensor, the widest of the block, before it
+    multiplies; here each is multiplied where it lies.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, weight: Tensor, offset: Tensor) -> tuple[Tensor, ...]:
+        d = h.shape[-1]
+        out = torch.matmul(h, weight)
+        out[..., :d] += offset.unsqueeze(1)
+        ctx.save_for_backward(h, weight)
+        s = (out.shape[-1] - d) // 2
+        return out.split([d, s, s], dim=-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        h, weight = ctx.saved_tensors
+        r, k, m, d = h.shape
+        flat = h.reshape(-1, d).t()
+        # channel-major products have long rows, which is three times as fast; one transposition at the end
+        h_gradient: Tensor | None = None
+        weight_gradients = []
+        for part, columns in zip(gradients, weight.split([g.shape[-1] for g in gradients], dim=1), strict=True):
+            rows = part.reshape(r * k, m, -1)
+            factor = columns.unsqueeze(0).expand(r * k, -1, -1)
+            if h_gradient is None:
+                h_gradient = torch.bmm(factor, rows.transpose(1, 2))
+            else:
+                h_gradient.baddbmm_(factor, rows.transpose(1, 2))
+            weight_gradients.append(flat @ rows.flatten(0, 1))
+        offset_gradient = gradients[0].sum((0, 2))
+        return h_gradient.transpose(1, 2).contiguous().view_as(h), torch.cat(weight_gradients, 1), offset_gradient
 
 
 class MultiscaleLift(nn.Module):
@@ -247,14 +287,13 @@ class MultiscaleMamba(nn.Module):
         r, k, d, m = x.shape
         block = torch.repeat_interleave(torch.tensor(n_rows)).to(x.device)
         kernels, bias = self._composed()
-        mixed = _ScaleConvolution.apply(
+        mixed, gates = _ScaleConvolution.apply(
             x.reshape(r, k, d, m // n_steps, n_steps),
             bias.index_select(0, block),
             *(kernel.index_select(0, block) for kernel in kernels),
-        )  # (r, k, m, 2 * d_inner)
-        outputs = [
-            self._scan(e, part, n_steps) for e, part in enumerate(mixed.split(list(n_rows))) if part.shape[0] > 0
-        ]
+        )  # (r, k, m, d_inner) each
+        parts = zip(mixed.split(list(n_rows)), gates.split(list(n_rows)), strict=True)
+        outputs = [self._scan(e, h, gate, n_steps) for e, (h, gate) in enumerate(parts) if len(h) > 0]
         out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)  # (r, k, m, d_inner)
         weight = self.out_proj.index_select(0, block).transpose(1, 2)  # (r, d, d_inner)
         return torch.matmul(weight.unsqueeze(1), out.transpose(2, 3))
@@ -276,21 +315,17 @@ class MultiscaleMamba(nn.Module):
             kernels.append(torch.cat([scan_part, gate_part], dim=-1).flatten(1, 2))
         return kernels, F.pad(self.scale_bias, (0, self.d_inner))
 
-    def _scan(self, e: int, mixed: Tensor, n_steps: int) -> Tensor:
-        """Short convolution and gated scan of block e: (r, k, m, 2 * d_inner) -> (r, k, m, d_inner)."""
-        r, k, m, _ = mixed.shape
-        d_inner, s = self.d_inner, self.d_state
-        h, gate = mixed.view(-1, n_steps, 2 * d_inner).chunk(2, dim=-1)  # (r * k * g, t, d_inner) each
+    def _scan(self, e: int, h: Tensor, gate: Tensor, n_steps: int) -> Tensor:
+        """Short convolution and gated scan of block e: twice (r, k, m, d_inner) -> (r, k, m, d_inner)."""
+        shape = h.shape
+        h, gate = (_sequences(v, n_steps) for v in (h, gate))  # (r * k * g, t, d_inner)
         h = causal_conv1d(h, self.conv_weight[e], self.conv_bias[e], backend=self._conv_backend)
-        to_delta, to_state = self.x_proj[e].split([self.dt_proj.shape[1], 2 * s], dim=-1)
+        to_delta, to_state = self.x_proj[e].split([self.dt_proj.shape[1], 2 * self.d_state], dim=-1)
         selection = torch.cat([to_delta @ self.dt_proj[e], to_state], dim=-1)  # (d_inner, d_inner + 2 s)
-        # the offset of each scale enters through the bias of the projection, at no extra pass
-        offset = F.pad(self.omega[e], (0, 2 * s)).repeat(r, 1).unsqueeze(1)  # (r * k, 1, d_inner + 2 s)
-        selected = torch.baddbmm(offset, h.reshape(r * k, m, d_inner), selection.expand(r * k, -1, -1))
-        delta, B, C = selected.view(-1, n_steps, d_inner + 2 * s).split([d_inner, s, s], dim=-1)
+        delta, B, C = (_sequences(v, n_steps) for v in _Selection.apply(h.view(shape), selection, self.omega[e]))
         rates = -torch.exp(self.A_log[e])
         y = selective_scan(h, delta, rates, B, C, self.D[e], gate, self.dt_bias[e], backend=self.scan_backend)
-        return y.view(r, k, m, d_inner)  # type: ignore[union-attr]
+        return y.view(shape)  # type: ignore[union-attr]
 
     @property
     def _conv_backend(self) -> str:
@@ -300,6 +335,11 @@ class MultiscaleMamba(nn.Module):
         """Shown by repr."""
         e, d_model = self.in_proj.shape[:2]
         return f"n_blocks={e}, d_model={d_model}, scales={self.scales}, d_inner={self.d_inner}, d_state={self.d_state}"
+
+
+def _sequences(x: Tensor, n_steps: int) -> Tensor:
+    """(r, k, g * t, c) -> (r * k * g, t, c), a view."""
+    return x.unflatten(2, (-1, n_steps)).flatten(0, 2)
 
 
 def _uniform(*shape: int, fan_in: int) -> nn.Parameter:

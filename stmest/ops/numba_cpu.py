@@ -28,8 +28,9 @@ LOG2_E = math.log2(math.e)
 # Work that justifies a part of its own, in elements (b, t, d) times states: about 0.1 ms.
 PART_ELEMENTS = 1 << 17
 MOST_PARTS = 32
-# Parts of the channels each cost a copy of the gradients of B and C.
+# Every part of the channels packs B and C anew and writes gradients of its own for them, so it should be worth that.
 MOST_CHANNEL_PARTS = 8
+BUNDLES_PER_PART = 2
 WIDE = 4 * LANES
 NO_VIEW = View(0, 0, 0, 0)
 
@@ -46,7 +47,10 @@ def plan(rows: int, steps: int, channels: int, states: int) -> Layout:
     bundles = -(-units // bundle)
     wanted = max(1, min(MOST_PARTS, rows * steps * channels * states // PART_ELEMENTS))
     group_parts = min(groups, wanted)
-    bundle_parts = min(bundles, MOST_CHANNEL_PARTS, wanted // group_parts) if group_parts < MOST_CHANNEL_PARTS else 1
+    bundle_parts = 1
+    if group_parts < MOST_CHANNEL_PARTS:
+        most = min(MOST_CHANNEL_PARTS, wanted) // group_parts
+        bundle_parts = max(1, min(bundles // BUNDLES_PER_PART, most))
     return Layout(
         rows, steps, channels, states, int(rows_in_lanes), groups, units, bundle, bundles, group_parts, bundle_parts
     )
@@ -112,9 +116,13 @@ def _pad_states(tensor: Tensor) -> Tensor:
     return torch.nn.functional.pad(tensor, (0, missing)) if missing else tensor
 
 
-def _n_kept(layout: Layout, has_initial: bool) -> int:
-    """Chunks per group whose first state is kept: all but a first one that starts from zero."""
-    return -(-layout.steps // CHUNK) - (not has_initial)
+def _empty_checkpoints(like: Tensor, n_states: int, has_initial: bool, keep: bool) -> Tensor:
+    """Room for the states at the start of all chunks, but for a first one that starts from zero."""
+    if not keep:  # also spares torch.export with a dynamic batch the conditions in `plan`
+        return like.new_empty(0)
+    layout = plan(*like.shape, n_states)
+    n_kept = layout.groups * (-(-layout.steps // CHUNK) - (not has_initial))
+    return like.new_empty(max(n_kept, 0), layout.units, padded_states(n_states), LANES)
 
 
 def _plain(tensor: Tensor | None) -> Tensor | None:
@@ -139,28 +147,26 @@ def _scan(
     layout = plan(*x.shape, A.shape[1])
     y = torch.empty(x.shape)
     final = x.new_empty((x.shape[0], *A.shape) if want_final else (0,))
-    width = padded_states(layout.states)
-    n_kept = layout.groups * _n_kept(layout, initial_state is not None) if keep else 0
-    checkpoints = x.new_empty(n_kept, layout.units, width, LANES)
+    checkpoints = _empty_checkpoints(x, layout.states, initial_state is not None, keep)
     if x.numel() == 0:
         if want_final:
             final.copy_(torch.zeros_like(final) if initial_state is None else initial_state)
         return y, final, checkpoints
-    rates = _pack(_pad_states(A) * LOG2_E, layout, (width,))
+    rates = _pack(_pad_states(A) * LOG2_E, layout, (padded_states(layout.states),))
     skip, bias, initial = _pack(D, layout), _pack(delta_bias, layout), _plain(initial_state)
     packed = (rates, skip, bias, initial, final, checkpoints)
     memory = ScanMemory(*map(_address, packed), 0, 0, 0)
     views = [_view(v) for v in (x, delta, B, C, z, y)]
+    if torch.get_num_threads() == 1:  # no sums over channels here: the result does not depend on the parts
+        layout = layout._replace(bundle_parts=1)
     _run_parts(scan_forward, layout, scratch_vectors(layout, backward=False), memory, *views)
     return y, final, checkpoints
 
 
 @_scan.register_fake
 def _(x, delta, A, B, C, D, z, delta_bias, initial_state, want_final, keep):  # type: ignore[no-untyped-def]
-    layout = plan(*x.shape, A.shape[1])
-    n_kept = layout.groups * _n_kept(layout, initial_state is not None) if keep else 0
     final = x.new_empty((x.shape[0], *A.shape) if want_final else (0,))
-    return x.new_empty(x.shape), final, x.new_empty(n_kept, layout.units, padded_states(layout.states), LANES)
+    return x.new_empty(x.shape), final, _empty_checkpoints(x, A.shape[1], initial_state is not None, keep)
 
 
 @torch.library.custom_op("stmest::selective_scan_backward", mutates_args=())
@@ -203,9 +209,8 @@ def _scan_backward(
         d_initial.copy_(torch.zeros_like(d_initial) if grad_final is None else grad_final)
     d_A = _unpack_sum(d_rates, layout)[:, : layout.states].contiguous()
     d_B, d_C = (v[0] if len(v) == 1 else v.sum(0) for v in (d_B, d_C))
-    nothing = x.new_empty(0)
-    d_D = nothing if D is None else _unpack_sum(d_skip, layout)
-    d_delta_bias = nothing if delta_bias is None else _unpack_sum(d_bias, layout)
+    d_D = x.new_empty(0) if D is None else _unpack_sum(d_skip, layout)
+    d_delta_bias = x.new_empty(0) if delta_bias is None else _unpack_sum(d_bias, layout)
     return [d_x, d_delta, d_A, d_B, d_C, d_D, d_z, d_delta_bias, d_initial]
 
 

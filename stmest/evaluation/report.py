@@ -1,0 +1,292 @@
+"""One table for all forecasters, scored on exactly the same windows.
+
+The rows are cut once in time. Every forecaster learns from the first part and forecasts every window whose targets
+lie in the second; look-back may reach before the cut, so that forecasters with short and long memory have the same
+targets. A forecaster that fails keeps its row, with what went wrong. Builds on the forecasters' face only, and on
+`metrics`; used by the command line.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from ..data.containers import Panel, as_panel
+from ..exceptions import DataError, ParameterError
+from ..graphs import as_graph
+from .machine import describe_machine
+from .metrics import horizon_errors, mae, mase, r2, rmse
+from .results import ModelResult, Report, Sample
+from .tables import plain
+
+__all__ = ["Report", "compare", "default_season"]
+
+# Origins, spread over the test part, of which the forecasts are kept for pictures
+_N_KEPT = 5
+
+
+def compare(
+    models: Mapping[str, Any],
+    X: Any,
+    adj: Any = None,
+    *,
+    test_fraction: float = 0.2,
+    season: int | None = None,
+    unit: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Fit forecasters on the first rows and score them on the same windows of the last rows.
+
+    Parameters
+    ----------
+    models : mapping of str to forecaster
+        Unfitted forecasters by name, all with the same horizon; they are cloned, and stay as they are.
+    X : array-like, DataFrame, DataArray or Tensor
+        Readings, as for `fit`.
+    adj : graph, optional
+        Graph, in any form that `fit` takes; given to every forecaster.
+    test_fraction : float, default=0.2
+        Share of the rows, the last ones, whose values are forecast.
+    season : int, optional
+        Rows per season, for MASE. Default: see `default_season`.
+    unit : str, optional
+        Unit of the readings, for table and pictures.
+    progress : callable, optional
+        Called with a line of text before and after each forecaster.
+
+    Returns
+    -------
+    Report
+        Table, settings and a few forecasts.
+
+    Raises
+    ------
+    DataError
+        If the data leave no room for training rows and a test window.
+    GraphError
+        If the graph does not fit the nodes.
+    ParameterError
+        If the forecasters have different horizons, or a parameter cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stmest import LastValue, SeasonalNaive, compare
+    >>> X = np.sin(np.arange(240.0) * 2 * np.pi / 24)[:, None] + np.arange(3.0)
+    >>> report = compare({"last": LastValue(horizon=6), "season": SeasonalNaive(horizon=6, season=24)}, X, season=24)
+    >>> report.to_frame()["MAE"].round(3).tolist()
+    [0.685, 0.0]
+    """
+    panel = as_panel(X)
+    horizon, cut = _checked(models, panel, test_fraction)
+    graph = None if adj is None else as_graph(adj, panel.values.shape[1], panel.nodes)
+    season = min(default_season(panel.index), cut - 1) if season is None else season
+    # Checked before the first fit: a wrong season must not cost an hour of training.
+    if not isinstance(season, (int, np.integer)) or not 1 <= season < cut:
+        raise ParameterError(
+            f"season={season!r}; needed: an integer from 1 to {cut - 1}, the training rows less one."
+        )
+    trial = _Trial(panel, cut, horizon, int(season), graph)
+    rows = []
+    for number, (name, model) in enumerate(models.items(), start=1):
+        rows.append(trial.run(name, model, f"[{number}/{len(models)}] {name}", progress or _quiet))
+    return Report(
+        rows=rows,
+        data=_summary(panel),
+        settings={
+            "test_fraction": test_fraction, "train_rows": cut, "test_rows": panel.n_times - cut,
+            "first_test_time": None if panel.index is None else str(panel.index[cut]),
+            "horizon": horizon, "windows": panel.n_times - cut - horizon + 1, "season": int(season),
+            "graph_edges": None if graph is None else graph.n_edges,
+        },
+        machine=describe_machine(),
+        unit=unit,
+        nodes=list(range(panel.values.shape[1])) if panel.nodes is None else list(panel.nodes),
+        samples=trial.samples(),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )  # fmt: skip
+
+
+def default_season(index: pd.Index | None) -> int:
+    """Rows per season that a time index suggests.
+
+    Parameters
+    ----------
+    index : pandas.Index or None
+        Times of the rows.
+
+    Returns
+    -------
+    int
+        The usual number of rows per calendar day; 7 for daily rows; 24 where there are no dates, and 1 for rows further
+        apart than a day.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> default_season(pd.date_range("2024-01-01", periods=500, freq="15min"))
+    96
+    """
+    if isinstance(index, pd.PeriodIndex):
+        index = index.to_timestamp()
+    if not isinstance(index, pd.DatetimeIndex):
+        return 24
+    per_day = int(pd.Series(1, index=index).groupby(index.normalize()).size().mode().iloc[-1])
+    if per_day > 1 or len(index) < 2:
+        return per_day
+    return 7 if pd.Series(index).diff().mode().iloc[0] <= pd.Timedelta(1, "D") else 1
+
+
+class _Trial:
+    """The same data, cut and windows for every forecaster."""
+
+    def __init__(self, panel: Panel, cut: int, horizon: int, season: int, graph: Any) -> None:
+        self.panel, self.cut, self.horizon, self.season, self.graph = panel, cut, horizon, season, graph
+        self.n_windows = panel.n_times - cut - horizon + 1
+        self.kept = np.unique(
+            np.linspace(0, self.n_windows - 1, min(_N_KEPT, self.n_windows)).round().astype(int)
+        )
+        self.truth: np.ndarray | None = None
+        self.targets: list[int] = []
+        self.forecasts: dict[str, np.ndarray] = {}
+
+    def run(self, name: str, model: Any, label: str, progress: Callable[[str], None]) -> ModelResult:
+        """Fit and score one forecaster; whatever it raises becomes the text of its row."""
+        row = ModelResult(name)
+        try:
+            forecaster = clone(model)
+            row.parameters = {key: plain(value) for key, value in forecaster.get_params(deep=False).items()}
+            progress(f"{label}: fitting on {self.cut} rows")
+            start = time.perf_counter()
+            forecaster.fit(_container(self.panel, 0, self.cut), adj=self.graph)
+            row.fit_seconds = time.perf_counter() - start
+            row.n_parameters = _count(forecaster)
+            row.predict_ms, truth, forecast = self._forecast(forecaster)
+            self._score(row, truth, forecast)
+            self.forecasts[name] = forecast[self.kept]
+            row.forecaster = forecaster
+            progress(
+                f"{label}: MAE {row.scores['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s, "
+                f"{row.predict_ms:.2f} ms per window"
+            )
+        except Exception as error:
+            row.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            row.scores, row.horizon_mae, row.node_mae = {}, None, None
+            progress(f"{label}: failed, {row.error}")
+        return row
+
+    def _forecast(self, forecaster: Any) -> tuple[float, np.ndarray, np.ndarray]:
+        """Milliseconds per window, truth and forecasts of all windows whose targets lie in the test part."""
+        context = forecaster._context_length
+        if context > self.cut:
+            raise DataError(
+                f"needs {context} rows of look-back, but only {self.cut} rows precede the test part."
+            )
+        tail = _container(self.panel, self.cut - context, self.panel.n_times)
+        start = time.perf_counter()
+        truth, forecast = forecaster.predict_windows(tail)
+        milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(truth))
+        targets = list(getattr(forecaster, "target_", range(self.panel.values.shape[2])))
+        if self.truth is None and len(truth) == self.n_windows:
+            self.truth, self.targets = truth, targets
+        if truth.shape != np.shape(self.truth) or not np.array_equal(truth, self.truth, equal_nan=True):
+            raise DataError(
+                f"forecasts of shape {truth.shape} are not for the targets of the other rows of the table, of shape "
+                f"{np.shape(self.truth)}, or for all of the {self.n_windows} windows."
+            )
+        return milliseconds, truth, forecast
+
+    def _score(self, row: ModelResult, truth: np.ndarray, forecast: np.ndarray) -> None:
+        train = self.panel.values[: self.cut][..., self.targets]
+        train = train[..., 0] if truth.ndim == 3 else train
+        row.scores = {
+            "MAE": mae(truth, forecast),
+            "RMSE": rmse(truth, forecast),
+            "MASE": mase(truth, forecast, train, self.season),
+            "R2": r2(truth, forecast),
+        }
+        row.horizon_mae = horizon_errors(truth, forecast)
+        row.node_mae = np.array([mae(truth[:, :, i], forecast[:, :, i]) for i in range(truth.shape[2])])
+
+    def samples(self) -> list[Sample]:
+        """Truth and forecasts of the kept origins."""
+        out = []
+        for position, window in enumerate(self.kept if self.truth is not None else []):
+            row = self.cut + int(window)
+            begin = max(0, row - max(2 * self.horizon, min(self.season, 200)))
+            history = self.panel.values[begin:row][..., self.targets]
+            out.append(
+                Sample(
+                    row=row,
+                    history=history[..., 0] if self.panel.ndim == 2 else history,
+                    truth=self.truth[window],
+                    forecasts={name: kept[position] for name, kept in self.forecasts.items()},
+                    time=None if self.panel.index is None else self.panel.index[begin : row + self.horizon],
+                )
+            )
+        return out
+
+
+def _checked(models: Mapping[str, Any], panel: Panel, test_fraction: float) -> tuple[int, int]:
+    """The common horizon, and the first test row."""
+    if not models:
+        raise ParameterError("models is empty; needed: at least one forecaster.")
+    horizons = {name: model.horizon for name, model in models.items()}
+    if len(set(horizons.values())) > 1:
+        raise ParameterError(
+            f"the forecasters have different horizons, {horizons}; needed: the same, for equal windows."
+        )
+    if not 0 < test_fraction < 1:
+        raise ParameterError(f"test_fraction={test_fraction!r}; needed: a number between 0 and 1.")
+    horizon = next(iter(horizons.values()))
+    cut = panel.n_times - round(test_fraction * panel.n_times)
+    if cut < 2 or panel.n_times - cut < horizon:
+        raise DataError(
+            f"X has {panel.n_times} rows, of which test_fraction={test_fraction} leaves {cut} to learn from and "
+            f"{panel.n_times - cut} to forecast; needed: 2 and horizon = {horizon}."
+        )
+    return horizon, cut
+
+
+def _container(panel: Panel, start: int, stop: int) -> Any:
+    """Rows of a panel as an array, or as a wide table where there are times or names."""
+    values = panel.values[start:stop]
+    if panel.index is None and panel.nodes is None:
+        return values[..., 0] if panel.ndim == 2 else values
+    nodes = list(range(values.shape[1])) if panel.nodes is None else panel.nodes
+    features = list(range(values.shape[2])) if panel.features is None else panel.features
+    columns = pd.Index(nodes) if panel.ndim == 2 else pd.MultiIndex.from_product([nodes, features])
+    index = pd.RangeIndex(panel.n_times) if panel.index is None else panel.index
+    return pd.DataFrame(values.reshape(len(values), -1), index=index[start:stop], columns=columns)
+
+
+def _count(forecaster: Any) -> int | None:
+    count = getattr(forecaster, "n_parameters_", None)
+    return None if count is None else int(count)
+
+
+def _summary(panel: Panel) -> dict[str, Any]:
+    index = panel.index
+    out: dict[str, Any] = {
+        "n_times": panel.n_times,
+        "n_nodes": panel.values.shape[1],
+        "n_features": panel.values.shape[2],
+        "missing_share": float(np.isnan(panel.values).mean()),
+    }
+    if index is not None:
+        out |= {"first_time": str(index[0]), "last_time": str(index[-1])}
+    if isinstance(index, pd.DatetimeIndex) and len(index) > 1:
+        steps = pd.Series(index).diff().iloc[1:]
+        usual = steps.mode().iloc[0]
+        out |= {"step": str(usual), "gaps": int((steps != usual).sum())}
+    return out
+
+
+def _quiet(line: str) -> None:
+    """Show nothing."""

@@ -1,0 +1,201 @@
+"""What a comparison found: rows, table, text, JSON, and a few forecasts for pictures.
+
+Builds on `tables`; made by `report.compare`, read by the command line and the plots.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .tables import aligned_table, finite_or_none, plain
+
+__all__ = ["ModelResult", "Report", "Sample"]
+
+
+@dataclass
+class ModelResult:
+    """What one forecaster reached.
+
+    Attributes
+    ----------
+    name : str
+        Name of the row.
+    scores : dict of str to float
+        "MAE", "RMSE", "MASE", "R2" over all test windows, nodes and steps; empty if the forecaster failed.
+    horizon_mae : ndarray of shape (horizon,) or None
+        Mean absolute error of each step by itself.
+    node_mae : ndarray of shape (n_nodes,) or None
+        Mean absolute error of each node; NaN for nodes without an observed target.
+    fit_seconds, predict_ms : float or None
+        Seconds to fit, milliseconds to forecast one window (all nodes and steps).
+    n_parameters : int or None
+        Trained numbers; None if the forecaster does not count them.
+    parameters : dict
+        Constructor parameters, as JSON can hold them.
+    error : str or None
+        What went wrong, if something did.
+    forecaster : object or None
+        The fitted forecaster.
+    """
+
+    name: str
+    scores: dict[str, float] = field(default_factory=dict)
+    horizon_mae: np.ndarray | None = None
+    node_mae: np.ndarray | None = None
+    fit_seconds: float | None = None
+    predict_ms: float | None = None
+    n_parameters: int | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    forecaster: Any = field(default=None, repr=False)
+
+
+@dataclass
+class Sample:
+    """Truth and forecasts of one origin, for pictures.
+
+    Attributes
+    ----------
+    row : int
+        Row of the first forecast step.
+    history : ndarray of shape (n_history, n_nodes[, n_targets])
+        Readings before it.
+    truth : ndarray of shape (horizon, n_nodes[, n_targets])
+        Readings that were to be forecast.
+    forecasts : dict of str to ndarray of shape (horizon, n_nodes[, n_targets])
+        Forecasts by name.
+    time : pandas.Index or None
+        Times of history and truth, one after the other.
+    """
+
+    row: int
+    history: np.ndarray
+    truth: np.ndarray
+    forecasts: dict[str, np.ndarray]
+    time: pd.Index | None
+
+
+@dataclass
+class Report:
+    """Result of `compare`.
+
+    Attributes
+    ----------
+    rows : list of ModelResult
+        One per forecaster, in the order given.
+    data : dict
+        Size of the data, share of missing readings, first and last time.
+    settings : dict
+        Cut, horizon, season and number of windows.
+    machine : dict
+        See `stmest.evaluation.machine.describe_machine`.
+    unit : str or None
+        Unit of the readings.
+    nodes : list
+        Names (or positions) of the nodes.
+    samples : list of Sample
+        Truth and forecasts of a few origins spread over the test part.
+    created : str
+        When, in UTC.
+    """
+
+    rows: list[ModelResult]
+    data: dict[str, Any]
+    settings: dict[str, Any]
+    machine: dict[str, Any]
+    unit: str | None
+    nodes: list[Any]
+    samples: list[Sample] = field(repr=False)
+    created: str
+
+    def __getitem__(self, name: str) -> ModelResult:
+        """Row of the forecaster of that name."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps ahead whose errors the table shows: a third, two thirds and the end of the horizon."""
+        horizon = self.settings["horizon"]
+        return sorted({math.ceil(horizon / 3), math.ceil(2 * horizon / 3), horizon})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table: one row per forecaster; NaN where it failed, with the reason in the column `error`.
+
+        Returns
+        -------
+        DataFrame
+            Columns MAE, RMSE, MASE, R2, ``MAE@step`` (three steps ahead), fit_seconds, predict_ms, n_parameters and
+            error.
+        """
+        records = {}
+        for row in self.rows:
+            steps = {
+                f"MAE@{s}": np.nan if row.horizon_mae is None else row.horizon_mae[s - 1] for s in self.steps
+            }
+            records[row.name] = {
+                **{key: row.scores.get(key, np.nan) for key in ("MAE", "RMSE", "MASE", "R2")},
+                **steps,
+                "fit_seconds": np.nan if row.fit_seconds is None else row.fit_seconds,
+                "predict_ms": np.nan if row.predict_ms is None else row.predict_ms,
+                "n_parameters": pd.NA if row.n_parameters is None else row.n_parameters,
+                "error": row.error,
+            }
+        frame = pd.DataFrame.from_dict(records, orient="index").rename_axis("model")
+        return frame.astype({"n_parameters": "Int64", "error": object})
+
+    def to_text(self) -> str:
+        """Return the table as text, with its units and with the reasons of failures beneath it.
+
+        Returns
+        -------
+        str
+            Lines of aligned columns.
+        """
+        return aligned_table(self.to_frame(), self.settings, self.unit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but forecasts and forecasters, as plain Python that JSON can hold.
+
+        Returns
+        -------
+        dict
+            Table, errors by step and node, data, settings, parameters of every forecaster, machine and versions.
+        """
+        models = {
+            row.name: {
+                "scores": plain(row.scores),
+                "horizon_mae": plain(row.horizon_mae),
+                "node_mae": plain(row.node_mae),
+                "fit_seconds": row.fit_seconds,
+                "predict_ms_per_window": row.predict_ms,
+                "n_parameters": row.n_parameters,
+                "parameters": row.parameters,
+                "error": row.error,
+            }
+            for row in self.rows
+        }
+        return {
+            "created": self.created,
+            "unit": self.unit,
+            "data": self.data,
+            "settings": self.settings,
+            "nodes": [str(node) for node in self.nodes],
+            "models": models,
+            "machine": self.machine,
+        }
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON text; what is not a finite number is null."""
+        return json.dumps(finite_or_none(self.to_dict()), indent=2, allow_nan=False)
+
+    def __str__(self) -> str:
+        return self.to_text()

@@ -1,0 +1,119 @@
+"""Results as text and as plain Python: the parts of a report that do not depend on how it was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["aligned_table", "finite_or_none", "plain"]
+
+
+def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | None) -> str:
+    """Lay the table of a report out in columns.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As `Report.to_frame` returns it.
+    settings : dict
+        As in `Report.settings`.
+    unit : str or None
+        Unit of the readings.
+
+    Returns
+    -------
+    str
+        Heading, table, and a line for each forecaster that failed.
+    """
+    unit = "the unit of the data" if unit is None else unit
+    steps = [column for column in frame if str(column).startswith("MAE@")]
+    digits = _decimals(frame["MAE"])
+    forms: dict[str, Callable[[Any], str]] = {
+        **dict.fromkeys(["MAE", "RMSE", *steps], f"{{:.{digits}f}}".format),
+        **dict.fromkeys(["MASE", "R2"], "{:.3f}".format),
+        "fit_seconds": "{:.1f}".format,
+        "predict_ms": "{:.2f}".format,
+        "n_parameters": "{:,}".format,
+    }
+    titles = {"fit_seconds": "fit s", "predict_ms": "ms/window", "n_parameters": "parameters"}
+    columns = [["model", *frame.index.astype(str)]]
+    for column, form in forms.items():
+        columns.append([titles.get(column, column), *("-" if pd.isna(v) else form(v) for v in frame[column])])
+    failed = [f"{name} failed: {reason}" for name, reason in frame["error"].items() if reason is not None]
+    count = (
+        f"{settings['windows']:,} test windows, {settings['horizon']} steps ahead; the same for every row."
+    )
+    legend = (
+        f"MAE, RMSE in {unit}; MAE@k: k steps ahead alone; MASE: 1 is a naive forecast of season {settings['season']} "
+        "on the training rows."
+    )
+    return "\n".join([count, legend, "", *_aligned(columns), *failed])
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what JSON can hold; what has no such form becomes its type's name.
+
+    Parameters
+    ----------
+    value : object
+        Number, text, container, array or anything else.
+
+    Returns
+    -------
+    None, bool, int, float, str, list or dict
+        The same, plain.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, np.ndarray) and value.ndim <= 1:
+        return [plain(entry) for entry in value.tolist()]
+    if isinstance(value, (list, tuple, set)):
+        return [plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ + ("" if shape is None else str(tuple(shape)))
+
+
+def finite_or_none(value: Any) -> Any:
+    """Replace numbers that JSON does not know (NaN, infinity) by None, at any depth.
+
+    Parameters
+    ----------
+    value : object
+        As `plain` returns it.
+
+    Returns
+    -------
+    object
+        The same with None.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list):
+        return [finite_or_none(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: finite_or_none(entry) for key, entry in value.items()}
+    return value
+
+
+def _decimals(errors: pd.Series) -> int:
+    """Decimals that leave about four digits in the smallest error."""
+    finite = errors[np.isfinite(errors.astype(float)) & (errors > 0)]
+    return 3 if finite.empty else int(np.clip(3 - math.floor(math.log10(finite.min())), 0, 8))
+
+
+def _aligned(columns: list[list[str]]) -> list[str]:
+    """Lines of a table: the first column to the left, numbers to the right, a rule below the heading."""
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
+    for cells in zip(*columns, strict=True):
+        first, *rest = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        lines.append("  ".join([first.strip().ljust(widths[0]), *rest]))
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]

@@ -1,0 +1,289 @@
+"""STM3 (and its base STM2) as a forecaster: parameters, network, and what it learnt as labelled tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from skorch.callbacks import Callback
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from ..data.splits import window_starts
+from ..exceptions import DataError, ParameterError
+from ..graphs import Graph
+from ..networks.stm3 import STM3Network
+from ..training.engine import ForecastNet
+from .network import NetworkForecaster
+from .parameters import TrainingParameters, describe, real, whole
+
+__all__ = ["STM3Forecaster", "STM3Parameters"]
+
+# Parameters that go to the network as they are
+_ARCHITECTURE = (
+    "scales", "d_model", "n_layers", "n_experts", "top_k", "shared_expert", "node_embedding_dim", "cheb_order",
+    "d_state", "d_conv", "expand", "dropout", "instance_norm", "routing", "causal_scales", "contrastive_temperature",
+)  # fmt: skip
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class STM3Parameters(TrainingParameters):
+    """Parameters of STM3 beside those of every network."""
+
+    scales: Any = (1, 3, 5, 7)
+    d_model: int = 4
+    n_layers: int = 2
+    n_experts: int = 4
+    top_k: int = 1
+    shared_expert: bool = True
+    node_embedding_dim: int = 12
+    cheb_order: int = 3
+    d_state: int = 16
+    d_conv: int = 4
+    expand: int = 2
+    dropout: float = 0.0
+    instance_norm: bool = False
+    routing: str = "node"
+    graph: str = "both"
+    causal_scales: bool = True
+    contrastive_weight: float = 0.0
+    contrastive_temperature: float = 0.1
+    balance_weight: float = 0.01
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TrainingParameters._parameter_constraints,
+        "scales": [tuple, list],
+        "d_model": [whole(1)],
+        "n_layers": [whole(1)],
+        "n_experts": [whole(0)],
+        "top_k": [whole(1)],
+        "shared_expert": ["boolean"],
+        "node_embedding_dim": [whole(1)],
+        "cheb_order": [whole(1)],
+        "d_state": [whole(1)],
+        "d_conv": [whole(1)],
+        "expand": [whole(1)],
+        "dropout": [real(0, 1)],
+        "instance_norm": ["boolean"],
+        "routing": [StrOptions({"node", "input"})],
+        "graph": [StrOptions({"both", "given", "learned"})],
+        "causal_scales": ["boolean"],
+        "contrastive_weight": [real(0)],
+        "contrastive_temperature": [real(0, closed="neither")],
+        "balance_weight": [real(0)],
+    }
+
+
+@describe
+class STM3Forecaster(STM3Parameters, NetworkForecaster):
+    """Mixture of multiscale Mamba experts over a learned (and, if given, a known) sensor graph.
+
+    Each layer mixes the nodes by an adaptive graph convolution, lets fine scales attend to coarser ones, and passes
+    every node's series through the Mamba expert that its learned embedding is routed to, beside a shared one.
+    ``n_experts=0`` is STM2, the base model with a single multiscale Mamba for all nodes.
+
+    Parameters
+    ----------
+    {window_parameters}
+    scales : tuple of int, default=(1, 3, 5, 7)
+        Widths of the temporal convolutions, odd and increasing: one scale each, from fine to coarse.
+    d_model : int, default=4
+        Width per scale.
+    n_layers : int, default=2
+        Layers, each a graph convolution and a mixture of experts.
+    n_experts : int, default=4
+        Routed experts; 0 is STM2.
+    top_k : int, default=1
+        Experts per node, at most `n_experts`.
+    shared_expert : bool, default=True
+        Whether one more expert sees every node.
+    node_embedding_dim : int, default=12
+        Width of the node embeddings that make the learned graph, the graph weights and the routing.
+    cheb_order : int, default=3
+        Terms of the Chebyshev graph convolution; 1 does without the graph.
+    d_state : int, default=16
+        States of each Mamba channel.
+    d_conv : int, default=4
+        Width of Mamba's causal convolution.
+    expand : int, default=2
+        Width of Mamba's inner channels over `d_model`.
+    dropout : float, default=0.0
+        Dropout after graph convolution and experts; in [0, 1).
+    instance_norm : bool, default=False
+        Whether each window is normalised by its own mean and spread (for drifting levels).
+    routing : {{"node", "input"}}, default="node"
+        Route by the node embedding, or by the features of the window (an ablation of the paper).
+    graph : {{"both", "given", "learned"}}, default="both"
+        Which graphs the convolution uses; without `adj` it is the learned one alone.
+    causal_scales : bool, default=True
+        Whether a scale attends to itself and coarser ones only.
+    contrastive_weight : float, default=0.0
+        Weight of the contrastive loss that keeps experts and scales apart.
+    contrastive_temperature : float, default=0.1
+        Temperature of that loss.
+    balance_weight : float, default=0.01
+        Weight of the loss that keeps the experts evenly used.
+    {training_parameters}
+
+    Attributes
+    ----------
+    graph_ : DataFrame of shape (n_nodes, n_nodes)
+        Learned adjacency: row i tells how much node i listens to each node; rows sum to 1.
+    routing_ : DataFrame of shape (n_nodes, n_experts)
+        Probability of each expert, per node.
+    routing_change_ : ndarray of shape (n_epochs,)
+        Share of the nodes whose first expert changed in each epoch.
+    history_ : DataFrame
+        One row per epoch: losses, auxiliary terms, learning rate, seconds.
+    best_epoch_, n_iter_, n_parameters_ : int
+        Epoch whose weights are kept; epochs trained; trainable numbers.
+    device_, scan_backend_
+        Device, and implementation of the scan, in use.
+
+    See Also
+    --------
+    stmest.RidgeForecaster : The linear model to compare with first.
+
+    Notes
+    -----
+    STM3: Chen, Zhang, Xin, Zhu, "Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction",
+    arXiv 2508.12247. `stmest/networks/stm3.py` lists where this implementation differs, and why.
+
+    Examples
+    --------
+    >>> from stmest import STM3Forecaster, make_sensor_network
+    >>> data = make_sensor_network(n_nodes=5, n_times=300, random_state=0)
+    >>> model = STM3Forecaster(input_length=12, horizon=3, max_epochs=1, random_state=0)
+    >>> model.fit(data.values, data.graph).predict().shape
+    (3, 5)
+    """
+
+    # ---------------------------------------------------------------- network and losses
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        scales = list(self.scales)
+        if not scales or any(not isinstance(k, (int, np.integer)) or k < 1 or k % 2 == 0 for k in scales):
+            raise ParameterError(f"scales={self.scales!r}; needed: odd integers of at least 1, such as (1, 3, 5, 7).")
+        if scales != sorted(set(scales)):
+            raise ParameterError(f"scales={self.scales!r} must increase, from the finest to the coarsest.")
+        if self.n_experts and self.top_k > self.n_experts:
+            raise ParameterError(f"top_k={self.top_k} is more than n_experts={self.n_experts}.")
+
+    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+        architecture: dict[str, Any] = {name: getattr(self, name) for name in _ARCHITECTURE}
+        if graph is not None:
+            architecture["adjacency"] = torch.from_numpy(graph.to_dense())
+            architecture["node_features"] = torch.from_numpy(graph.eigenvectors(self.node_embedding_dim))
+        elif self.graph == "given":
+            raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
+        if self.instance_norm:
+            architecture["target_channels"] = self.target_
+            if self.has_gaps_:  # the channels that say where a feature was observed follow all features
+                architecture["observed_channels"] = [self.n_inputs_ + i for i in self.target_]
+        return STM3Network(**sizes, graph=self.graph, contrastive=self.contrastive_weight > 0, **architecture)
+
+    def _loss_weights(self) -> dict[str, float]:
+        weights = {"balance": self.balance_weight, "contrastive": self.contrastive_weight}
+        return {name: weight for name, weight in weights.items() if weight > 0 and self.n_experts}
+
+    def _more_callbacks(self) -> list[tuple[str, Any]]:
+        return [("routing", _RoutingMonitor())] if self.n_experts else []
+
+    def _after_training(self, net: ForecastNet) -> None:
+        monitor = dict(net.callbacks_).get("routing")
+        self.routing_change_ = np.empty(0) if monitor is None else np.asarray(monitor.change_)
+
+    # ---------------------------------------------------------------- what it learnt
+
+    @property
+    def graph_(self) -> pd.DataFrame:
+        """Learned adjacency, labelled by node; row i tells how much node i listens to each node."""
+        return self._labelled(self._of_network("learned_graph"), self.nodes_)
+
+    @property
+    def routing_(self) -> pd.DataFrame:
+        """Probability of each expert (columns), per node (rows); no columns for STM2."""
+        return self._labelled(self._of_network("routing"), None)
+
+    def scale_embeddings(self, X: Any, stride: int = 1) -> np.ndarray:
+        """What each scale makes of each window, for pictures of how well scales are told apart.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor
+            Readings, at least `input_length` rows.
+        stride : int, default=1
+            Rows between two windows.
+
+        Returns
+        -------
+        ndarray of shape (n_windows, n_nodes, n_scales, d_model)
+            Time mean of the last layer, per scale.
+        """
+        return self._representations(X, stride)["scales"]
+
+    def expert_embeddings(self, X: Any, stride: int = 1) -> np.ndarray:
+        """What the routed expert makes of each window, for pictures of how well experts are told apart.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor
+            Readings, at least `input_length` rows.
+        stride : int, default=1
+            Rows between two windows.
+
+        Returns
+        -------
+        ndarray of shape (n_windows, n_nodes, n_scales, d_model)
+            Time mean of the output of each node's first expert in the last layer; `routing_` names the expert.
+        """
+        return self._representations(X, stride)["experts"]
+
+    def _representations(self, X: Any, stride: int) -> dict[str, np.ndarray]:
+        check_is_fitted(self)
+        panel = self._to_panel(X, reset=False)
+        starts = window_starts(panel.n_times, self.input_length, stride)
+        if not len(starts):
+            raise DataError(f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed.")
+        windows = self._windows(panel, starts, with_targets=False)
+        parts: dict[str, list[np.ndarray]] = {}
+        for first in range(0, len(windows), self.batch_size):
+            batch = windows.gather(slice(first, first + self.batch_size))
+            inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()}
+            with torch.inference_mode():
+                for name, tensor in self.network_.representations(**inputs).items():
+                    parts.setdefault(name, []).append(tensor.cpu().numpy())
+        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+    def _of_network(self, name: str) -> np.ndarray:
+        check_is_fitted(self)
+        with torch.inference_mode():
+            return getattr(self.network_, name)().cpu().numpy()
+
+    def _labelled(self, table: np.ndarray, columns: list | None) -> pd.DataFrame:
+        return pd.DataFrame(table, index=self.nodes_, columns=columns)
+
+
+class _RoutingMonitor(Callback):
+    """Counts, after each epoch, the share of nodes whose first expert changed."""
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Remember where the nodes are routed before training."""
+        self.change_: list[float] = []
+        self.experts_ = self._experts(net)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Compare with the epoch before."""
+        experts = self._experts(net)
+        self.change_.append(float((experts != self.experts_).mean()))
+        self.experts_ = experts
+
+    @staticmethod
+    def _experts(net: Any) -> np.ndarray:
+        with torch.no_grad():
+            return net.module_.routing().argmax(1).cpu().numpy()

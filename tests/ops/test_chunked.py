@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stmest.ops.chunked import scan_chunked
+from stmest.ops.reference import scan_reference
+
+from .scan_inputs import assert_like_oracle, make_inputs, outputs_and_gradients
+
+
+@pytest.mark.parametrize("block_elements", [1, 60, 1 << 19])
+@pytest.mark.parametrize("optional", [True, False])
+def test_gradients_are_those_of_finite_differences(block_elements, optional):
+    inputs = make_inputs(2, 5, 3, 2, optional=optional, dtype=torch.float64)
+    leaves = [v.requires_grad_() for v in inputs if v is not None]
+
+    def scan(*given):
+        rest = [None] * (9 - len(given))
+        return scan_chunked(*given, *rest, block_elements=block_elements)
+
+    assert torch.autograd.gradcheck(scan, leaves)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 7, 5, 3), (2, 150, 4, 2)])
+@pytest.mark.parametrize("block_elements", [1, 200, 1 << 19])
+def test_blocks_do_not_change_the_result(shape, block_elements):
+    inputs = make_inputs(*shape, dtype=torch.float64, strided=True)
+    assert_like_oracle(lambda *v: scan_chunked(*v, block_elements=block_elements), inputs, 1e-12)
+
+
+def test_float32_is_as_close_as_float32_can_be():
+    assert_like_oracle(scan_chunked, make_inputs(3, 100, 8, 16), 1e-5)
+
+
+def test_only_the_final_state_or_only_the_output_may_be_used():
+    inputs = make_inputs(2, 5, 3, 2, dtype=torch.float64)
+    for use in (0, 1):
+        by_oracle = outputs_and_gradients(lambda *v: _only(scan_reference(*v), use), inputs)
+        by_chunks = outputs_and_gradients(lambda *v: _only(scan_chunked(*v), use), inputs)
+        for name, value in by_oracle.items():
+            torch.testing.assert_close(by_chunks[name], value)
+
+
+def _only(results, used):
+    return tuple(v if i == used else v * 0 for i, v in enumerate(results))
+
+
+def test_the_past_does_not_see_the_future():
+    x, *rest = make_inputs(2, 12, 3, 2)
+    changed = x.clone()
+    changed[:, 7:] += 1
+    before, after = scan_chunked(x, *rest)[0], scan_chunked(changed, *rest)[0]
+    assert torch.equal(before[:, :7], after[:, :7])
+    assert not torch.equal(before[:, 7:], after[:, 7:])

@@ -46,7 +46,7 @@ def plan(rows: int, steps: int, channels: int, states: int) -> Layout:
     bundle = min(LANES, units) if rows_in_lanes else 1
     bundles = -(-units // bundle)
     wanted = max(1, min(MOST_PARTS, rows * steps * channels * states // PART_ELEMENTS))
-    group_parts = min(groups, wanted)
+    group_parts = max(1, min(groups, wanted))
     bundle_parts = 1
     if group_parts < MOST_CHANNEL_PARTS:
         most = min(MOST_CHANNEL_PARTS, wanted) // group_parts

@@ -98,8 +98,6 @@ def _run(backend: str, inputs: tuple[Tensor | None, ...], return_final_state: bo
         return _scan_numba(inputs, return_final_state)
     if backend == "mamba_ssm":
         return _scan_mamba_ssm(*inputs, return_final_state=return_final_state)
-    if min(inputs[0].shape) == 0 or inputs[0].shape[1] == 0:
-        raise ParameterError(f"x of shape {tuple(inputs[0].shape)} holds no steps to scan.")
     return (scan_reference if backend == "reference" else scan_chunked)(*inputs)
 
 
@@ -252,6 +250,8 @@ def _check_shapes(
         )
     b, t, d = x.shape
     s = A.shape[1]
+    if t == 0:
+        raise ParameterError(f"selective_scan: x of shape {(b, t, d)} has no steps; at least one is needed.")
     expected = {
         "delta": (delta, (b, t, d)),
         "A": (A, (d, s)),

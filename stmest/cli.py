@@ -1,0 +1,330 @@
+"""The command line: ``stmest report`` fits forecasters on a file of readings and says how good each of them is.
+
+Everything that is slow to import is imported once the arguments are understood, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .evaluation.results import Report
+    from .graphs import Graph
+
+__all__ = ["main"]
+
+_MODELS = {
+    "last-value": "the last reading, repeated",
+    "seasonal-naive": "the same step one season (a day) before",
+    "weekly-naive": "the same step seven seasons (a week) before",
+    "mean-profile": "the mean of the same step over the last seven seasons",
+    "ridge": "linear regression on the look-back",
+    "stm2": "multiscale Mamba over a learned graph",
+    "stm3": "STM2 with a mixture of experts",
+}
+_DEFAULT_MODELS = "stm3,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments without the name of the program; default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 1 done but a forecaster failed, 2 input that cannot be used, 130 interrupted.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("stmest: interrupted", file=sys.stderr)
+        return 130
+    except _input_errors() as error:
+        print(f"stmest: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def _input_errors() -> tuple[type[Exception], ...]:
+    from .exceptions import StmestError
+
+    return StmestError, OSError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stmest", description="Forecast sensor networks with Mamba-based networks."
+    )
+    parser.add_argument("--version", action="version", version=f"stmest {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    report = commands.add_parser(
+        "report",
+        help="fit forecasters, score them on the same windows, draw a forecast",
+        description="Fit forecasters on the first rows of the data, score all of them on the same windows of the last "
+        "rows, print one table, and write forecast.png and report.json.",
+        epilog="models: " + "; ".join(f"{name}: {what}" for name, what in _MODELS.items()),
+        formatter_class=_Formatter,
+    )
+    add = report.add_argument
+    add("--data", metavar="FILE", help="csv, parquet or npz of readings; without it, a simulated network")
+    add("--adj", metavar="FILE", help="graph: csv, npy or npz; 'none' ignores the one in the data file")
+    add(
+        "--channel",
+        metavar="NAME",
+        help="channel to forecast, where the data have several; default: the first",
+    )
+    add("--unit", metavar="TEXT", help="unit of the readings; default: what the data file says")
+    add(
+        "--models", metavar="NAMES", default=_DEFAULT_MODELS, help="names of forecasters, separated by commas"
+    )
+    add(
+        "--input-length",
+        metavar="N",
+        type=_positive,
+        default=24,
+        help="look-back of the trained forecasters, in rows",
+    )
+    add("--horizon", metavar="N", type=_positive, default=12, help="rows to forecast")
+    add(
+        "--season",
+        metavar="N",
+        type=_positive,
+        help="rows per season; default: those of a day, from the time index",
+    )
+    add(
+        "--test-fraction",
+        metavar="X",
+        type=_fraction,
+        default=0.2,
+        help="share of the rows to score on, the last ones",
+    )
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--seed", type=int, default=0, help="seed of the networks and of the simulation")
+    add(
+        "--max-epochs",
+        metavar="N",
+        type=_positive,
+        help="passes over the training data; default: the forecaster's own",
+    )
+    add("--out", metavar="DIR", type=Path, default=Path("stmest-report"), help="folder to write to")
+    add("--quiet", action="store_true", help="print the table and the paths only")
+    report.set_defaults(run=_report)
+    return parser
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Help that tells defaults, except where the text does."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told = action.default in (None, False, argparse.SUPPRESS)
+        return action.help if told else f"{action.help} (default: %(default)s)"
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
+
+
+def _report(options: argparse.Namespace) -> int:
+    """Do what ``stmest report`` is asked for."""
+    say: Callable[[str], None] = _silent if options.quiet else _print
+    names = _chosen(options.models)
+    say("loading torch and scikit-learn ...")
+    from .evaluation.report import compare, default_season
+
+    X, graph, title = _load(options, say)
+    season = default_season(X.index) if options.season is None else options.season
+    models = {name: _build(name, options, season) for name in names}
+    _describe(X, graph, title, season, options, say)
+    # A folder that cannot be written to is better known before an hour of training.
+    options.out.mkdir(parents=True, exist_ok=True)
+    unit = X.attrs.get("unit") if options.unit is None else options.unit
+    report = compare(
+        models, X, graph, test_fraction=options.test_fraction, season=options.season, unit=unit,
+        progress=say,
+    )  # fmt: skip
+    report.settings |= {
+        "command": {
+            key: str(value) for key, value in vars(options).items() if key != "run" and value is not None
+        },
+        "data": title,
+    }
+    say("")
+    print(report.to_text())
+    say("")
+    _write(report, options.out, title)
+    return 0 if all(row.error is None for row in report.rows) else 1
+
+
+def _chosen(text: str) -> list[str]:
+    """Names of forecasters from a list with commas; underscores and capitals do not matter."""
+    from .exceptions import ParameterError
+
+    names = list(
+        dict.fromkeys(name.strip().lower().replace("_", "-") for name in text.split(",") if name.strip())
+    )
+    unknown = [name for name in names if name not in _MODELS]
+    if unknown or not names:
+        what = f"there is no model {unknown[0]!r}" if unknown else "no model was named"
+        raise ParameterError(f"--models: {what}; there are {', '.join(_MODELS)}.")
+    return names
+
+
+def _build(name: str, options: argparse.Namespace, season: int) -> Any:
+    """Make an unfitted forecaster."""
+    from .forecasters import baselines
+
+    horizon = options.horizon
+    if name == "last-value":
+        return baselines.LastValue(horizon=horizon)
+    if name == "seasonal-naive":
+        return baselines.SeasonalNaive(horizon=horizon, season=season)
+    if name == "weekly-naive":
+        return baselines.SeasonalNaive(horizon=horizon, season=7 * season)
+    if name == "mean-profile":
+        return baselines.MeanProfile(horizon=horizon, season=season)
+    if name == "ridge":
+        return baselines.RidgeForecaster(input_length=options.input_length, horizon=horizon)
+    from .forecasters.stm3 import STM3Forecaster
+    from .runtime import resolve_device
+
+    resolve_device(options.device)  # a wrong name is an error of the whole command, not of one row
+    settings: dict[str, Any] = {"n_experts": 0} if name == "stm2" else {}
+    if options.max_epochs is not None:
+        settings["max_epochs"] = options.max_epochs
+    return STM3Forecaster(
+        input_length=options.input_length, horizon=horizon, device=options.device, random_state=options.seed,
+        verbose=0 if options.quiet else 1, **settings,
+    )  # fmt: skip
+
+
+def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[pd.DataFrame, Graph | None, str]:
+    """Readings of one channel, graph, and what the data are called."""
+    from .data.tables import read_graph, read_table
+
+    if options.data is None:
+        from .datasets import make_sensor_network
+
+        simulated = make_sensor_network(random_state=options.seed)
+        X, graph, title = simulated.values, simulated.graph, "simulated sensor network"
+    else:
+        X, graph = read_table(options.data)
+        title = Path(options.data).name
+    X, channel = _one_channel(X, options.channel, say)
+    if options.adj is not None:
+        graph = None if options.adj.lower() == "none" else read_graph(options.adj, nodes=list(X.columns))
+    return X, graph, title if channel is None else f"{title}, {channel}"
+
+
+def _one_channel(
+    X: pd.DataFrame, wanted: str | None, say: Callable[[str], None]
+) -> tuple[pd.DataFrame, str | None]:
+    """The wide table of the wanted channel, or of the first one; other channels are not used."""
+    from .exceptions import ParameterError
+
+    named = None if X.columns.name is None else str(X.columns.name)
+    channels = list(dict.fromkeys(X.columns.get_level_values(1))) if X.columns.nlevels == 2 else []
+    known = {str(channel): channel for channel in channels} or ({} if named is None else {named: named})
+    if wanted is not None and wanted not in known:
+        has = f"has the channels {', '.join(known)}" if known else "has no named channels"
+        raise ParameterError(f"--channel: there is no channel {wanted!r}; the data file {has}.")
+    if not channels:
+        return X, named
+    name = str(channels[0]) if wanted is None else wanted
+    others = ", ".join(other for other in known if other != name)
+    say(f"channel {name} is forecast; not used: {others}" + ("" if wanted else "  (--channel chooses)"))
+    one = X.xs(known[name], axis=1, level=1)
+    one.attrs = X.attrs
+    return one, name
+
+
+def _describe(
+    X: pd.DataFrame,
+    graph: Graph | None,
+    title: str,
+    season: int,
+    options: argparse.Namespace,
+    say: Callable[[str], None],
+) -> None:
+    """Say what is about to be forecast."""
+    missing = float(X.isna().to_numpy().mean())
+    edges = "no graph: it is learned" if graph is None else f"graph of {graph.n_edges} edges"
+    say(
+        f"{title}: {len(X):,} rows from {X.index[0]} to {X.index[-1]}, {X.shape[1]} nodes, {missing:.1%} missing, {edges}"
+    )
+    say(
+        f"look-back {options.input_length}, horizon {options.horizon}, season {season} rows; writing to {options.out}"
+    )
+
+
+def _write(report: Report, out: Path, title: str) -> None:
+    """Write picture and JSON, and say where they are."""
+    from .exceptions import MissingDependencyError
+
+    target = out / "report.json"
+    target.write_text(report.to_json() + "\n", encoding="utf-8")
+    print(f"report   {target}")
+    try:
+        picture = _picture(report, out / "forecast.png", title)
+    except MissingDependencyError as error:
+        print(f"picture  not drawn: {error}")
+        return
+    print("picture  not drawn: no forecaster succeeded" if picture is None else f"picture  {picture}")
+
+
+def _picture(report: Report, path: Path, title: str) -> Path | None:
+    """Draw an easy, a typical and a hard node at an origin in the middle of the test part."""
+    import numpy as np
+
+    from .plotting import plot_forecast
+
+    done = [row for row in report.rows if row.error is None]
+    if not done:
+        return None
+    # The first forecaster asked for, and the two best of the others
+    rivals = sorted(done[1:], key=lambda row: row.scores["MAE"])[:2]
+    errors = np.nan_to_num(np.asarray(done[0].node_mae), nan=-1.0)
+    order = np.argsort(errors, kind="stable")[int((errors < 0).sum()) :]
+    nodes = list(dict.fromkeys(int(order[round(share * (len(order) - 1))]) for share in (0.1, 0.5, 0.9)))
+    sample = report.samples[len(report.samples) // 2]
+    axes = plot_forecast(
+        sample.truth,
+        {row.name: sample.forecasts[row.name] for row in [done[0], *rivals]},
+        history=sample.history,
+        nodes=nodes,
+        node_names=[str(node) for node in report.nodes],
+        time=sample.time,
+        unit=report.unit,
+        title=f"{title}: nodes with a small, a middling and a large error" if len(nodes) == 3 else title,
+    )
+    axes[0].figure.savefig(path)
+    return path
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def _silent(line: str) -> None:
+    """Show nothing."""

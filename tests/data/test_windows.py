@@ -1,0 +1,102 @@
+"""Windows hold the right rows, validation shares no target with training, gaps are filled from the past."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import TimeSeriesSplit
+
+from stmest.data.splits import ForecastSplit, temporal_split, window_starts
+from stmest.data.windows import Windows, carry_forward
+from stmest.exceptions import ParameterError
+
+
+def ramp(n_times=20, n_nodes=3, n_features=2):
+    """Values that tell their own place: row + node / 10 + feature / 100."""
+    t, n, f = np.ogrid[:n_times, :n_nodes, :n_features]
+    return t + n / 10 + f / 100
+
+
+def test_gather_reads_inputs_targets_and_calendar():
+    values = ramp()
+    calendar = np.arange(25, dtype=np.float32)[:, None]
+    windows = Windows(values, 4, 3, np.arange(14), time=calendar, target=[1])
+    batch = windows.gather([0, 5])
+    np.testing.assert_allclose(batch.x, np.stack([values[0:4], values[5:9]]), rtol=1e-6)
+    np.testing.assert_allclose(batch.y, np.stack([values[4:7, :, 1:], values[9:12, :, 1:]]), rtol=1e-6)
+    np.testing.assert_array_equal(batch.time[1, :, 0], np.arange(5, 12))
+    assert batch.x.dtype == batch.y.dtype == np.float32
+
+
+def test_windows_at_the_end_of_the_data_have_no_targets():
+    batch = Windows(ramp(6), 4, 3, [2], with_targets=False).gather(slice(0, 1))
+    assert batch.x.shape == (1, 4, 3, 2)
+    assert batch.y.shape == (1, 0, 3, 1)
+
+
+def test_values_are_not_copied_before_they_are_asked_for():
+    values = ramp()
+    assert Windows(values, 4, 3, np.arange(3)).values is values
+
+
+def test_observed_needs_an_input_and_a_target():
+    values = ramp(12, 2, 2)
+    values[0:4] = np.nan  # window 0 has no input
+    values[8:11, :, 1] = np.nan  # windows 4 and 5 have no target of feature 1
+    windows = Windows(values, 4, 3, np.arange(6), target=[1])
+    naive = []
+    for start in windows.starts:
+        inputs, targets = values[start : start + 4], values[start + 4 : start + 7, :, 1]
+        naive.append(np.isfinite(inputs).any() and np.isfinite(targets).any())
+    np.testing.assert_array_equal(windows.observed(), naive)
+    assert list(windows.observed()) == [False, True, True, True, False, True]
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**20), share=st.floats(0, 1))
+def test_carry_forward_takes_the_last_observation(seed, share):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(3, 6, 2, 1)).astype(np.float32)
+    x[rng.random(x.shape) < share] = np.nan
+    filled = carry_forward(x)
+    for b, n in np.ndindex(3, 2):
+        last = 0.0
+        for t in range(6):
+            last = x[b, t, n, 0] if np.isfinite(x[b, t, n, 0]) else last
+            assert filled[b, t, n, 0] == last
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    n_rows=st.integers(1, 60), length=st.integers(1, 8), horizon=st.integers(1, 6), fraction=st.floats(0, 0.9)
+)
+def test_training_and_validation_share_no_target(n_rows, length, horizon, fraction):
+    train, validation, cut = temporal_split(n_rows, length, horizon, fraction)
+    starts = window_starts(n_rows, length + horizon)
+    assert len(starts) == max(0, n_rows - length - horizon + 1)
+    if not len(validation):
+        np.testing.assert_array_equal(train, starts)
+        assert cut == n_rows
+        return
+    train_targets = {row for start in train for row in range(start + length, start + length + horizon)}
+    validation_targets = {row for start in validation for row in range(start + length, start + length + horizon)}
+    assert max(train_targets) < cut <= min(validation_targets)
+    assert len(train) + len(validation) <= len(starts)
+    assert len(starts) - len(train) - len(validation) <= horizon - 1
+
+
+def test_forecast_split_carries_the_look_back():
+    X = np.zeros((60, 2))
+    ours = list(ForecastSplit(4, input_length=5, test_size=8).split(X))
+    theirs = list(TimeSeriesSplit(4, test_size=8).split(X))
+    for (train, test), (same_train, later) in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(train, same_train)
+        np.testing.assert_array_equal(test[5:], later)
+        np.testing.assert_array_equal(test[:5], later[0] - np.arange(5, 0, -1))
+
+
+def test_forecast_split_needs_room_for_the_look_back():
+    with pytest.raises(ParameterError, match="input_length=30"):
+        list(ForecastSplit(4, input_length=30).split(np.zeros((60, 1))))

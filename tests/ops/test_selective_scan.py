@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import types
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from stmest.exceptions import MissingDependencyError, ParameterError
+from stmest.ops import available_backends, backends, causal_conv1d, choose_backend, selective_scan, show_backends
+from stmest.ops.reference import causal_conv1d_reference, scan_reference
+
+from .scan_inputs import NAMES, make_inputs
+
+HERE = [name for name in ("reference", "chunked", "numba") if name in available_backends()]
+
+
+class Pretended:
+    """Device and dtype of a tensor on a machine that the tests do not have; all that the dispatch looks at."""
+
+    def __init__(self, device, dtype=torch.float32):
+        self.device = torch.device(device)
+        self.dtype = dtype
+
+
+@pytest.fixture
+def fresh_probes():
+    backends.forget_probes()
+    yield
+    backends.forget_probes()
+
+
+@pytest.fixture
+def cuda_packages(monkeypatch, fresh_probes):
+    """Put stand-ins for mamba_ssm and causal_conv1d among the modules; return the calls they receive."""
+    calls = []
+
+    def selective_scan_fn(x, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False):
+        calls.append(("mamba_ssm", x.shape, delta_softplus))
+        inputs = [v if v is None else v.transpose(1, 2) for v in (x, delta, B, C, z)]
+        y, state = scan_reference(*inputs[:2], A, *inputs[2:4], D, inputs[4], delta_bias)
+        return (y.transpose(1, 2), state) if return_last_state else y.transpose(1, 2)
+
+    def causal_conv1d_fn(x, weight, bias=None, activation=None):
+        calls.append(("causal_conv1d", x.shape, activation))
+        return causal_conv1d_reference(x.transpose(1, 2), weight, bias, activation == "silu").transpose(1, 2)
+
+    for name, content in {
+        "mamba_ssm": {},
+        "mamba_ssm.ops": {},
+        "mamba_ssm.ops.selective_scan_interface": {"selective_scan_fn": selective_scan_fn},
+        "causal_conv1d": {"causal_conv1d_fn": causal_conv1d_fn},
+    }.items():
+        module = types.ModuleType(name)
+        module.__spec__ = types.SimpleNamespace(name=name)
+        module.__path__ = []
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)
+    return calls
+
+
+# ---- the entry
+
+
+@pytest.mark.parametrize("backend", HERE)
+def test_backends_agree(backend):
+    inputs = make_inputs(3, 20, 8, 4, strided=True)
+    y, state = selective_scan(*inputs[:8], initial_state=inputs[8], return_final_state=True, backend=backend)
+    expected, expected_state = scan_reference(*[v.double() for v in inputs])
+    torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(state.double(), expected_state, rtol=1e-4, atol=1e-5)
+    alone = selective_scan(*inputs[:8], initial_state=inputs[8], backend=backend)
+    assert torch.equal(alone, y)
+
+
+def test_oracle_follows_the_formula():
+    x, delta, A, B, C, D, z, bias, state = make_inputs(1, 2, 1, 1, dtype=torch.float64)
+    y, final = scan_reference(x, delta, A, B, C, D, z, bias, state)
+    h = state[0, 0, 0]
+    for t in range(2):
+        step = F.softplus(delta[0, t, 0] + bias[0])
+        h = torch.exp(step * A[0, 0]) * h + step * B[0, t, 0] * x[0, t, 0]
+        wanted = (C[0, t, 0] * h + D[0] * x[0, t, 0]) * F.silu(z[0, t, 0])
+        torch.testing.assert_close(y[0, t, 0], wanted)
+    torch.testing.assert_close(final[0, 0, 0], h)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("backend", ["auto", "chunked"])
+def test_half_precision_is_computed_in_single(dtype, backend):
+    inputs = make_inputs(2, 30, 8, 4)
+    low = [v.to(dtype) for v in inputs[:8]]
+    y = selective_scan(*low, backend=backend)
+    assert y.dtype == dtype
+    exact = selective_scan(*[v.float() for v in low], backend=backend)
+    assert torch.equal(y, exact.to(dtype))
+
+
+def test_double_precision_stays_double():
+    inputs = make_inputs(2, 9, 4, 3, dtype=torch.float64)
+    y = selective_scan(*inputs[:8])
+    assert y.dtype == torch.float64
+    torch.testing.assert_close(y, scan_reference(*inputs[:8])[0], rtol=1e-12, atol=1e-12)
+
+
+def test_single_precision_input_with_one_double_parameter_leaves_numba():
+    inputs = make_inputs(2, 9, 4, 3)
+    inputs[2] = inputs[2].double()
+    assert selective_scan(*inputs[:8]).dtype == torch.float32
+
+
+@pytest.mark.parametrize("wrong", ["delta", "B", "C", "D", "z", "delta_bias", "initial_state"])
+def test_wrong_shapes_are_named(wrong):
+    inputs = make_inputs(2, 5, 4, 3)
+    inputs[NAMES.index(wrong)] = torch.zeros(7)
+    with pytest.raises(ParameterError, match=f"{wrong} has shape"):
+        selective_scan(*inputs[:8], initial_state=inputs[8])
+
+
+def test_wrong_rank_no_steps_and_unknown_backend():
+    inputs = make_inputs(2, 5, 4, 3)
+    with pytest.raises(ParameterError, match="needs x"):
+        selective_scan(inputs[0][0], *inputs[1:8])
+    with pytest.raises(ParameterError, match="no steps"):
+        selective_scan(*(v[:, :0] if v.dim() == 3 else v for v in inputs[:5]))
+    with pytest.raises(ParameterError, match="choose from"):
+        selective_scan(*inputs[:8], backend="fastest")
+    with pytest.raises(ParameterError, match="choose from"):
+        causal_conv1d(inputs[0], torch.zeros(4, 3), backend="fastest")
+    with pytest.raises(ParameterError, match="needs x"):
+        causal_conv1d(inputs[0], torch.zeros(5, 3))
+
+
+# ---- which backend, and why
+
+
+def test_cpu():
+    if "numba" in HERE:
+        assert choose_backend(torch.zeros(1)).name == "numba"
+        assert choose_backend(torch.zeros(1, dtype=torch.bfloat16)).name == "numba"
+    choice = choose_backend(torch.zeros(1, dtype=torch.float64))
+    assert choice.name == "chunked"
+    assert "float64" in choice.reason
+
+
+def test_mps():
+    choice = choose_backend(Pretended("mps"))
+    assert choice.name == "chunked"
+    assert "mps" in choice.reason
+
+
+def test_onnx_export(monkeypatch):
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    assert choose_backend(torch.zeros(1)).name == "reference"
+
+
+def test_cuda_with_mamba_ssm(cuda_packages):
+    assert choose_backend(Pretended("cuda")).name == "mamba_ssm"
+    assert choose_backend(Pretended("cuda", torch.bfloat16)).name == "mamba_ssm"
+    assert choose_backend(Pretended("cuda"), stateful=True).name == "chunked"
+    assert choose_backend(Pretended("cuda", torch.float64)).name == "chunked"
+
+
+def test_cuda_without_mamba_ssm(monkeypatch, fresh_probes):
+    monkeypatch.setitem(sys.modules, "mamba_ssm", None)
+    choice = choose_backend(Pretended("cuda"))
+    assert choice.name == "chunked"
+    assert "mamba_ssm is not installed" in choice.reason
+
+
+def test_cuda_with_a_broken_mamba_ssm_warns_once(monkeypatch, cuda_packages):
+    monkeypatch.delattr(sys.modules["mamba_ssm.ops.selective_scan_interface"], "selective_scan_fn")
+    with pytest.warns(RuntimeWarning, match="import failed"):
+        choice = choose_backend(Pretended("cuda"))
+    assert choice.name == "chunked"
+    assert choose_backend(Pretended("cuda")) == choice  # a second warning would be an error here
+
+
+def test_the_fused_cuda_kernel_gets_its_own_layout(cuda_packages):
+    inputs = make_inputs(2, 9, 4, 3)
+    y, state = selective_scan(*inputs[:8], return_final_state=True, backend="mamba_ssm")
+    expected, expected_state = scan_reference(*inputs[:8])
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(state, expected_state)
+    torch.testing.assert_close(selective_scan(*inputs[:5], backend="mamba_ssm"), scan_reference(*inputs[:5])[0])
+    assert cuda_packages[0] == ("mamba_ssm", (2, 4, 9), True)
+    with pytest.raises(ParameterError, match="initial state"):
+        selective_scan(*inputs[:8], initial_state=inputs[8], backend="mamba_ssm")
+
+
+def test_the_fused_cuda_convolution_gets_its_own_layout(cuda_packages):
+    x, weight = torch.randn(2, 9, 4), torch.randn(4, 3)
+    for activation in (True, False):
+        y = causal_conv1d(x, weight, activation=activation, backend="causal_conv1d")
+        torch.testing.assert_close(y, causal_conv1d_reference(x, weight, None, activation))
+    assert cuda_packages == [("causal_conv1d", (2, 4, 9), "silu"), ("causal_conv1d", (2, 4, 9), None)]
+
+
+@pytest.mark.parametrize("name", ["mamba_ssm", "causal_conv1d"])
+def test_asking_for_what_is_not_there(name, monkeypatch, fresh_probes):
+    monkeypatch.setitem(sys.modules, name, None)
+    inputs = make_inputs(2, 5, 4, 3)
+    with pytest.raises(MissingDependencyError, match="not installed"):
+        if name == "mamba_ssm":
+            selective_scan(*inputs[:8], backend=name)
+        else:
+            causal_conv1d(inputs[0], torch.zeros(4, 3), backend=name)
+
+
+def test_numba_refuses_what_it_cannot_do():
+    inputs = make_inputs(2, 5, 4, 3, dtype=torch.float64)
+    with pytest.raises(MissingDependencyError, match="float64"):
+        selective_scan(*inputs[:8], backend="numba")
+    with pytest.raises(MissingDependencyError, match="float64"):
+        causal_conv1d(inputs[0], torch.zeros(4, 3, dtype=torch.float64), backend="numba")
+
+
+def test_a_broken_numba_warns_once_and_the_scan_goes_on(monkeypatch, fresh_probes):
+    def fail(name):
+        raise RuntimeError("wrong numpy")
+
+    monkeypatch.setattr(backends.importlib, "import_module", fail)
+    with pytest.warns(RuntimeWarning, match="wrong numpy"):
+        choice = choose_backend(torch.zeros(1))
+    assert choice.name == "chunked"
+    assert choose_backend(torch.zeros(1)) == choice
+    inputs = make_inputs(2, 5, 4, 3)
+    torch.testing.assert_close(selective_scan(*inputs[:8]), scan_reference(*inputs[:8])[0])
+    with pytest.raises(MissingDependencyError, match="wrong numpy"):
+        backends.numba_kernels()
+
+
+WITHOUT_NUMBA = """
+    import sys, torch
+    sys.modules["numba"] = None
+    from stmest.layers.mamba import MambaBlock
+    from stmest.ops import available_backends, choose_backend, selective_scan, causal_conv1d
+    block = MambaBlock(4)
+    block(torch.randn(2, 5, 4)).sum().backward()
+    assert available_backends() == ["reference", "chunked"], available_backends()
+    assert choose_backend(torch.zeros(1)) == ("chunked", "numba is not installed")
+    try:
+        causal_conv1d(torch.zeros(1, 2, 3), torch.zeros(3, 2), backend="numba")
+    except ImportError as error:
+        print(error)
+    assert not {"mamba_ssm", "causal_conv1d", "llvmlite"} & set(sys.modules)
+"""
+
+
+def test_everything_works_without_numba():
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(WITHOUT_NUMBA)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=sys.path[0] or None,
+        env={**__import__("os").environ, "PYTHONPATH": ":".join(sys.path)},
+    )
+    assert result.returncode == 0, result.stderr
+    assert "numba is not installed" in result.stdout
+
+
+def test_cuda_packages_are_not_imported_on_a_cpu(monkeypatch, fresh_probes):
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is in use here")
+    monkeypatch.setattr(backends, "_load_cuda_function", lambda package: pytest.fail(f"{package} was probed"))
+    show_backends()
+    inputs = make_inputs(2, 5, 4, 3)
+    selective_scan(*inputs[:8])
+    causal_conv1d(inputs[0], torch.zeros(4, 3))
+
+
+def test_report_names_presence_choice_and_reason(capsys):
+    report = show_backends()
+    assert capsys.readouterr().out == report
+    for name in ("reference", "chunked", "numba", "mamba_ssm"):
+        assert name in report
+    assert "cpu float64   -> chunked (float64" in report
+
+
+# ---- the convolution
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_convolution_keeps_the_dtype(dtype):
+    x, weight = torch.randn(2, 9, 4).to(dtype), torch.randn(4, 3).to(dtype)
+    y = causal_conv1d(x, weight)
+    assert y.dtype == dtype
+    torch.testing.assert_close(y, causal_conv1d_reference(x.double(), weight.double()).to(dtype))
+
+
+def test_convolution_is_torchs_own():
+    x, weight, bias = torch.randn(2, 9, 4), torch.randn(4, 3), torch.randn(4)
+    expected = F.conv1d(x.transpose(1, 2), weight[:, None], bias, padding=2, groups=4)[..., :9].transpose(1, 2)
+    for backend in ("auto", "torch"):
+        torch.testing.assert_close(causal_conv1d(x, weight, bias, backend=backend), F.silu(expected))
+        torch.testing.assert_close(causal_conv1d(x, weight, bias, activation=False, backend=backend), expected)

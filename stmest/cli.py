@@ -31,6 +31,7 @@ _MODELS = {
     "stm3": "STM2 with a mixture of experts",
 }
 _DEFAULT_MODELS = "stm3,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
+_SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -149,12 +150,15 @@ def _fraction(text: str) -> float:
 def _report(options: argparse.Namespace) -> int:
     """Do what ``stmest report`` is asked for."""
     say: Callable[[str], None] = _silent if options.quiet else _print
-    names = _chosen(options.models)
+    names = _chosen(_DEFAULT_MODELS if options.models is None else options.models)
     say("loading torch and scikit-learn ...")
     from .evaluation.report import compare, default_season
 
     X, graph, title = _load(options, say)
     season = default_season(X.index) if options.season is None else options.season
+    if options.models is None and 7 * season > (1 - options.test_fraction) * len(X):
+        say(f"fewer than seven seasons of {season} rows to learn from: without {' and '.join(_SEVEN_SEASONS)}")
+        names = [name for name in names if name not in _SEVEN_SEASONS]
     models = {name: _build(name, options, season) for name in names}
     _describe(X, graph, title, season, options, say)
     # A folder that cannot be written to is better known before an hour of training.
@@ -270,12 +274,10 @@ def _describe(
     """Say what is about to be forecast."""
     missing = float(X.isna().to_numpy().mean())
     edges = "no graph: it is learned" if graph is None else f"graph of {graph.n_edges} edges"
-    say(
-        f"{title}: {len(X):,} rows from {X.index[0]} to {X.index[-1]}, {X.shape[1]} nodes, {missing:.1%} missing, {edges}"
-    )
-    say(
-        f"look-back {options.input_length}, horizon {options.horizon}, season {season} rows; writing to {options.out}"
-    )
+    size = f"{len(X):,} rows from {X.index[0]} to {X.index[-1]}, {X.shape[1]} nodes"
+    say(f"{title}: {size}, {missing:.1%} missing, {edges}")
+    lengths = f"look-back {options.input_length}, horizon {options.horizon}, season {season} rows"
+    say(f"{lengths}; writing to {options.out}")
 
 
 def _write(report: Report, out: Path, title: str) -> None:

@@ -178,6 +178,6 @@ def _label_time(axis: Any, time: pd.Index | None) -> None:
 def _head(panels: np.ndarray, title: str | None, n_entries: int) -> None:
     figure = panels[0].figure
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(4, n_entries), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, n_entries), frameon=False)
     if title is not None:
         figure.suptitle(title, fontsize="medium")

@@ -66,6 +66,8 @@ def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Gra
         raise DataError(
             f"{path.name}: files ending in {kind or 'nothing'!r} are no graphs; needed: {_FORMS}."
         )
+    if kind == ".npz" and not zipfile.is_zipfile(path):
+        raise DataError(f"{path.name}: is no npz archive; needed: {_FORMS}.")
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, None]:
     try:
         separator, header = _csv_header(path)
         frame = pd.read_csv(path, sep=separator, skipinitialspace=True)
-    except (ValueError, EOFError, UnicodeError) as error:  # pandas' parser errors are ValueErrors
+    except (ValueError, OSError, EOFError, zlib.error) as error:  # pandas' parser errors are ValueErrors
         raise DataError(
             f"{path.name}: cannot be read as csv ({_one_line(error)}); needed: {_FORMS}."
         ) from error
@@ -115,7 +116,8 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, None]:
         raise DataError(
             f"{path.name}: cannot be read as parquet ({_one_line(error)}); needed: {_FORMS}."
         ) from error
-    if not isinstance(frame.index, pd.RangeIndex):  # the time was stored as the index of the table
+    # A time may have been stored as the index of the table; numbers without a name are those of its rows.
+    if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)) or frame.index.names != [None]:
         frame = frame.reset_index()
     return _from_table(frame, path.name), None
 
@@ -171,6 +173,8 @@ def _times(column: pd.Series, name: str) -> pd.Index:
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_numeric_dtype(column):
         return pd.Index(column)
     try:
+        if not column.astype(str).str.contains(r"\d").all():  # a single letter would pass for a time zone, today
+            raise ValueError("no digits")
         return pd.DatetimeIndex(pd.to_datetime(column))
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(
@@ -195,11 +199,13 @@ def _numbers(column: pd.Series, name: str) -> pd.Series:
 
 
 def _read_npz(path: Path) -> tuple[pd.DataFrame, Graph | None]:
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path.name}: is no npz archive; needed: arrays written by numpy.savez.")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files if key in _NPZ_KEYS}
             found = list(file.files)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path.name}: cannot be read as npz ({_one_line(error)}); needed: plain numeric arrays."
         ) from error

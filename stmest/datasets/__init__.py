@@ -6,5 +6,6 @@ Builds on `data` and `graphs`; used by the demo, the documentation, the tests an
 from __future__ import annotations
 
 from .generators import SensorNetwork, make_sensor_network, mask_gaps
+from .real import RealPanel, load_panel
 
-__all__ = ["SensorNetwork", "make_sensor_network", "mask_gaps"]
+__all__ = ["RealPanel", "SensorNetwork", "load_panel", "make_sensor_network", "mask_gaps"]

@@ -147,10 +147,10 @@ class Report:
                 "fit_seconds": np.nan if row.fit_seconds is None else row.fit_seconds,
                 "predict_ms": np.nan if row.predict_ms is None else row.predict_ms,
                 "n_parameters": pd.NA if row.n_parameters is None else row.n_parameters,
-                "error": row.error,
             }
         frame = pd.DataFrame.from_dict(records, orient="index").rename_axis("model")
-        return frame.astype({"n_parameters": "Int64", "error": object})
+        frame["error"] = pd.Series([row.error for row in self.rows], index=frame.index, dtype=object)
+        return frame.astype({"n_parameters": "Int64"})
 
     def to_text(self) -> str:
         """Return the table as text, with its units and with the reasons of failures beneath it.

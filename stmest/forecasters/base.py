@@ -345,7 +345,7 @@ class BaseForecaster(ABC, BaseEstimator):
         """Calendar channels of the panel's rows and of the `horizon` rows after them."""
         if not self.time_features_:
             return None
-        if panel.index is None:
+        if not isinstance(panel.index, (pd.DatetimeIndex, pd.PeriodIndex)):
             raise DataError(
                 f"{type(self).__name__} was fitted with dates and uses {list(self.time_features_)}; X has none. "
                 "Give a DataFrame with a DatetimeIndex, or fit with time_features=None."

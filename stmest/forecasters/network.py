@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from skorch.callbacks import GradientNormClipping, LRScheduler, PassthroughScoring
 from skorch.helper import predefined_split
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from ..data.calendar import CALENDAR_FEATURES, choose_calendar, n_calendar_channels
 from ..data.containers import Panel
@@ -95,7 +96,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return self.batch_size
 
     def _continues(self) -> bool:
-        return bool(self.warm_start) and hasattr(self, "network_")
+        return bool(self.warm_start) and hasattr(self, "history_")
 
     def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
         if self.time_features is None:
@@ -163,12 +164,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _train(self, datasets: list[BatchDataset | None], seed: int, skipped: int) -> None:
         train, validation = datasets
         earlier = self.history_ if self._continues() else None
+        best_before = self.best_epoch_ if self._continues() else 0
         net = self._build_net(train, validation, seed).initialize()
         net.partial_fit(train)
         self.network_ = net.module_.eval()
         self.history_ = _history_frame(net, earlier)
         self.history_.attrs["skipped_windows"] = skipped
-        self.best_epoch_ = dict(net.callbacks_)["best"].best_epoch_ + (0 if earlier is None else len(earlier))
+        best = dict(net.callbacks_)["best"].best_epoch_  # 0: not one epoch was better than the weights at the start
+        self.best_epoch_ = best + (0 if earlier is None else len(earlier)) if best else best_before
         self.n_iter_ = len(self.history_)
         self.n_parameters_ = sum(p.numel() for p in self.network_.parameters() if p.requires_grad)
         self.scan_backend_ = choose_backend(torch.empty(1, device=self.device_)).name
@@ -209,10 +212,10 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         if self.grad_clip is not None:
             named.append(("clip", GradientNormClipping(self.grad_clip)))
         if self.lr_schedule == "cosine":
-            named.append(("schedule", LRScheduler("CosineAnnealingLR", T_max=self.max_epochs)))
+            named.append(("schedule", LRScheduler(CosineAnnealingLR, T_max=self.max_epochs)))
         elif self.lr_schedule == "one_cycle":
             cycle = {"max_lr": self.learning_rate, "total_steps": self.max_epochs * n_batches, "cycle_momentum": False}
-            named.append(("schedule", LRScheduler("OneCycleLR", step_every="batch", **cycle)))
+            named.append(("schedule", LRScheduler(OneCycleLR, step_every="batch", **cycle)))
         named += self._more_callbacks()
         named += [(f"user_{i}", callback) for i, callback in enumerate(self.callbacks or [])]
         if self.verbose:
@@ -300,9 +303,15 @@ def _has_gaps(values: np.ndarray, rows_at_once: int = 16_384) -> bool:
 
 def _history_frame(net: ForecastNet, earlier: pd.DataFrame | None) -> pd.DataFrame:
     """One row per epoch, without skorch's batch records; epochs count on after a warm start."""
-    columns = ["epoch", "train_loss", "valid_loss", *sorted(f"train_{name}" for name in net.loss_weights), "event_lr", "dur"]
-    rows = [{name: row[name] for name in columns if name in row} for row in net.history if "dur" in row]
-    frame = pd.DataFrame(rows).rename(columns={"event_lr": "learning_rate", "dur": "seconds"})
+    names = ["epoch", "train_loss", "valid_loss", *sorted(f"train_{name}" for name in net.loss_weights)]
+    rows = []
+    for row in net.history:
+        if "dur" in row:  # a row without its duration is an epoch that was interrupted
+            by_batch = [batch["event_lr"] for batch in row["batches"] if "event_lr" in batch]  # one_cycle
+            rate = row.get("event_lr", by_batch[-1] if by_batch else net.lr)
+            entry = {name: row[name] for name in names if name in row}
+            rows.append(entry | {"learning_rate": rate, "seconds": row["dur"]})
+    frame = pd.DataFrame(rows)
     if earlier is None:
         return frame
     frame["epoch"] += len(earlier)

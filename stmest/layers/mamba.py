@@ -1,6 +1,6 @@
 """The Mamba block, its bidirectional pair, and the initialisation that other selective state-space blocks reuse.
 
-Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces" (arXiv 2312.00752), section 3 and figure 3.
+Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces" (arXiv 2312.00752), section 3, figure 3.
 Builds on ``ops``; used by every network with a temporal Mamba.
 
 ==============  =========================================
@@ -24,7 +24,15 @@ from torch.nn import functional as F
 
 from ..ops import causal_conv1d, selective_scan
 
-__all__ = ["BidirectionalMamba", "MambaBlock", "MambaCache", "init_a_log", "init_dt_bias", "init_dt_weight", "no_decay"]
+__all__ = [
+    "BidirectionalMamba",
+    "MambaBlock",
+    "MambaCache",
+    "init_a_log",
+    "init_dt_bias",
+    "init_dt_weight",
+    "no_decay",
+]
 
 
 def no_decay(parameter: nn.Parameter) -> nn.Parameter:
@@ -44,7 +52,9 @@ def init_a_log(d_inner: int, d_state: int) -> nn.Parameter:
     return no_decay(nn.Parameter(torch.log(rates).repeat(d_inner, 1)))
 
 
-def init_dt_bias(d_inner: int, dt_min: float = 1e-3, dt_max: float = 1e-1, dt_floor: float = 1e-4) -> nn.Parameter:
+def init_dt_bias(
+    d_inner: int, dt_min: float = 1e-3, dt_max: float = 1e-1, dt_floor: float = 1e-4
+) -> nn.Parameter:
     """Return a bias such that the initial step sizes are log-uniform between `dt_min` and `dt_max`.
 
     Returns
@@ -174,7 +184,9 @@ class MambaBlock(nn.Module):
         past = self.d_conv - 1
         h = torch.cat([cache.window.to(h.dtype), h], dim=1)  # (b, d_conv - 1 + t, d_inner)
         window = h[:, h.shape[1] - past :]
-        h = causal_conv1d(h, self.conv1d.weight.squeeze(1), self.conv1d.bias, backend=self._conv_backend)[:, past:]
+        h = causal_conv1d(h, self.conv1d.weight.squeeze(1), self.conv1d.bias, backend=self._conv_backend)[
+            :, past:
+        ]
         delta, B, C = self._selection(h)
         y, state = selective_scan(
             h,
@@ -218,7 +230,7 @@ class MambaBlock(nn.Module):
         return self.out_proj((y * F.silu(z)).to(x.dtype)), MambaCache(taps[:, 1:], state)
 
     def _selection(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return raw step size (..., d_inner), B and C (..., d_state): what makes the recurrence depend on its input."""
+        """Return raw step size (..., d_inner), B and C (..., d_state): the recurrence's dependence on its input."""
         low_rank, B, C = self.x_proj(h).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
         return F.linear(low_rank, self.dt_proj.weight), B, C
 
@@ -230,7 +242,9 @@ class MambaBlock(nn.Module):
         return "torch" if self.scan_backend in ("reference", "chunked") else "auto"
 
     def extra_repr(self) -> str:
-        return f"d_model={self.d_model}, d_state={self.d_state}, d_conv={self.d_conv}, scan_backend={self.scan_backend!r}"
+        """Name the sizes in the repr."""
+        sizes = f"d_model={self.d_model}, d_state={self.d_state}, d_conv={self.d_conv}"
+        return f"{sizes}, scan_backend={self.scan_backend!r}"
 
 
 class BidirectionalMamba(nn.Module):

@@ -1,8 +1,8 @@
 """Which scan backends are usable in this process, and why the others are not.
 
 A probe returns the empty string or a sentence naming the obstacle; it runs once per process. The CUDA packages are
-imported only when a tensor on a CUDA device asks for them: their import fails outright on a machine without CUDA. Builds on
-torch and the error tree; used by ``selective_scan`` and ``causal_conv``.
+imported only when a tensor on a CUDA device asks for them: their import fails outright on a machine without CUDA.
+Builds on torch and the error tree; used by ``selective_scan`` and ``causal_conv``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ import torch
 
 from ..exceptions import MissingDependencyError
 
-__all__ = ["cuda_function", "cuda_problem", "forget_probes", "numba_kernels", "numba_problem", "require_usable"]
+__all__ = [
+    "cuda_function",
+    "cuda_problem",
+    "forget_probes",
+    "numba_kernels",
+    "numba_problem",
+    "require_usable",
+]
 
 _CUDA_FUNCTIONS = {
     "mamba_ssm": ("mamba_ssm.ops.selective_scan_interface", "selective_scan_fn"),
@@ -61,8 +68,8 @@ def _load_cuda_function(package: str) -> tuple[Callable[..., Any] | None, str]:
         return getattr(importlib.import_module(module), name), ""
     except Exception as error:  # unguarded imports of triton and of compiled extensions raise anything
         warnings.warn(
-            f"{package} is installed but its import failed ({error!r}); stmest uses its own kernels instead. Reinstalling "
-            f'it against this torch may help: pip install --no-build-isolation "stmest[cuda]"',
+            f"{package} is installed but its import failed ({error!r}); stmest uses its own kernels instead. "
+            f'Reinstalling it against this torch may help: pip install --no-build-isolation "stmest[cuda]"',
             RuntimeWarning,
             stacklevel=2,
         )
@@ -73,7 +80,9 @@ def numba_kernels() -> ModuleType:
     """Return the module with the CPU kernels; call only after `numba_problem` returned the empty string."""
     module, problem = _load_numba_kernels()
     if module is None:
-        raise MissingDependencyError(f'The "numba" scan backend cannot be used: {problem}. Install it: pip install numba')
+        raise MissingDependencyError(
+            f'The "numba" backend cannot be used: {problem}. Install it: pip install numba'
+        )
     return module
 
 

@@ -1,7 +1,7 @@
 """The short depthwise causal convolution in front of Mamba's scan: one entry, three backends.
 
-Once the scan is fused, torch's own depthwise convolution is the dearest part of a Mamba block on a CPU, hence a kernel of
-our own. Builds on the backends beside it; used by ``layers.mamba`` and the multiscale block.
+Once the scan is fused, torch's own depthwise convolution is the dearest part of a Mamba block on a CPU, hence a kernel
+of our own. Builds on the backends beside it; used by ``layers.mamba`` and the multiscale block.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ def causal_conv1d(
         raise ParameterError(
             f"causal_conv1d needs x (b, t, d) and weight (d, w); got {tuple(x.shape)} and {tuple(weight.shape)}."
         )
+    dtype = torch.promote_types(torch.promote_types(x.dtype, weight.dtype), torch.float32)
     if backend == "auto":
-        backend = _choose(x, weight)
+        backend = _choose(x.device.type, dtype, weight.shape[1])
     elif backend not in BACKENDS:
         raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
     with torch.autocast(x.device.type, enabled=False):
-        dtype = torch.promote_types(torch.promote_types(x.dtype, weight.dtype), torch.float32)
         cast = (x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
         if backend == "numba":
-            backends.require_usable("numba", _numba_obstacle(x))
+            backends.require_usable("numba", _numba_obstacle(x.device.type, dtype))
             y = torch.ops.stmest.causal_conv1d(*cast, activation)
         elif backend == "causal_conv1d":
             y = _conv_cuda(*cast, activation)
@@ -60,22 +60,24 @@ def causal_conv1d(
         return y.to(x.dtype)
 
 
-def _choose(x: Tensor, weight: Tensor) -> str:
+def _choose(device: str, dtype: torch.dtype, width: int) -> str:
     if torch.onnx.is_in_onnx_export():
         return "torch"
-    if x.device.type == "cuda":
-        supported = x.dtype != torch.float64 and 2 <= weight.shape[1] <= 4
+    if device == "cuda":
+        supported = dtype == torch.float32 and 2 <= width <= 4
         return "causal_conv1d" if supported and not backends.cuda_problem("causal_conv1d") else "torch"
-    return "torch" if _numba_obstacle(x) else "numba"
+    return "torch" if _numba_obstacle(device, dtype) else "numba"
 
 
-def _numba_obstacle(x: Tensor) -> str:
-    if x.device.type != "cpu" or x.dtype == torch.float64:
-        return f"{x.device.type} {x.dtype}: the numba kernels compute in float32 on the CPU"
+def _numba_obstacle(device: str, dtype: torch.dtype) -> str:
+    if device != "cpu" or dtype != torch.float32:
+        return f"{device} {dtype}: the numba kernels compute in float32 on the CPU"
     return backends.numba_problem()
 
 
 def _conv_cuda(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:
     """Call the fused kernel of the causal_conv1d package, whose layout is (b, d, t)."""
     convolve = backends.cuda_function("causal_conv1d")
-    return convolve(x.transpose(1, 2), weight, bias, activation="silu" if activation else None).transpose(1, 2)
+    return convolve(x.transpose(1, 2), weight, bias, activation="silu" if activation else None).transpose(
+        1, 2
+    )

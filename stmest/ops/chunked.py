@@ -1,9 +1,9 @@
 """The selective scan in pure torch: cache-sized blocks, recurrence in place, states recomputed in the backward pass.
 
-It runs on any device and dtype torch has, and is what remains when neither numba nor a CUDA kernel can be used. No tensor
-of shape (b, t, d, s) exists: the work is cut into blocks of rows and steps that fit the cache, only the state at the start
-of each block of steps is kept for the backward pass. Within a block the axes are (s, t, b, d), so that every torch call
-runs over long contiguous memory. Builds on torch alone; called by ``selective_scan``.
+It runs on any device and dtype torch has, and is what remains when neither numba nor a CUDA kernel can be used. No
+tensor of shape (b, t, d, s) exists: the work is cut into blocks of rows and steps that fit the cache, only the state at
+the start of each block of steps is kept for the backward pass. Within a block the axes are (s, t, b, d), so that every
+torch call runs over long contiguous memory. Builds on torch alone; called by ``selective_scan``.
 """
 
 from __future__ import annotations
@@ -80,7 +80,14 @@ class _BlockScan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor, initial_state: Tensor | None, size: int
+        ctx: Any,
+        x: Tensor,
+        step: Tensor,
+        A: Tensor,
+        B: Tensor,
+        C: Tensor,
+        initial_state: Tensor | None,
+        size: int,
     ) -> tuple[Tensor, Tensor]:
         n_rows, n_steps, n_channels = x.shape
         n_states = A.shape[1]
@@ -105,7 +112,9 @@ class _BlockScan(torch.autograd.Function):
                 shape = (n_states, *step_block.shape)
                 decay, states = (s[: math.prod(shape)].view(shape) for s in scratch)
                 B_block, C_block = B_stb[:, span, row_span], C_stb[:, span, row_span].contiguous()
-                _advance(step_block, step_block * x_tb[here], rates, B_block, state[:, row_span], decay, states)
+                _advance(
+                    step_block, step_block * x_tb[here], rates, B_block, state[:, row_span], decay, states
+                )
                 y_block = states[0] * C_block[0]
                 for s in range(1, n_states):
                     y_block.addcmul_(states[s], C_block[s])
@@ -124,7 +133,7 @@ class _BlockScan(torch.autograd.Function):
         n_states = A.shape[1]
         sweep = _BackwardSweep(x, step, A, B, C, grad_y)
         scratch = x.new_empty(4, steps * rows * n_states * n_channels)
-        carried = grad_final.permute(2, 0, 1).contiguous()  # (s, b, d): gradient flowing into the state from later steps
+        carried = grad_final.permute(2, 0, 1).contiguous()  # (s, b, d): what later steps want of the state
         time_spans = _spans(n_steps, steps)
         for row_span in _spans(n_rows, rows):
             for i in reversed(range(len(time_spans))):

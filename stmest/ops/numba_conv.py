@@ -1,6 +1,7 @@
 """The depthwise causal convolution with SiLU as numba kernels, forward and backward, on tiles of ``numba_tiles``.
 
-Chunks of steps are independent: each is packed with the few steps before it (and, backwards, after it) that its filter reaches.
+Chunks of steps are independent: each is packed with the few steps before it (and, backwards, after it) that its
+filter reaches.
 Builds on ``numba_simd`` and ``numba_tiles``; called by ``numba_cpu``.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .numba_simd import FLOAT_BYTES, LANES, load, multiply_add, multiply_into, sigmoid, splat, store
+from .numba_simd import FLOAT_BYTES, LANES, load, multiply_add, sigmoid, splat, store
 from .numba_tiles import Layout, gather, kernel, part_range, scatter, zero
 
 __all__ = ["conv_backward", "conv_forward", "conv_scratch_vectors"]
@@ -77,7 +78,9 @@ def conv_forward(first_part, last_part, scratch, layout, width, activation, weig
                         column = k * vector_bytes
                         taps, offset = weight + (unit + k) * vector_bytes, load(bias, (unit + k) * LANES)
                         for t in range(stop - start):
-                            total = _filter(x_tile + column, t, stride, width, taps, layout.units * LANES, offset)
+                            total = _filter(
+                                x_tile + column, t, stride, width, taps, layout.units * LANES, offset
+                            )
                             if activation:
                                 total = total * sigmoid(total)
                             store(y_tile + column, t * stride, total)
@@ -85,7 +88,9 @@ def conv_forward(first_part, last_part, scratch, layout, width, activation, weig
 
 
 @kernel
-def _backward_unit(n_steps, stride, width, activation, x, grad, d_x, taps, tap_stride, offset, d_taps, d_offset):
+def _backward_unit(
+    n_steps, stride, width, activation, x, grad, d_x, taps, tap_stride, offset, d_taps, d_offset
+):
     """Gradients of one unit over a chunk; x and grad reach width - 1 steps beyond it, where their sums do not count."""
     d_offset_sum = load(d_offset, 0)
     for t in range(n_steps + width - 1):

@@ -1,8 +1,8 @@
 """The numba kernels as torch operators: cutting the problem, running its parts on threads, gradients, fake tensors.
 
-``torch.ops.stmest.selective_scan`` and ``torch.ops.stmest.causal_conv1d`` are opaque to torch.compile and torch.export and
-differentiable. Parts of the work follow from the shape alone, so sums come out bit-equal for any number of threads. Builds on
-the kernels beside it; imported only when a backend probe asks for it.
+``torch.ops.stmest.selective_scan`` and ``torch.ops.stmest.causal_conv1d`` are differentiable, and opaque to
+torch.compile and torch.export. Parts of the work follow from the shape alone, so sums come out bit-equal for any
+number of threads. Builds on the kernels beside it; imported only when a backend probe asks for it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ NO_VIEW = View(0, 0, 0, 0)
 def plan(rows: int, steps: int, channels: int, states: int) -> Layout:
     """Choose lanes and parts for a problem.
 
-    Channels go into lanes when they fill the vectors, as no reordering is needed then; so do they when there are too few rows.
-    Otherwise rows do.
+    Channels go into lanes when they fill the vectors, as no reordering is needed then; so do they when there are too
+    few rows. Otherwise rows do.
     """
     rows_in_lanes = rows >= LANES and (channels < WIDE or channels % LANES != 0)
     groups, units = (-(-rows // LANES), channels) if rows_in_lanes else (rows, -(-channels // LANES))
@@ -52,8 +52,23 @@ def plan(rows: int, steps: int, channels: int, states: int) -> Layout:
         most = min(MOST_CHANNEL_PARTS, wanted) // group_parts
         bundle_parts = max(1, min(bundles // BUNDLES_PER_PART, most))
     return Layout(
-        rows, steps, channels, states, int(rows_in_lanes), groups, units, bundle, bundles, group_parts, bundle_parts
+        rows,
+        steps,
+        channels,
+        states,
+        int(rows_in_lanes),
+        groups,
+        units,
+        bundle,
+        bundles,
+        group_parts,
+        bundle_parts,
     )
+
+
+def _plan_of(x: Tensor, n_states: int) -> Layout:
+    rows, steps, channels = x.shape
+    return plan(rows, steps, channels, n_states)
 
 
 _pools: dict[int, ThreadPoolExecutor] = {}
@@ -72,7 +87,9 @@ def _run_parts(kernel: Callable[..., None], layout: Layout, n_vectors: int, *arg
     if n_workers > 1:
         pool = _pools.get(n_workers)
         if pool is None:
-            pool = _pools.setdefault(n_workers, ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-scan"))
+            pool = _pools.setdefault(
+                n_workers, ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-scan")
+            )
         others = [pool.submit(kernel, *call) for call in calls[1:]]
         kernel(*calls[0])
         for other in others:
@@ -120,7 +137,7 @@ def _empty_checkpoints(like: Tensor, n_states: int, has_initial: bool, keep: boo
     """Room for the states at the start of all chunks, but for a first one that starts from zero."""
     if not keep:  # also spares torch.export with a dynamic batch the conditions in `plan`
         return like.new_empty(0)
-    layout = plan(*like.shape, n_states)
+    layout = _plan_of(like, n_states)
     n_kept = layout.groups * (-(-layout.steps // CHUNK) - (not has_initial))
     return like.new_empty(max(n_kept, 0), layout.units, padded_states(n_states), LANES)
 
@@ -144,7 +161,7 @@ def _scan(
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return y (b, t, d), the final state (b, d, s) or an empty tensor, and the checkpoints."""
-    layout = plan(*x.shape, A.shape[1])
+    layout = _plan_of(x, A.shape[1])
     y = torch.empty(x.shape)
     final = x.new_empty((x.shape[0], *A.shape) if want_final else (0,))
     checkpoints = _empty_checkpoints(x, layout.states, initial_state is not None, keep)
@@ -155,7 +172,7 @@ def _scan(
     rates = _pack(_pad_states(A) * LOG2_E, layout, (padded_states(layout.states),))
     skip, bias, initial = _pack(D, layout), _pack(delta_bias, layout), _plain(initial_state)
     packed = (rates, skip, bias, initial, final, checkpoints)
-    memory = ScanMemory(*map(_address, packed), 0, 0, 0)
+    memory = ScanMemory(*map(_address, (*packed, None, None, None)))
     views = [_view(v) for v in (x, delta, B, C, z, y)]
     if torch.get_num_threads() == 1:  # no sums over channels here: the result does not depend on the parts
         layout = layout._replace(bundle_parts=1)
@@ -164,7 +181,7 @@ def _scan(
 
 
 @_scan.register_fake
-def _(x, delta, A, B, C, D, z, delta_bias, initial_state, want_final, keep):  # type: ignore[no-untyped-def]
+def _(x, delta, A, B, C, D, z, delta_bias, initial_state, want_final, keep):
     final = x.new_empty((x.shape[0], *A.shape) if want_final else (0,))
     return x.new_empty(x.shape), final, _empty_checkpoints(x, A.shape[1], initial_state is not None, keep)
 
@@ -184,8 +201,8 @@ def _scan_backward(
     initial_state: Tensor | None,
     checkpoints: Tensor,
 ) -> list[Tensor]:
-    """Return the gradients of x, delta, A, B, C, D, z, delta_bias and initial_state, empty where the input is missing."""
-    layout = plan(*x.shape, A.shape[1])
+    """Return the gradients of x, delta, A, B, C, D, z, delta_bias, initial_state; empty where an input is missing."""
+    layout = _plan_of(x, A.shape[1])
     width, parts = padded_states(layout.states), layout.group_parts
     d_x, d_delta = torch.empty(x.shape), torch.empty(x.shape)
     d_z = x.new_empty(0) if z is None else torch.empty(x.shape)
@@ -215,7 +232,7 @@ def _scan_backward(
 
 
 @_scan_backward.register_fake
-def _(grad_y, grad_final, x, delta, A, B, C, D, z, delta_bias, initial_state, checkpoints):  # type: ignore[no-untyped-def]
+def _(grad_y, grad_final, x, delta, A, B, C, D, z, delta_bias, initial_state, checkpoints):
     inputs = (x, delta, A, B, C, D, z, delta_bias, initial_state)
     return [x.new_empty(0 if v is None else v.shape) for v in inputs]
 
@@ -248,7 +265,7 @@ def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> T
     """Return y (b, t, d)."""
     y = torch.empty(x.shape)
     if x.numel():
-        layout, width = plan(*x.shape, 1), weight.shape[1]
+        layout, width = _plan_of(x, 1), weight.shape[1]
         taps, offset = _pack(weight, layout, (width,)).transpose(0, 1).contiguous(), _pack(bias, layout)
         scratch = conv_scratch_vectors(layout, width)
         addresses = taps.data_ptr(), offset.data_ptr()
@@ -257,7 +274,7 @@ def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> T
 
 
 @_conv.register_fake
-def _(x, weight, bias, activation):  # type: ignore[no-untyped-def]
+def _(x, weight, bias, activation):
     return x.new_empty(x.shape)
 
 
@@ -266,7 +283,7 @@ def _conv_backward(
     grad_y: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of x, weight and bias (d,), the last whether or not there is a bias."""
-    layout, width = plan(*x.shape, 1), weight.shape[1]
+    layout, width = _plan_of(x, 1), weight.shape[1]
     d_x = torch.empty(x.shape)
     d_taps = x.new_zeros(layout.group_parts, width, layout.units, LANES)
     d_offset = x.new_zeros(layout.group_parts, layout.units, LANES)
@@ -280,7 +297,7 @@ def _conv_backward(
 
 
 @_conv_backward.register_fake
-def _(grad_y, x, weight, bias, activation):  # type: ignore[no-untyped-def]
+def _(grad_y, x, weight, bias, activation):
     return x.new_empty(x.shape), weight.new_empty(weight.shape), weight.new_empty(weight.shape[0])
 
 

@@ -1,9 +1,10 @@
 """The selective scan as numba kernels, forward and backward, on tiles packed by ``numba_tiles``.
 
 Softplus, bias, skip and gate are fused in. Time is cut into chunks of ``CHUNK`` steps; the forward pass keeps the state
-at the start of each chunk, the backward pass recomputes the states within it, so nothing of shape (b, t, d, s) exists. States are
-worked on ``BLOCK`` at a time: four independent recurrences hide the latency of the one. Exponents carry a factor
-log2(e), because 2**x is what the processor can do. Builds on ``numba_simd`` and ``numba_tiles``; called by ``numba_cpu``.
+at the start of each chunk, the backward pass recomputes the states within it, so nothing of shape (b, t, d, s) exists.
+States are worked on ``BLOCK`` at a time: four independent recurrences hide the latency of the one. Exponents carry a
+factor log2(e), because 2**x is what the processor can do. Builds on ``numba_simd`` and ``numba_tiles``; called by
+``numba_cpu``.
 """
 
 from __future__ import annotations
@@ -38,9 +39,8 @@ CHUNK = 16
 class ScanMemory(NamedTuple):
     """Addresses of what is not a (b, t, channel) tensor; 0 where missing.
 
-    Packed per unit, one vector each: `rates` (unit, state), `skip`, `bias` (unit). `initial`, `final` and their gradients
-    are (b, d, s). `checkpoints` (group, chunk, unit, state) vectors. `d_rates` (group part, unit, state), `d_skip`, `d_bias`
-    (group part, unit) vectors, zero at the start.
+    Vectors: `rates` (unit, state); `skip`, `bias` (unit); `checkpoints` (group, chunk, unit, state); `d_rates` (group
+    part, unit, state) and `d_skip`, `d_bias` (group part, unit), zero at the start. Numbers: `initial`, `final` (b, d, s).
     """
 
     rates: int
@@ -117,7 +117,9 @@ def _scatter_projection(view, layout, row, start, n_steps, source):
     target = view.address + FLOAT_BYTES * (row * view.row + start * view.step)
     for t in range(n_steps):
         for s in range(layout.states):
-            store_scalar(target, t * view.step + s * view.channel, sum_lanes(load(source, (t * width + s) * LANES)))
+            store_scalar(
+                target, t * view.step + s * view.channel, sum_lanes(load(source, (t * width + s) * LANES))
+            )
 
 
 @kernel

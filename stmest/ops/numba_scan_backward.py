@@ -1,8 +1,8 @@
 """The backward pass of the selective scan as numba kernels; see ``numba_scan`` for the forward one.
 
-Chunks are walked from the last to the first. Within a chunk the states are recomputed from the checkpoint at its start, then
-the gradient of the state, ``carried``, runs backwards through the recurrence. All sums over rows go to accumulators of the
-part of the work they belong to, never shared between threads.
+Chunks are walked from the last to the first. Within a chunk the states are recomputed from the checkpoint at its
+start, then the gradient of the state, ``carried``, runs backwards through the recurrence. All sums over rows go to
+accumulators of the part of the work they belong to, never shared between threads.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def _finish_unit(n_steps, stride, x, delta, z, grad, skip, bias, d_bias, step, y
         d_delta = d_step * sigmoid(load(delta, t * stride) + bias)
         d_bias_sum = d_bias_sum + d_delta
         store(delta, t * stride, d_delta)
-        store(x, t * stride, multiply_add(load(step, t * LANES), through_input, skip * load(grad, t * stride)))
+        store(
+            x, t * stride, multiply_add(load(step, t * LANES), through_input, skip * load(grad, t * stride))
+        )
         if z != 0:
             store(z, t * stride, load(z, t * stride) * load(y, t * LANES))
     store(d_bias, 0, d_bias_sum)

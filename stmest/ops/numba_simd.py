@@ -1,9 +1,9 @@
 """Explicit vector arithmetic for numba kernels: float32 vectors as wide as the processor, and blocks of four of them.
 
-LLVM's own vectoriser leaves the scan three to six times slower than the processor allows, and numba has no vector type;
-so this module gives numba two: `vector`, one register of ``LANES`` float32, and `block`, ``BLOCK`` registers side by side that
-LLVM splits again. Kernels written with them unroll by themselves and hide the latency of the recurrence. Memory is reached
-through plain addresses (int64) and element offsets: the caller keeps the tensors alive.
+LLVM's own vectoriser leaves the scan three to six times slower than the processor allows, and numba has no vector
+type; so this module gives numba two: `vector`, one register of ``LANES`` float32, and `block`, ``BLOCK`` registers side
+by side that LLVM splits again. Kernels written with them unroll by themselves and hide the latency of the recurrence.
+Memory is reached through plain addresses (int64) and element offsets: the caller keeps the tensors alive.
 
 The same source serves AVX-512 (16 lanes), AVX2 (8) and everything else (4, SSE2 or NEON). Builds on numba and llvmlite;
 used by the numba kernels beside it.
@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
+import numba
 from llvmlite import ir
-from numba.core import config, types
+from numba import types
 from numba.core.cgutils import get_or_insert_function
-from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+from numba.extending import lower_builtin, models, register_model, type_callable
 
 __all__ = [
     "BLOCK", "FLOAT_BYTES", "LANES", "exp2", "load", "load_block", "load_scalar", "multiply_add", "multiply_into",
@@ -28,8 +29,13 @@ __all__ = [
 ]  # fmt: skip
 
 
+# numba declares its intrinsics with the typing context that only the compiler passes; to a type checker they are opaque
+intrinsic: Any = numba.extending.intrinsic
+
+
 def _target_has(feature: str) -> bool:
-    """Ask numba's target, which the user may have restricted (NUMBA_CPU_NAME, NUMBA_CPU_FEATURES), not the bare host."""
+    """Ask numba's target, which the user may have restricted (NUMBA_CPU_NAME, NUMBA_CPU_FEATURES), not the host."""
+    config: Any = numba.config
     if config.CPU_FEATURES is not None:
         return f"+{feature}" in config.CPU_FEATURES.split(",")
     if config.CPU_NAME == "generic":
@@ -82,7 +88,9 @@ def _call(builder: Any, name: str, *args: Any) -> Any:
     """Call an LLVM intrinsic on vectors of one type."""
     kind = args[0].type
     signature = ir.FunctionType(kind, [kind] * len(args))
-    return builder.call(get_or_insert_function(builder.module, signature, f"llvm.{name}.v{kind.count}f32"), args)
+    return builder.call(
+        get_or_insert_function(builder.module, signature, f"llvm.{name}.v{kind.count}f32"), args
+    )
 
 
 def _pointer(builder: Any, address: Any, index: Any, kind: Any) -> Any:
@@ -179,7 +187,10 @@ def _registers(builder: Any, value: Any) -> list[Any]:
 def _join(builder: Any, parts: list[Any]) -> Any:
     while len(parts) > 1:
         width = parts[0].type.count
-        parts = [_shuffle(builder, a, b, list(range(2 * width))) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        parts = [
+            _shuffle(builder, a, b, list(range(2 * width)))
+            for a, b in zip(parts[::2], parts[1::2], strict=True)
+        ]
     return parts[0]
 
 
@@ -217,7 +228,9 @@ def sum_lanes(typing_context: Any, value: Any) -> Any:
 def _column_mask(builder: Any, n_columns: Any) -> Any:
     count = builder.trunc(n_columns, _i32)
     undefined = ir.Constant(ir.VectorType(_i32, LANES), ir.Undefined)
-    limit = _shuffle(builder, builder.insert_element(undefined, count, ir.Constant(_i32, 0)), undefined, [0] * LANES)
+    limit = _shuffle(
+        builder, builder.insert_element(undefined, count, ir.Constant(_i32, 0)), undefined, [0] * LANES
+    )
     return builder.icmp_signed("<", _lane_constant(list(range(LANES))), limit)
 
 
@@ -251,7 +264,11 @@ def transpose_in(typing_context: Any, source: Any, stride: Any, n_columns: Any, 
         for lane in range(LANES):
             offset = builder.mul(args[1], ir.Constant(args[1].type, lane))
             pointer = _pointer(builder, args[0], offset, kind)
-            rows.append(builder.call(masked_load, [pointer, ir.Constant(_i32, FLOAT_BYTES), mask, _constant(LANES, 0)]))
+            rows.append(
+                builder.call(
+                    masked_load, [pointer, ir.Constant(_i32, FLOAT_BYTES), mask, _constant(LANES, 0)]
+                )
+            )
         for column, value in enumerate(_transposed(builder, rows)):
             offset = ir.Constant(args[1].type, column * LANES)
             builder.store(value, _pointer(builder, args[3], offset, kind), align=FLOAT_BYTES)
@@ -273,7 +290,9 @@ def transpose_out(typing_context: Any, source: Any, target: Any, stride: Any, n_
             f"llvm.masked.store.v{LANES}f32.p0",
         )
         columns = [
-            builder.load(_pointer(builder, args[0], ir.Constant(args[2].type, k * LANES), kind), align=FLOAT_BYTES)
+            builder.load(
+                _pointer(builder, args[0], ir.Constant(args[2].type, k * LANES), kind), align=FLOAT_BYTES
+            )
             for k in range(LANES)
         ]
         for lane, value in enumerate(_transposed(builder, columns)):
@@ -338,7 +357,9 @@ def _scale_by_power(builder: Any, value: Any, power: Any) -> Any:
     )
     every_lane, current_rounding = ir.Constant(ir.IntType(16), -1), ir.Constant(_i32, 4)
     parts = zip(_registers(builder, value), _registers(builder, power), strict=True)
-    scaled = [builder.call(scale, [v, p, _constant(LANES, 0), every_lane, current_rounding]) for v, p in parts]
+    scaled = [
+        builder.call(scale, [v, p, _constant(LANES, 0), every_lane, current_rounding]) for v, p in parts
+    ]
     return _join(builder, scaled)
 
 

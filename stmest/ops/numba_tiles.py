@@ -1,9 +1,9 @@
 """What the numba kernels of the scan and the convolution share: addressing, layouts, parts of work, tiles.
 
-A kernel never works on tensors but on tiles: vectors packed in scratch memory that hold, for consecutive steps, either
-LANES neighbouring channels of one row or one channel of LANES rows. The first suits wide layers and needs no reordering; the
-second keeps all lanes busy when a layer has four or eight channels but thousands of rows, at the price of a transposition
-in registers. Everything between packing and unpacking is the same code for both.
+A kernel never works on tensors but on tiles: vectors packed in scratch memory that hold, for consecutive steps,
+either LANES neighbouring channels of one row or one channel of LANES rows. The first suits wide layers and needs no
+reordering; the second keeps all lanes busy when a layer has four or eight channels but thousands of rows, at the price
+of a transposition in registers. Everything between packing and unpacking is the same code for both.
 
 Builds on ``numba_simd``; used by ``numba_scan`` and ``numba_conv``.
 """
@@ -35,7 +35,7 @@ ZERO = np.float32(0.0)
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile with the GIL released and keep the machine code on disk, where a directory can be written."""
-    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's directory nor the user's cache can be written
@@ -54,8 +54,8 @@ class View(NamedTuple):
 class Layout(NamedTuple):
     """How a problem is cut. A unit is what one vector spans beside time; a group is what shares B and C.
 
-    Channels in lanes: a group is one row, a unit LANES channels. Rows in lanes: a group is LANES rows, a unit one channel,
-    and units are packed in bundles of LANES.
+    Channels in lanes: a group is one row, a unit LANES channels. Rows in lanes: a group is LANES rows, a unit one
+    channel, and units are packed in bundles of LANES. The parts of groups and of bundles are what threads share out.
     """
 
     rows: int
@@ -112,14 +112,20 @@ def gather(view, layout, row, start, n_steps, channel, n_columns, pitch, target)
         return
     n_lanes = min(LANES, layout.rows - row)
     if view.channel != 1 or n_lanes < LANES:
-        _gather_lane_by_lane(source, view.row, view.step, view.channel, n_steps, n_columns, pitch, n_lanes, target)
+        _gather_lane_by_lane(
+            source, view.row, view.step, view.channel, n_steps, n_columns, pitch, n_lanes, target
+        )
         return
-    if view.step == n_columns and pitch == n_columns:  # steps follow each other in memory: one long run per row
+    if (
+        view.step == n_columns and pitch == n_columns
+    ):  # steps follow each other in memory: one long run per row
         n_columns, n_steps = n_columns * n_steps, 1
     for t in range(n_steps):
         for k in range(0, n_columns, LANES):
             here = source + FLOAT_BYTES * (t * view.step + k)
-            transpose_in(here, view.row, min(LANES, n_columns - k), target + FLOAT_BYTES * (t * pitch + k) * LANES)
+            transpose_in(
+                here, view.row, min(LANES, n_columns - k), target + FLOAT_BYTES * (t * pitch + k) * LANES
+            )
 
 
 @kernel

@@ -60,7 +60,9 @@ def scan_reference(
     return y, state
 
 
-def causal_conv1d_reference(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: bool = True) -> Tensor:
+def causal_conv1d_reference(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: bool = True
+) -> Tensor:
     """Convolve each channel with its own filter, looking backwards only.
 
     Parameters

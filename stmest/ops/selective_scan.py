@@ -21,6 +21,20 @@ __all__ = ["BACKENDS", "Choice", "available_backends", "choose_backend", "select
 BACKENDS = ("reference", "chunked", "numba", "mamba_ssm")
 
 
+class ScanInputs(NamedTuple):
+    """What every backend takes, in its order; shapes as in `selective_scan`."""
+
+    x: Tensor
+    delta: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None
+    z: Tensor | None
+    delta_bias: Tensor | None
+    initial_state: Tensor | None
+
+
 class Choice(NamedTuple):
     """A backend and the reason it was chosen."""
 
@@ -79,56 +93,64 @@ def selective_scan(
         Only with `return_final_state`.
     """
     _check_shapes(x, delta, A, B, C, D, z, delta_bias, initial_state)
-    if backend == "auto":
-        backend = choose_backend(x, stateful=initial_state is not None or return_final_state).name
-    elif backend not in BACKENDS:
+    if backend not in ("auto", *BACKENDS):
         raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
     with torch.autocast(x.device.type, enabled=False):
         dtype = _compute_dtype(x, delta, A, B, C)
-        inputs = (x, delta, A, B, C, D, z, delta_bias, initial_state)
-        cast = tuple(None if v is None else v.to(dtype) for v in inputs)
-        y, final_state = _run(backend, cast, return_final_state)
+        inputs = ScanInputs(
+            x=x.to(dtype),
+            delta=delta.to(dtype),
+            A=A.to(dtype),
+            B=B.to(dtype),
+            C=C.to(dtype),
+            D=None if D is None else D.to(dtype),
+            z=None if z is None else z.to(dtype),
+            delta_bias=None if delta_bias is None else delta_bias.to(dtype),
+            initial_state=None if initial_state is None else initial_state.to(dtype),
+        )
+        if backend == "auto":
+            backend = choose_backend(inputs.x, stateful=initial_state is not None or return_final_state).name
+        y, final_state = _run(backend, inputs, return_final_state)
         y = y.to(x.dtype)
     return (y, final_state) if return_final_state else y
 
 
-def _run(backend: str, inputs: tuple[Tensor | None, ...], return_final_state: bool) -> tuple[Tensor, Tensor]:
+def _run(backend: str, inputs: ScanInputs, return_final_state: bool) -> tuple[Tensor, Tensor]:
     if backend == "numba":
-        backends.require_usable("numba", _numba_obstacle(inputs[0]))
+        backends.require_usable("numba", _numba_obstacle(inputs.x))
         return _scan_numba(inputs, return_final_state)
     if backend == "mamba_ssm":
-        return _scan_mamba_ssm(*inputs, return_final_state=return_final_state)
+        return _scan_mamba_ssm(inputs, return_final_state)
     return (scan_reference if backend == "reference" else scan_chunked)(*inputs)
 
 
-def _scan_numba(inputs: tuple[Tensor | None, ...], return_final_state: bool) -> tuple[Tensor, Tensor]:
+def _scan_numba(inputs: ScanInputs, return_final_state: bool) -> tuple[Tensor, Tensor]:
     tracked = any(v is not None and v.requires_grad for v in inputs)
     keep = torch.is_grad_enabled() and tracked  # states are checkpointed only for a backward pass
     y, final_state, _ = torch.ops.stmest.selective_scan(*inputs, return_final_state, keep)
     return y, final_state
 
 
-def _scan_mamba_ssm(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    initial_state: Tensor | None,
-    *,
-    return_final_state: bool,
-) -> tuple[Tensor, Tensor]:
+def _scan_mamba_ssm(inputs: ScanInputs, return_final_state: bool) -> tuple[Tensor, Tensor]:
     """Call mamba_ssm's fused kernel, whose layout is (b, d, t) and which knows no initial state."""
-    if initial_state is not None:
-        raise ParameterError('The "mamba_ssm" backend takes no initial state; use backend="auto" or "chunked".')
+    if inputs.initial_state is not None:
+        raise ParameterError(
+            'The "mamba_ssm" backend takes no initial state; use backend="auto" or "chunked".'
+        )
     scan = backends.cuda_function("mamba_ssm")
-    x, delta, B, C = (v.transpose(1, 2).contiguous() for v in (x, delta, B, C))
-    z = None if z is None else z.transpose(1, 2).contiguous()
+    x, delta, B, C = (v.transpose(1, 2).contiguous() for v in (inputs.x, inputs.delta, inputs.B, inputs.C))
+    z = None if inputs.z is None else inputs.z.transpose(1, 2).contiguous()
     result = scan(
-        x, delta, A, B, C, D=D, z=z, delta_bias=delta_bias, delta_softplus=True, return_last_state=return_final_state
+        x,
+        delta,
+        inputs.A,
+        B,
+        C,
+        D=inputs.D,
+        z=z,
+        delta_bias=inputs.delta_bias,
+        delta_softplus=True,
+        return_last_state=return_final_state,
     )
     y, final_state = result if return_final_state else (result, x.new_empty(0))
     return y.transpose(1, 2), final_state
@@ -150,12 +172,16 @@ def choose_backend(x: Tensor, *, stateful: bool = False) -> Choice:
         ``name`` and ``reason``.
     """
     if torch.onnx.is_in_onnx_export():
-        return Choice("reference", "export to ONNX: a loop over a fixed length unrolls into standard operators")
+        return Choice(
+            "reference", "export to ONNX: a loop over a fixed length unrolls into standard operators"
+        )
     if x.device.type == "cuda":
         if x.dtype == torch.float64:
             return Choice("chunked", "float64: the fused CUDA kernel computes in float32")
         if stateful:
-            return Choice("chunked", "CUDA with a state handed in or out, which mamba_ssm's kernel cannot differentiate")
+            return Choice(
+                "chunked", "CUDA with a state handed in or out, which mamba_ssm's kernel cannot differentiate"
+            )
         problem = backends.cuda_problem("mamba_ssm")
         if not problem:
             return Choice("mamba_ssm", "CUDA and mamba_ssm's fused kernel imports")

@@ -112,7 +112,9 @@ def test_initialisation():
     steps = F.softplus(block.dt_proj.bias)
     assert 1e-3 * 0.99 <= steps.min() <= steps.max() <= 1e-1 * 1.01
     assert block.dt_proj.weight.abs().max() <= 3**-0.5
-    torch.testing.assert_close(F.softplus(init_dt_bias(5, 1e-9, 1e-8)), torch.full((5,), 1e-4), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        F.softplus(init_dt_bias(5, 1e-9, 1e-8)), torch.full((5,), 1e-4), rtol=1e-3, atol=0
+    )
 
 
 def test_weight_decay_is_refused_where_it_harms():

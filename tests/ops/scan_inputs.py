@@ -13,7 +13,15 @@ NAMES = ("x", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state")
 
 
 def make_inputs(
-    b: int, t: int, d: int, s: int, *, optional: bool = True, strided: bool = False, dtype=torch.float32, seed: int = 0
+    b: int,
+    t: int,
+    d: int,
+    s: int,
+    *,
+    optional: bool = True,
+    strided: bool = False,
+    dtype=torch.float32,
+    seed: int = 0,
 ) -> list[Tensor | None]:
     """Inputs in the order of NAMES; strided ones are halves of one projection, as in a Mamba block."""
     generator = torch.Generator().manual_seed(seed)
@@ -28,7 +36,9 @@ def make_inputs(
     return inputs if optional else [*inputs[:5], None, None, None, None]
 
 
-def outputs_and_gradients(scan: Callable[..., tuple[Tensor, Tensor]], inputs: list[Tensor | None]) -> dict[str, Tensor]:
+def outputs_and_gradients(
+    scan: Callable[..., tuple[Tensor, Tensor]], inputs: list[Tensor | None]
+) -> dict[str, Tensor]:
     """Output, final state and the gradient of a weighted sum of both with respect to each input given."""
     leaves = [None if v is None else v.detach().requires_grad_() for v in inputs]
     y, final_state = scan(*leaves)
@@ -39,7 +49,9 @@ def outputs_and_gradients(scan: Callable[..., tuple[Tensor, Tensor]], inputs: li
     return {"y": y.detach(), "final_state": final_state.detach(), **dict(zip(names, gradients, strict=True))}
 
 
-def assert_like_oracle(scan: Callable[..., tuple[Tensor, Tensor]], inputs: list[Tensor | None], tolerance: float) -> None:
+def assert_like_oracle(
+    scan: Callable[..., tuple[Tensor, Tensor]], inputs: list[Tensor | None], tolerance: float
+) -> None:
     """Compare with the step loop in float64: largest error over largest value, for every output and gradient."""
     expected = outputs_and_gradients(scan_reference, [None if v is None else v.double() for v in inputs])
     for name, value in outputs_and_gradients(scan, inputs).items():

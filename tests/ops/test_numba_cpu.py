@@ -60,10 +60,14 @@ def run_python(code, **environment):
     seed=st.integers(0, 99),
 )
 def test_value_and_gradients_match_the_oracle(b, t, d, s, optional, strided, seed):
-    assert_like_oracle(numba_scan, make_inputs(b, t, d, s, optional=optional, strided=strided, seed=seed), TOLERANCE)
+    assert_like_oracle(
+        numba_scan, make_inputs(b, t, d, s, optional=optional, strided=strided, seed=seed), TOLERANCE
+    )
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (1, 600, 96, 16), (300, 24, 8, 16), (17, 70, 72, 20), (16, 33, 64, 8)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1, 1), (1, 600, 96, 16), (300, 24, 8, 16), (17, 70, 72, 20), (16, 33, 64, 8)]
+)
 def test_each_layout_matches_the_oracle(shape):
     assert_like_oracle(numba_scan, make_inputs(*shape), TOLERANCE)
 
@@ -150,7 +154,9 @@ def test_nan_goes_where_the_oracle_sends_it(name, shape):
 
 def test_extreme_step_sizes():
     inputs = make_inputs(3, 8, 16, 4)
-    inputs[1] = torch.tensor([-200.0, -20.0, 0.0, 20.0, 90.0, 200.0, 1e4, -1e4])[None, :, None].expand(3, 8, 16)
+    inputs[1] = torch.tensor([-200.0, -20.0, 0.0, 20.0, 90.0, 200.0, 1e4, -1e4])[None, :, None].expand(
+        3, 8, 16
+    )
     y, _ = numba_scan(*inputs)
     expected = selective_scan(*inputs[:8], initial_state=inputs[8], backend="reference")
     torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
@@ -261,7 +267,10 @@ TARGET = """
     print(simd.LANES)
 """
 TARGETS = {
-    "AVX2": (8, {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse,+sse2,+sse4.1,+avx,+avx2,+fma,+bmi,+bmi2"}),
+    "AVX2": (
+        8,
+        {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse,+sse2,+sse4.1,+avx,+avx2,+fma,+bmi,+bmi2"},
+    ),
     "baseline": (4, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}),
 }
 

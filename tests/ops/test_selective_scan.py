@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,14 @@ import torch
 from torch.nn import functional as F
 
 from stmest.exceptions import MissingDependencyError, ParameterError
-from stmest.ops import available_backends, backends, causal_conv1d, choose_backend, selective_scan, show_backends
+from stmest.ops import (
+    available_backends,
+    backends,
+    causal_conv1d,
+    choose_backend,
+    selective_scan,
+    show_backends,
+)
 from stmest.ops.reference import causal_conv1d_reference, scan_reference
 
 from .scan_inputs import NAMES, make_inputs
@@ -38,7 +46,9 @@ def cuda_packages(monkeypatch, fresh_probes):
     """Put stand-ins for mamba_ssm and causal_conv1d among the modules; return the calls they receive."""
     calls = []
 
-    def selective_scan_fn(x, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False):
+    def selective_scan_fn(
+        x, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False
+    ):
         calls.append(("mamba_ssm", x.shape, delta_softplus))
         inputs = [v if v is None else v.transpose(1, 2) for v in (x, delta, B, C, z)]
         y, state = scan_reference(*inputs[:2], A, *inputs[2:4], D, inputs[4], delta_bias)
@@ -185,7 +195,9 @@ def test_the_fused_cuda_kernel_gets_its_own_layout(cuda_packages):
     expected, expected_state = scan_reference(*inputs[:8])
     torch.testing.assert_close(y, expected)
     torch.testing.assert_close(state, expected_state)
-    torch.testing.assert_close(selective_scan(*inputs[:5], backend="mamba_ssm"), scan_reference(*inputs[:5])[0])
+    torch.testing.assert_close(
+        selective_scan(*inputs[:5], backend="mamba_ssm"), scan_reference(*inputs[:5])[0]
+    )
     assert cuda_packages[0] == ("mamba_ssm", (2, 4, 9), True)
     with pytest.raises(ParameterError, match="initial state"):
         selective_scan(*inputs[:8], initial_state=inputs[8], backend="mamba_ssm")
@@ -203,11 +215,12 @@ def test_the_fused_cuda_convolution_gets_its_own_layout(cuda_packages):
 def test_asking_for_what_is_not_there(name, monkeypatch, fresh_probes):
     monkeypatch.setitem(sys.modules, name, None)
     inputs = make_inputs(2, 5, 4, 3)
+    calls = {
+        "mamba_ssm": lambda: selective_scan(*inputs[:8], backend=name),
+        "causal_conv1d": lambda: causal_conv1d(inputs[0], torch.zeros(4, 3), backend=name),
+    }
     with pytest.raises(MissingDependencyError, match="not installed"):
-        if name == "mamba_ssm":
-            selective_scan(*inputs[:8], backend=name)
-        else:
-            causal_conv1d(inputs[0], torch.zeros(4, 3), backend=name)
+        calls[name]()
 
 
 def test_numba_refuses_what_it_cannot_do():
@@ -256,8 +269,7 @@ def test_everything_works_without_numba():
         capture_output=True,
         text=True,
         check=False,
-        cwd=sys.path[0] or None,
-        env={**__import__("os").environ, "PYTHONPATH": ":".join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert result.returncode == 0, result.stderr
     assert "numba is not installed" in result.stdout
@@ -266,7 +278,7 @@ def test_everything_works_without_numba():
 def test_cuda_packages_are_not_imported_on_a_cpu(monkeypatch, fresh_probes):
     if torch.cuda.is_available():
         pytest.skip("a CUDA device is in use here")
-    monkeypatch.setattr(backends, "_load_cuda_function", lambda package: pytest.fail(f"{package} was probed"))
+    monkeypatch.setattr(backends, "cuda_problem", lambda package: pytest.fail(f"{package} was probed"))
     show_backends()
     inputs = make_inputs(2, 5, 4, 3)
     selective_scan(*inputs[:8])
@@ -294,7 +306,11 @@ def test_convolution_keeps_the_dtype(dtype):
 
 def test_convolution_is_torchs_own():
     x, weight, bias = torch.randn(2, 9, 4), torch.randn(4, 3), torch.randn(4)
-    expected = F.conv1d(x.transpose(1, 2), weight[:, None], bias, padding=2, groups=4)[..., :9].transpose(1, 2)
+    expected = F.conv1d(x.transpose(1, 2), weight[:, None], bias, padding=2, groups=4)[..., :9].transpose(
+        1, 2
+    )
     for backend in ("auto", "torch"):
         torch.testing.assert_close(causal_conv1d(x, weight, bias, backend=backend), F.silu(expected))
-        torch.testing.assert_close(causal_conv1d(x, weight, bias, activation=False, backend=backend), expected)
+        torch.testing.assert_close(
+            causal_conv1d(x, weight, bias, activation=False, backend=backend), expected
+        )

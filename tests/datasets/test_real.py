@@ -1,0 +1,136 @@
+"""Readers of public data sets: errors without the files, and the files where they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stmest.datasets import load_panel, real
+from stmest.exceptions import DataError
+
+needs_files = pytest.mark.skipif(
+    "STMEST_DATA" not in os.environ, reason="STMEST_DATA is not set: it names the folder of the public data sets"
+)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A download cache with a small file of each kind, known to the reader."""
+    (tmp_path / "panels").mkdir()
+    (tmp_path / "ltsf").mkdir()
+    time = np.arange("2020-01-01", "2020-01-04", dtype="datetime64[D]").astype("datetime64[s]")
+    values = np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    common = {
+        "values": values,
+        "time": time,
+        "nodes": np.array(["a", "b"]),
+        "channels": np.array(["in", "out"]),
+        "meta": np.array(json.dumps({"unit": "trips"})),
+    }
+    coords = np.array([[1.0, 2.0], [3.0, 4.0]])
+    np.savez(tmp_path / "panels/adj.npz", adj=np.array([[0, 2], [0, 0]]), coords=coords, **common)
+    np.savez(tmp_path / "panels/dist.npz", dist=np.array([[0.0, 2], [2, 0]]), coords=coords, **common)
+    field = {**common, "values": np.zeros((3, 4, 5, 2)), "lat": np.arange(4.0), "lon": np.arange(5.0)}
+    field.pop("nodes")
+    np.savez(tmp_path / "panels/grid.npz", **field)
+    (tmp_path / "ltsf/table.csv").write_text("date,x,y\n2020-01-01 00:00:00,1,2\n2020-01-01
+    01:00:00,-9999,4\n") table = {} for path in ("panels/adj.npz", "panels/dist.npz", "panels/grid.npz",
+    "ltsf/table.csv"):
+        digest = hashlib.sha256((tmp_path / path).read_bytes()).hexdigest()
+        table[path.split("/")[1].split(".")[0]] = real._File(path, digest, "1 d", "somewhere")
+    monkeypatch.setattr(real, "_FILES", table)
+    monkeypatch.setenv("STMEST_DATA", str(tmp_path))
+    return tmp_path
+
+
+def test_npz_with_adjacency(cache):
+    panel = load_panel("adj")
+    assert panel.values.shape == (3, 2, 2)
+    assert panel.nodes == ["a", "b"]
+    assert panel.channels == ["in", "out"]
+    assert panel.graph.edges()[0].tolist() == [[0], [1]]
+    assert panel.graph.nodes == ["a", "b"]
+    assert panel.graph.coordinates.tolist() == [[1, 2], [3, 4]]
+    assert panel.meta["unit"] == "trips"
+    assert panel.meta["origin"] == "somewhere"
+    frame = panel.frame("out")
+    assert isinstance(frame.index, pd.DatetimeIndex)
+    assert frame.loc["2020-01-02"].tolist() == [5, 7]
+    pd.testing.assert_frame_equal(panel.frame(1), frame)
+    assert panel.frame().iloc[0].tolist() == [0, 2]
+    for wrong in ("sideways", 2, -1):
+        with pytest.raises(DataError, match="channel="):
+            panel.frame(wrong)
+
+
+def test_npz_with_distances_grid_and_csv(cache):
+    graph = load_panel("dist").graph
+    assert graph.nodes == ["a", "b"]
+    assert graph.to_dense()[0, 1] == pytest.approx(np.exp(-1))
+    field = load_panel("grid", folder=cache)
+    assert field.values.shape == (3, 4, 5, 2)
+    assert field.graph is None
+    assert field.meta["lon"].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(DataError, match="gridded field"):
+        field.frame()
+    table = load_panel("table")
+    np.testing.assert_array_equal(table.frame(), [[1, 2], [np.nan, 4]])
+    assert table.nodes == ["x", "y"]
+    assert table.index[1] == pd.Timestamp("2020-01-01 01:00")
+
+
+def test_unconfirmed_graphs_are_left_out(cache, monkeypatch):
+    monkeypatch.setattr(real, "_UNCONFIRMED_GRAPHS", {"adj"})
+    panel = load_panel("adj")
+    assert panel.graph is None
+    assert panel.meta["unused_adjacency"].shape == (2, 2)
+
+
+def test_errors_say_what_to_do(cache, monkeypatch):
+    with pytest.raises(DataError, match="unknown; known are adj, dist"):
+        load_panel("traffic")
+    with open(cache / "panels/adj.npz", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(DataError, match="SHA-256 is .* expected"):
+        load_panel("adj")
+    (cache / "panels/adj.npz").unlink()
+    with pytest.raises(DataError, match=r"expected at .*adj\.npz.*STMEST_DATA.*Nothing is downloaded"):
+        load_panel("adj")
+    monkeypatch.delenv("STMEST_DATA")
+    with pytest.raises(DataError, match=r"reads panels/adj\.npz.*STMEST_DATA.*not set.*folder="):
+        load_panel("adj")
+
+
+@needs_files
+@pytest.mark.parametrize(
+    ("name", "shape", "has_graph"),
+    [
+        ("ETTh1", (17420, 7, 1), False),
+        ("exchange_rate", (7588, 8, 1), False),
+        ("weather", (52696, 21, 1), False),
+        ("nyc_taxi_69zones_60min", (17544, 69, 2), True),
+        ("hangzhou_metro_inflow", (2700, 80, 1), False),
+        ("molene_brittany_temp", (744, 37, 3), True),
+        ("metr_la_1week_losloop", (2016, 207, 1), True),
+        ("beijing_air_12sites", (35064, 12, 12), False),
+        ("pjm_load_10regions", (45337, 10, 1), False),
+        ("grid_era5_t2m_uk", (744, 33, 49, 1), False),
+        ("grid_nasa_atmos_24x24", (72, 24, 24, 7), False),
+    ],
+)
+def test_the_files_themselves(name, shape, has_graph):
+    panel = load_panel(name)
+    assert panel.values.shape == shape
+    assert len(panel.index) == shape[0]
+    assert panel.index.is_monotonic_increasing
+    assert (panel.graph is not None) == has_graph
+    if panel.nodes is not None:
+        assert panel.frame().shape == shape[:2]
+    if has_graph:
+        assert panel.graph.nodes == panel.nodes
+        assert panel.graph.n_edges > 0

@@ -1,0 +1,136 @@
+"""The training loop through a small forecaster: best weights, early stop, Ctrl-C, NaN, progress, callbacks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from stmest.exceptions import TrainingError
+from tests.forecasters.tiny import TinyForecaster
+
+
+@pytest.fixture
+def X():
+    rng = np.random.default_rng(0)
+    return np.sin(np.arange(300)[:, None] / 4 + np.arange(3)) + 0.1 * rng.normal(size=(300, 3))
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and len(net.history) == self.epoch:
+            raise KeyboardInterrupt
+
+
+class WeightsByEpoch(Callback):
+    """Remember the weights after each epoch."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.weights = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.weights.append(net.module_.own.weight.detach().clone())
+
+
+def test_best_weights_are_restored(X):
+    seen = WeightsByEpoch()
+    model = TinyForecaster(max_epochs=12, learning_rate=0.5, patience=None, random_state=0)
+    model.set_params(patience=50, callbacks=[seen], lr_schedule=None).fit(X)
+    best = int(model.history_["valid_loss"].argmin()) + 1
+    assert model.best_epoch_ == best < 12
+    assert torch.equal(model.network_.own.weight, seen.weights[best - 1])
+
+
+def test_patience_stops(X):
+    model = TinyForecaster(max_epochs=60, learning_rate=0.5, lr_schedule=None, patience=3, random_state=0).fit(X)
+    assert model.n_iter_ == model.best_epoch_ + 3 < 60
+
+
+def test_training_never_ends_below_its_start(X):
+    model = TinyForecaster(max_epochs=30, learning_rate=0.01, random_state=0, warm_start=True).fit(X)
+    before = model.predict()
+    model.set_params(learning_rate=5.0, max_epochs=1, lr_schedule=None).fit(X)
+    assert model.history_["valid_loss"].iloc[-1] > model.history_["valid_loss"].min()
+    np.testing.assert_array_equal(model.predict(), before)
+
+
+def test_without_validation_the_last_epoch_is_kept(X):
+    model = TinyForecaster(max_epochs=3, validation_fraction=0.0, random_state=0).fit(X)
+    assert "valid_loss" not in model.history_
+    assert model.best_epoch_ == 3
+
+
+def test_ctrl_c_keeps_the_best_model_so_far(X):
+    model = TinyForecaster(max_epochs=20, random_state=0, callbacks=[Interrupt(4)])
+    with pytest.warns(UserWarning, match="interrupted after 3 finished epoch"):
+        model.fit(X)
+    assert model.n_iter_ == 3
+    assert np.isfinite(model.predict()).all()
+    uninterrupted = TinyForecaster(max_epochs=20, random_state=0).fit(X)
+    np.testing.assert_array_equal(model.history_["valid_loss"], uninterrupted.history_["valid_loss"][:3])
+
+
+def test_ctrl_c_in_the_first_epoch_is_raised_and_nothing_is_half_fitted(X):
+    model = TinyForecaster(max_epochs=20, random_state=0, callbacks=[Interrupt(1)])
+    before = dict(vars(model))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X)
+    assert vars(model) == before
+
+
+def test_a_loss_that_is_no_number_names_the_epoch(X):
+    model = TinyForecaster(max_epochs=5, learning_rate=1e30, grad_clip=None, loss="mse", random_state=0)
+    with pytest.raises(TrainingError, match=r"epoch \d.*learning_rate"):
+        model.fit(X)
+    assert not hasattr(model, "network_")
+
+
+def test_auxiliary_terms_are_recorded_and_weighted(X):
+    plain = TinyForecaster(max_epochs=3, random_state=0).fit(X)
+    pressed = TinyForecaster(max_epochs=3, random_state=0, size_weight=10.0).fit(X)
+    assert (pressed.history_["train_size"] < plain.history_["train_size"]).all()
+    assert np.abs(pressed.predict()).max() < np.abs(plain.predict()).max()
+
+
+def test_progress_lines(X, capsys):
+    TinyForecaster(max_epochs=2, random_state=0).fit(X)
+    assert capsys.readouterr().out == ""
+    TinyForecaster(max_epochs=2, random_state=0, verbose=1).fit(X)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch   1/2  train ")
+    assert all(word in lines[1] for word in ("valid", "best", "left"))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle", None])
+def test_learning_rate_schedules(X, schedule):
+    model = TinyForecaster(max_epochs=4, lr_schedule=schedule, learning_rate=0.01, patience=9, random_state=0).fit(X)
+    rates = model.history_["learning_rate"].to_numpy()
+    assert rates.max() <= 0.01
+    assert (rates[-1] < rates.max()) == (schedule is not None)
+    assert np.isfinite(model.history_["train_loss"]).all()
+
+
+def test_bfloat16_trains(X):
+    single = TinyForecaster(max_epochs=3, random_state=0).fit(X)
+    half = TinyForecaster(max_epochs=3, random_state=0, precision="bfloat16").fit(X)
+    np.testing.assert_allclose(half.history_["train_loss"], single.history_["train_loss"], rtol=0.05)
+
+
+def test_no_decay_for_marked_parameters(X):
+    class Marked(TinyForecaster):
+        def _build_network(self, sizes, graph):
+            network = super()._build_network(sizes, graph)
+            network.others.weight._no_weight_decay = True  # gets no gradient without a graph
+            return network
+
+    torch.manual_seed(0)
+    kept = Marked(max_epochs=1, weight_decay=0.9, learning_rate=0.1, validation_fraction=0, random_state=0).fit(X)
+    decayed = TinyForecaster(max_epochs=1, weight_decay=0.9, learning_rate=0.1, validation_fraction=0, random_state=0).fit(X)
+    assert kept.network_.others.weight.norm() > 2 * decayed.network_.others.weight.norm()

@@ -157,7 +157,9 @@ def _report(options: argparse.Namespace) -> int:
     X, graph, title = _load(options, say)
     season = default_season(X.index) if options.season is None else options.season
     if options.models is None and 7 * season > (1 - options.test_fraction) * len(X):
-        say(f"fewer than seven seasons of {season} rows to learn from: without {' and '.join(_SEVEN_SEASONS)}")
+        say(
+            f"fewer than seven seasons of {season} rows to learn from: without {' and '.join(_SEVEN_SEASONS)}"
+        )
         names = [name for name in names if name not in _SEVEN_SEASONS]
     models = {name: _build(name, options, season) for name in names}
     _describe(X, graph, title, season, options, say)

@@ -173,7 +173,9 @@ def _times(column: pd.Series, name: str) -> pd.Index:
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_numeric_dtype(column):
         return pd.Index(column)
     try:
-        if not column.astype(str).str.contains(r"\d").all():  # a single letter would pass for a time zone, today
+        if (
+            not column.astype(str).str.contains(r"\d").all()
+        ):  # a single letter would pass for a time zone, today
             raise ValueError("no digits")
         return pd.DatetimeIndex(pd.to_datetime(column))
     except (ValueError, TypeError, OverflowError) as error:
@@ -226,7 +228,7 @@ def _read_npz(path: Path) -> tuple[pd.DataFrame, Graph | None]:
     columns = pd.Index(nodes) if n_channels == 1 else pd.MultiIndex.from_product([nodes, channels])
     index = _npz_times(arrays["time"], n_times, path.name) if "time" in arrays else pd.RangeIndex(n_times)
     values = values if values.dtype.kind == "f" else values.astype(np.float64)
-    frame = pd.DataFrame(values.reshape(n_times, -1), index=index, columns=columns)
+    frame = pd.DataFrame(values.reshape(n_times, n_nodes * n_channels), index=index, columns=columns)
     if n_channels == 1 and "channels" in arrays:
         frame.columns.name = str(channels[0])
     unit = _unit(arrays.get("meta"))

@@ -111,7 +111,7 @@ _FILES = {
 
 # Row order of the matrix does not certainly follow the order of the nodes, so it would join the wrong ones.
 _UNCONFIRMED_GRAPHS = {"hangzhou_metro_inflow"}
-_MISSING_IN_CSV = -9999.0
+_MISSING_IN_CSV = ["-9999", "-9999.0"]
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def _located(name: str, known: _File, folder: str | os.PathLike[str] | None) -> 
 
 
 def _from_csv(path: Path, meta: dict[str, Any]) -> RealPanel:
-    table = pd.read_csv(path, index_col=0, na_values=[_MISSING_IN_CSV])
+    table = pd.read_csv(path, index_col=0, na_values=_MISSING_IN_CSV)
     index = pd.DatetimeIndex(pd.to_datetime(table.index), name=None)
     values = table.to_numpy(dtype=np.float64)[:, :, None]
     return RealPanel(values, index, list(table.columns), ["value"], None, meta)

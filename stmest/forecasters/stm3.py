@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ..data.splits import window_starts
+from ..data.windows import Windows
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..networks.stm3 import STM3Network
@@ -203,12 +204,27 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     @property
     def graph_(self) -> pd.DataFrame:
         """Learned adjacency, labelled by node; row i tells how much node i listens to each node."""
-        return self._labelled(self._of_network("learned_graph"), self.nodes_)
+        check_is_fitted(self)
+        labels = self._node_labels()
+        return pd.DataFrame(self.network_.learned_graph().cpu().numpy(), index=labels, columns=labels)
 
     @property
     def routing_(self) -> pd.DataFrame:
-        """Probability of each expert (columns), per node (rows); no columns for STM2."""
-        return self._labelled(self._of_network("routing"), None)
+        """Probability of each expert (columns), per node (rows), in the last layer; no columns for STM2.
+
+        With ``routing="input"`` it depends on the window; this is the one of the last rows seen.
+        """
+        check_is_fitted(self)
+        if not self.n_experts:
+            return pd.DataFrame(index=self._node_labels())
+        windows = self._windows(self.context_, np.zeros(1, dtype=np.int64), with_targets=False)
+        return pd.DataFrame(self._routing_of(windows), index=self._node_labels())
+
+    def _routing_of(self, windows: Windows) -> np.ndarray:
+        batch = windows.gather(slice(None))
+        inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()}
+        with torch.inference_mode():
+            return self.network_.routing(**inputs).cpu().numpy()
 
     def scale_embeddings(self, X: Any, stride: int = 1) -> np.ndarray:
         """What each scale makes of each window, for pictures of how well scales are told apart.
@@ -260,20 +276,20 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
                     parts.setdefault(name, []).append(tensor.cpu().numpy())
         return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
-    def _of_network(self, name: str) -> np.ndarray:
-        check_is_fitted(self)
-        with torch.inference_mode():
-            return getattr(self.network_, name)().cpu().numpy()
-
-    def _labelled(self, table: np.ndarray, columns: list | None) -> pd.DataFrame:
-        return pd.DataFrame(table, index=self.nodes_, columns=columns)
+    def _node_labels(self) -> pd.Index:
+        return pd.RangeIndex(self.n_features_in_) if self.nodes_ is None else pd.Index(self.nodes_)
 
 
 class _RoutingMonitor(Callback):
-    """Counts, after each epoch, the share of nodes whose first expert changed."""
+    """Counts, after each epoch, the share of nodes whose first expert changed.
 
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+    Where the routing depends on the window, a fixed batch of training windows stands for all of them.
+    """
+
+    def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
         """Remember where the nodes are routed before training."""
+        positions = np.linspace(0, len(X) - 1, min(len(X), net.batch_size)).astype(int)
+        self.probe_ = {name: tensor.to(net.device) for name, tensor in X.load(list(positions))[0].items()}
         self.change_: list[float] = []
         self.experts_ = self._experts(net)
 
@@ -283,7 +299,5 @@ class _RoutingMonitor(Callback):
         self.change_.append(float((experts != self.experts_).mean()))
         self.experts_ = experts
 
-    @staticmethod
-    def _experts(net: Any) -> np.ndarray:
-        with torch.no_grad():
-            return net.module_.routing().argmax(1).cpu().numpy()
+    def _experts(self, net: Any) -> np.ndarray:
+        return net.module_.routing(**self.probe_).argmax(1).cpu().numpy()

@@ -39,8 +39,9 @@ CHUNK = 16
 class ScanMemory(NamedTuple):
     """Addresses of what is not a (b, t, channel) tensor; 0 where missing.
 
-    Vectors: `rates` (unit, state); `skip`, `bias` (unit); `checkpoints` (group, chunk, unit, state); `d_rates` (group
-    part, unit, state) and `d_skip`, `d_bias` (group part, unit), zero at the start. Numbers: `initial`, `final` (b, d, s).
+    Vectors: `rates` (unit, state); `skip`, `bias` (unit); `checkpoints` (group, chunk, unit, state); `d_rates`
+    (group part, unit, state) and `d_skip`, `d_bias` (group part, unit), zero at the start. Numbers: `initial`,
+    `final` (b, d, s).
     """
 
     rates: int

@@ -224,10 +224,8 @@ def show_backends() -> str:
         The printed text.
     """
     numba_problem = backends.numba_problem()
-    if torch.cuda.is_available():
-        mamba_problem = backends.cuda_problem("mamba_ssm")
-    else:
-        mamba_problem = "no CUDA device; not imported"
+    has_cuda = torch.cuda.is_available()
+    mamba_problem = backends.cuda_problem("mamba_ssm") if has_cuda else "no CUDA device; not imported"
     rows = [
         ("reference", "", "step by step, any dtype; oracle of the others and ONNX export"),
         ("chunked", "", "pure torch, any device and dtype"),

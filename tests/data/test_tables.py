@@ -51,7 +51,9 @@ def test_numbers_as_times(tmp_path):
     assert frame.to_numpy().tolist() == [[1, 2], [3, 4]]
 
 
-@pytest.mark.parametrize("names", [("time", "node", "value"), ("ds", "unique_id", "y"), ("TIME", "Node", "Value")])
+@pytest.mark.parametrize(
+    "names", [("time", "node", "value"), ("ds", "unique_id", "y"), ("TIME", "Node", "Value")]
+)
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_long_tables_in_any_order_of_rows_and_columns(tmp_path, wide, names, kind):
     long = wide.reset_index().melt("time").sample(frac=1, random_state=0)

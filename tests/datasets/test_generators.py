@@ -13,7 +13,7 @@ from stmest.exceptions import DataError, ParameterError
 
 @pytest.fixture(scope="module")
 def network():
-    return make_sensor_network(n_nodes=16, n_times=1500, random_state=1)
+    return make_sensor_network(random_state=0)
 
 
 def without_cycle(values, n_train):
@@ -45,24 +45,24 @@ def error_by_step(z, n_train, extra=(), t=24, h=12):
 
 
 def test_shapes_and_names(network):
-    assert network.values.shape == (1500, 16)
+    assert network.values.shape == (2016, 30)
     assert isinstance(network.values.index, pd.DatetimeIndex)
     assert network.values.index[1] - network.values.index[0] == pd.Timedelta("1h")
     assert list(network.values.columns) == network.graph.nodes
     assert network.values.columns[0] == "s00"
-    assert network.graph.coordinates.shape == (16, 2)
-    assert network.node_types.shape == (16,)
+    assert network.graph.coordinates.shape == (30, 2)
+    assert network.node_types.shape == (30,)
     assert np.issubdtype(network.node_types.dtype, np.integer)
-    assert np.bincount(network.node_types).tolist() == [6, 5, 5]
+    assert np.bincount(network.node_types).tolist() == [10, 10, 10]
     assert network.values.notna().all().all()
     spread = network.values.std()
     assert spread.between(3.9, 12.1).all()
 
 
 def test_same_seed_same_network_and_the_global_generator_is_untouched():
-    before = np.random.get_state()[1].copy()
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
     one = make_sensor_network(6, 60, missing=0.2, random_state=3)
-    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
     two = make_sensor_network(6, 60, missing=0.2, random_state=3)
     pd.testing.assert_frame_equal(one.values, two.values)
     assert one.graph == two.graph
@@ -84,7 +84,7 @@ def test_every_node_is_reached_and_half_of_the_edges_are_one_way(network):
 
 
 def test_the_neighbours_past_helps(network):
-    n_train = 1200
+    n_train = 1612
     z = without_cycle(network.values.to_numpy(), n_train)
     flow = network.graph.to_dense().T.astype(float)
     flow /= flow.sum(axis=1, keepdims=True)
@@ -92,7 +92,7 @@ def test_the_neighbours_past_helps(network):
     seeing = error_by_step(z, n_train, (z @ flow.T, z @ (flow @ flow).T))
     assert seeing.mean() < 0.87 * own.mean()
     assert (seeing[:6] < 0.8 * own[:6]).all()
-    wrong = np.random.default_rng(0).permutation(16)
+    wrong = np.random.default_rng(0).permutation(30)
     misled = error_by_step(z, n_train, (z @ flow[:, wrong].T, z @ (flow @ flow)[:, wrong].T))
     assert misled.mean() > 0.97 * own.mean()
     backward = flow.T / np.maximum(flow.T.sum(axis=1, keepdims=True), 1e-9)
@@ -101,7 +101,7 @@ def test_the_neighbours_past_helps(network):
 
 
 def test_the_graph_can_be_recovered(network):
-    z = without_cycle(network.values.to_numpy(), 1500)
+    z = without_cycle(network.values.to_numpy(), 2016)
     order, n = 8, z.shape[1]
     past = np.hstack([z[order - lag : -lag] for lag in range(1, order + 1)])
     weights = ridge(past, z[order:]).reshape(order, n, n)
@@ -116,10 +116,10 @@ def test_types_differ_in_persistence_and_cycle():
     network = make_sensor_network(24, 2000, n_types=4, incident_rate=0.0, noise=0.0, random_state=2)
     z = without_cycle(network.values.to_numpy(), 2000)
     persistence = np.array([np.corrcoef(column[1:], column[:-1])[0, 1] for column in z.T])
-    by_type = [persistence[network.node_types == kind] for kind in range(4)]
-    expected = [0.05, 0.5, 0.25, -0.2]
-    for found, kept in zip(by_type, expected, strict=True):
-        np.testing.assert_allclose(found.mean(), kept, atol=0.12)
+    by_type = [persistence[network.node_types == kind].mean() for kind in range(4)]
+    assert by_type[3] < by_type[0] - 0.1
+    assert by_type[0] < by_type[2] - 0.1
+    assert by_type[2] < by_type[1] - 0.1
     index = network.values.index
     days = network.values[index.dayofweek < 5].groupby(index[index.dayofweek < 5].hour).mean()
     peaks = days.idxmax().to_numpy()

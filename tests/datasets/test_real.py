@@ -14,7 +14,8 @@ from stmest.datasets import load_panel, real
 from stmest.exceptions import DataError
 
 needs_files = pytest.mark.skipif(
-    "STMEST_DATA" not in os.environ, reason="STMEST_DATA is not set: it names the folder of the public data sets"
+    "STMEST_DATA" not in os.environ,
+    reason="STMEST_DATA is not set: it names the folder of the public data sets",
 )
 
 
@@ -38,9 +39,10 @@ def cache(tmp_path, monkeypatch):
     field = {**common, "values": np.zeros((3, 4, 5, 2)), "lat": np.arange(4.0), "lon": np.arange(5.0)}
     field.pop("nodes")
     np.savez(tmp_path / "panels/grid.npz", **field)
-    (tmp_path / "ltsf/table.csv").write_text("date,x,y\n2020-01-01 00:00:00,1,2\n2020-01-01
-    01:00:00,-9999,4\n") table = {} for path in ("panels/adj.npz", "panels/dist.npz", "panels/grid.npz",
-    "ltsf/table.csv"):
+    rows = ["date,x,y", "2020-01-01 00:00:00,1,2", "2020-01-01 01:00:00,-9999,4", ""]
+    (tmp_path / "ltsf/table.csv").write_text("\n".join(rows))
+    table = {}
+    for path in ("panels/adj.npz", "panels/dist.npz", "panels/grid.npz", "ltsf/table.csv"):
         digest = hashlib.sha256((tmp_path / path).read_bytes()).hexdigest()
         table[path.split("/")[1].split(".")[0]] = real._File(path, digest, "1 d", "somewhere")
     monkeypatch.setattr(real, "_FILES", table)
@@ -96,7 +98,7 @@ def test_errors_say_what_to_do(cache, monkeypatch):
         load_panel("traffic")
     with open(cache / "panels/adj.npz", "ab") as file:
         file.write(b"x")
-    with pytest.raises(DataError, match="SHA-256 is .* expected"):
+    with pytest.raises(DataError, match=r"SHA-256 is .* expected"):
         load_panel("adj")
     (cache / "panels/adj.npz").unlink()
     with pytest.raises(DataError, match=r"expected at .*adj\.npz.*STMEST_DATA.*Nothing is downloaded"):

@@ -126,10 +126,22 @@ def test_float32_errors_are_summed_in_float64():
     [
         (lambda: mae(np.zeros(3), np.zeros(4)), DataError, "shape"),
         (lambda: horizon_errors(np.zeros((2, 3)), np.zeros((2, 3))), DataError, "n_windows, horizon"),
-        (lambda: horizon_errors(np.zeros((2, 3, 1)), np.zeros((2, 3, 1)), "mape"), ParameterError, "mae, rmse, r2"),
+        (
+            lambda: horizon_errors(np.zeros((2, 3, 1)), np.zeros((2, 3, 1)), "mape"),
+            ParameterError,
+            "mae, rmse, r2",
+        ),
         (lambda: mase(np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), np.zeros((5, 3))), DataError, "y_train"),
-        (lambda: mase(np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), np.zeros((5, 2)), 5), ParameterError, "1 to 4"),
-        (lambda: mase(np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), np.zeros((5, 2)), 1.5), ParameterError, "season=1.5"),
+        (
+            lambda: mase(np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), np.zeros((5, 2)), 5),
+            ParameterError,
+            "1 to 4",
+        ),
+        (
+            lambda: mase(np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), np.zeros((5, 2)), 1.5),
+            ParameterError,
+            "season=1.5",
+        ),
         (lambda: forecast_scorer("neg_mae"), ParameterError, "'neg_mae'"),
     ],
 )
@@ -141,7 +153,9 @@ def test_what_does_not_fit_is_told(call, error, words):
 @pytest.fixture(scope="module")
 def cycle():
     rng = np.random.default_rng(1)
-    return np.sin(np.arange(120) * np.pi / 6)[:, None] * [1.0, 50.0] + rng.normal(scale=0.1, size=(120, 2)) + 7
+    return (
+        np.sin(np.arange(120) * np.pi / 6)[:, None] * [1.0, 50.0] + rng.normal(scale=0.1, size=(120, 2)) + 7
+    )
 
 
 @pytest.mark.parametrize("metric", ["mae", "rmse", "r2"])

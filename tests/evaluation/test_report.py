@@ -75,7 +75,9 @@ def test_every_forecaster_is_scored_on_all_windows_of_the_test_part(readings):
     naive = {
         "last": np.stack([np.repeat(values[row - 1 : row], 6, 0) for row in range(cut, 195)]),
         "day": np.stack([values[row - 24 : row - 18] for row in range(cut, 195)]),
-        "profile": np.stack([sum(values[row - 24 * k :][:6] for k in (1, 2, 3)) / 3 for row in range(cut, 195)]),
+        "profile": np.stack(
+            [sum(values[row - 24 * k :][:6] for k in (1, 2, 3)) / 3 for row in range(cut, 195)]
+        ),
     }
     assert report.settings["windows"] == len(truth) == 55
     assert report.settings["train_rows"] == cut
@@ -182,7 +184,20 @@ def test_text_is_aligned_and_names_units_and_steps(readings):
     table = lines[3:]
     assert len({len(line) for line in table}) == 1
     assert table[0].split() == (
-        ["model", "MAE", "RMSE", "MAE@2", "MAE@4", "MAE@6", "MASE", "R2", "fit", "s", "ms/window", "parameters"]
+        [
+            "model",
+            "MAE",
+            "RMSE",
+            "MAE@2",
+            "MAE@4",
+            "MAE@6",
+            "MASE",
+            "R2",
+            "fit",
+            "s",
+            "ms/window",
+            "parameters",
+        ]
     )
     assert [line.split()[0] for line in table[2:]] == ["last", "day", "profile", "ridge"]
 
@@ -215,14 +230,20 @@ def test_samples_are_spread_over_the_test_part(readings):
     np.testing.assert_array_equal(sample.truth, readings.to_numpy()[194:])
     np.testing.assert_array_equal(sample.history, readings.to_numpy()[170:194])
     assert sample.time.equals(readings.index[170:])
-    assert {name: values.shape for name, values in sample.forecasts.items()} == dict.fromkeys(_models(), (6, 3))
+    assert {name: values.shape for name, values in sample.forecasts.items()} == dict.fromkeys(
+        _models(), (6, 3)
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
         ({"models": {}}, ParameterError, "empty"),
-        ({"models": {"a": LastValue(horizon=2), "b": LastValue(horizon=3)}}, ParameterError, "different horizons"),
+        (
+            {"models": {"a": LastValue(horizon=2), "b": LastValue(horizon=3)}},
+            ParameterError,
+            "different horizons",
+        ),
         ({"test_fraction": 1.0}, ParameterError, "test_fraction=1.0"),
         ({"test_fraction": 0.01}, DataError, "2 to forecast"),
         ({"test_fraction": 0.999}, DataError, "0 to learn"),
@@ -244,7 +265,12 @@ def test_what_cannot_be_compared_is_told_before_any_fit(readings, arguments, err
         (pd.period_range("2024-01-01", periods=300, freq="h"), 24),
         (pd.date_range("2024-01-01", periods=50, freq="1D"), 7),
         (pd.date_range("2024-01-01", periods=50, freq="MS"), 1),
-        (pd.DatetimeIndex([d + pd.Timedelta(h, "h") for d in pd.date_range("2024", periods=9) for h in range(6, 24)]), 18),
+        (
+            pd.DatetimeIndex(
+                [d + pd.Timedelta(h, "h") for d in pd.date_range("2024", periods=9) for h in range(6, 24)]
+            ),
+            18,
+        ),
     ],
 )
 def test_season_is_a_day_of_rows_also_where_nights_are_left_out(index, season):

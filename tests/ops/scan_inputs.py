@@ -1,4 +1,4 @@
-"""Random inputs of the selective scan and the comparison of a backend with the oracle, shared by the tests beside it."""
+"""Random inputs of the selective scan and the comparison of a backend with the oracle."""
 
 from __future__ import annotations
 
@@ -58,3 +58,17 @@ def assert_like_oracle(
         scale = expected[name].abs().max().clamp(min=1e-3)
         error = ((value - expected[name]).abs().max() / scale).item()
         assert error < tolerance, f"{name}: {error:.1e}"
+
+
+def assert_gradients_of_one_result(
+    scan: Callable[..., tuple[Tensor, Tensor]], inputs: list[Tensor], used: int
+) -> None:
+    """Compare gradients with the oracle's when only the output (0) or only the final state (1) enters the loss."""
+    leaves = [v.detach().requires_grad_() for v in inputs]
+    pairs = zip(
+        torch.autograd.grad(scan(*leaves)[used].sum(), leaves, materialize_grads=True),
+        torch.autograd.grad(scan_reference(*leaves)[used].sum(), leaves, materialize_grads=True),
+        strict=True,
+    )
+    for got, expected in pairs:
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)

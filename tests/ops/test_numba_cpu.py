@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from stmest.ops import causal_conv1d, selective_scan
 from stmest.ops.reference import causal_conv1d_reference
 
-from .scan_inputs import NAMES, assert_like_oracle, make_inputs, outputs_and_gradients
+from .scan_inputs import (
+    NAMES,
+    assert_gradients_of_one_result,
+    assert_like_oracle,
+    make_inputs,
+    outputs_and_gradients,
+)
 
 pytest.importorskip("numba")
 numba_cpu = pytest.importorskip("stmest.ops.numba_cpu")
@@ -87,6 +93,11 @@ def test_a_gradient_that_is_one_number_for_all():
     selective_scan(x, *rest[:7], backend="numba").sum().backward()
     expected = torch.autograd.grad(selective_scan(x, *rest[:7], backend="chunked").sum(), x)[0]
     torch.testing.assert_close(x.grad, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("used", [0, 1])
+def test_only_the_output_or_only_the_final_state_may_be_used(used):
+    assert_gradients_of_one_result(numba_scan, make_inputs(2, 40, 8, 5), used)
 
 
 def test_no_rows_at_all():
@@ -236,7 +247,8 @@ FORK = """
     torch.set_num_threads(2)
     x = torch.randn(64, 24, 64)
     def scan():
-        return selective_scan(x, x, -torch.ones(64, 16), torch.ones(64, 24, 16), torch.ones(64, 24, 16), backend="numba")
+        B = torch.ones(64, 24, 16)
+        return selective_scan(x, x, -torch.ones(64, 16), B, B, backend="numba")
     scan()
     child = os.fork()
     if child == 0:

@@ -1,0 +1,112 @@
+"""What all benchmarks share: facts about the machine, interleaved timing, peak memory, results as JSON and table."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stmest.runtime import versions
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory, versions and the commit measured."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+        if hasattr(os, "sysconf")
+        else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "torch_capability": torch.backends.cpu.get_cpu_capability(),
+        "versions": versions(),
+        "commit": _git("rev-parse", "HEAD") or "none yet",
+        "uncommitted_changes": bool(_git("status", "--porcelain")),
+        "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def interleave(
+    candidates: dict[str, Callable[[], Any]], rounds: int, slow_after: float = 3.0
+) -> dict[str, dict[str, float]]:
+    """Time the candidates in turn, so that a noisy minute hits all of them; return seconds (best, median, runs).
+
+    A candidate slower than `slow_after` seconds runs twice at most.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            if len(seconds[name]) >= 2 and min(seconds[name]) > slow_after:
+                continue
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {
+        name: {"best": min(s), "median": statistics.median(s), "runs": len(s)} for name, s in seconds.items()
+    }
+
+
+class PeakMemory:
+    """Peak of resident memory within a `with` block, over what was resident at its start, in MB; Linux only."""
+
+    def __enter__(self) -> PeakMemory:
+        Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
+        self._start = self._status("VmRSS")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.megabytes = self._status("VmHWM") - self._start
+
+    @staticmethod
+    def _status(field: str) -> float:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(field):
+                return int(line.split()[1]) / 1024
+        raise OSError(f"/proc/self/status has no {field}")
+
+
+def save(name: str, result: dict[str, Any]) -> Path:
+    """Write a result beside the facts about the machine; return the path."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
+    return path
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns aligned, first left, others right."""
+    lines = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )

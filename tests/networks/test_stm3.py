@@ -1,0 +1,351 @@
+import copy
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from stmest.exceptions import GraphError, ParameterError
+from stmest.layers.experts import ExpertMixture
+from stmest.layers.multiscale import MultiscaleMamba
+from stmest.networks.stm3 import STM3Network
+
+N, T, H, B, C = 5, 6, 4, 3, 2
+ADJACENCY = torch.tensor(
+    [[0, 2, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 3, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], dtype=torch.float32
+)
+
+
+def _network(seed=0, n_inputs=2, n_outputs=1, calendar=0, **kwargs):
+    torch.manual_seed(seed)
+    kwargs = {"d_model": 3, "scales": (1, 3, 5), "n_experts": 3, "d_state": 4, "node_embedding_dim": 4, **kwargs}
+    return STM3Network(N, n_inputs, n_outputs, T, H, calendar, **kwargs)
+
+
+def _windows(seed=1, n_inputs=2, calendar=0, batch=B):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(batch, T, N, n_inputs, generator=generator)
+    return x, torch.randn(batch, T + H, calendar, generator=generator) if calendar else None
+
+
+VARIANTS = {
+    "default": {},
+    "stm2": {"n_experts": 0},
+    "top_k 2": {"top_k": 2},
+    "no shared expert": {"shared_expert": False},
+    "input routing": {"routing": "input"},
+    "input routing, top_k 2": {"routing": "input", "top_k": 2},
+    "both graphs": {"adjacency": ADJACENCY},
+    "given graph": {"adjacency": ADJACENCY, "graph": "given"},
+    "learned graph": {"adjacency": ADJACENCY, "graph": "learned"},
+    "graph without edges": {"adjacency": torch.zeros(N, N)},
+    "no graph terms": {"cheb_order": 1},
+    "instance norm": {"instance_norm": True},
+    "calendar": {"calendar": C},
+    "scales see each other": {"causal_scales": False},
+    "dropout": {"dropout": 0.2},
+    "one scale": {"scales": (3,)},
+    "scales wider than the window": {"scales": (1, 15)},
+    "contrastive": {"contrastive": True, "top_k": 2},
+    "contrastive, input routing": {"contrastive": True, "routing": "input"},
+    "node features": {"adjacency": ADJACENCY, "node_features": torch.randn(N, 2)},
+}
+
+
+@pytest.mark.parametrize("kwargs", VARIANTS.values(), ids=VARIANTS)
+def test_every_variant_forecasts_and_trains_all_its_parameters(kwargs):
+    network = _network(n_outputs=2, **kwargs)
+    x, time = _windows(calendar=kwargs.get("calendar", 0))
+    forecast, auxiliary = network(x, time)
+    assert forecast.shape == (B, H, N, 2)
+    assert auxiliary.keys() == (
+        (set() if kwargs.get("n_experts") == 0 else {"balance"}) | ({"contrastive"} if kwargs.get("contrastive") else set())
+    )
+    (forecast.square().mean() + sum(auxiliary.values())).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None] == []
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+    network.eval()
+    again, nothing = network(x, time)
+    assert nothing == {}
+    assert torch.equal(again, network(x, time)[0])
+
+
+def test_all_parameters_matter():
+    """No parameter has a gradient of exactly zero, apart from experts that no node was sent to."""
+    network = _network(calendar=C, adjacency=ADJACENCY, top_k=3)  # top_k = n_experts: all are used
+    x, time = _windows(calendar=C)
+    forecast, auxiliary = network(x, time)
+    (forecast.square().mean() + auxiliary["balance"]).backward()
+    idle = [name for name, p in network.named_parameters() if p.grad.abs().max() == 0]
+    assert idle == []
+
+
+def test_reference_size_equals_the_authors_settings():
+    network = STM3Network(69, 1, 1, 24, 12)
+    assert (len(network.layers), network.n_experts, network.lift.scales) == (2, 4, (1, 3, 5, 7))
+    assert network.layers[0].experts.experts.n_blocks == 5
+    assert network.layers[0].experts.experts.A_log.shape == (5, 8, 16)
+
+
+@pytest.mark.parametrize("routing", ["node", "input"])
+def test_renumbering_the_nodes_renumbers_the_forecast(routing):
+    network = _network(adjacency=ADJACENCY, routing=routing).eval()
+    order = torch.tensor([3, 0, 4, 1, 2])
+    other = _network(adjacency=ADJACENCY[order][:, order], routing=routing).eval()
+    state = network.state_dict()
+    state["embedding"] = state["embedding"][order]
+    state["supports.walks"] = state["supports.walks"][:, order][:, :, order]
+    assert torch.equal(other.supports.walks, state["supports.walks"])
+    other.load_state_dict(state)
+    x, _ = _windows()
+    with torch.no_grad():
+        expected = network(x)[0][:, :, order]
+        assert expected.std() > 0.01
+        torch.testing.assert_close(other(x[:, :, order])[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_permuting_the_windows_permutes_the_forecast():
+    network = _network(calendar=C).eval()
+    x, time = _windows(calendar=C)
+    order = torch.tensor([2, 0, 1])
+    with torch.no_grad():
+        torch.testing.assert_close(network(x[order], time[order])[0], network(x, time)[0][order], atol=1e-5, rtol=1e-5)
+
+
+def test_windows_do_not_see_each_other():
+    network = _network(routing="input", instance_norm=True).eval()
+    x, _ = _windows()
+    with torch.no_grad():
+        alone = torch.cat([network(window)[0] for window in x.split(1)])
+        torch.testing.assert_close(network(x)[0], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_information_follows_the_direction_of_the_given_graph():
+    network = _network(graph="given", adjacency=ADJACENCY, n_layers=1).eval()
+    assert torch.nonzero(network.supports.walks[0][1]).flatten().tolist() == [0]  # node 1 listens to 0, as 0 -> 1
+    with torch.no_grad():  # silence the reverse walk: support 2 of the pool, behind the identity and the forward one
+        network.layers[0].agccn.conv.pool[:, 2] = 0.0
+    x, _ = _windows()
+    bumped = x.clone()
+    bumped[:, :, 0] += 1.0
+    with torch.no_grad():
+        changed = (network(x)[0] - network(bumped)[0]).abs().amax((0, 1, 3)) > 1e-6
+    assert changed.tolist() == [True, True, False, False, False]
+
+
+def test_the_past_reaches_only_connected_nodes_of_a_given_graph():
+    network = _network(graph="given", adjacency=torch.zeros(N, N)).eval()
+    x, _ = _windows()
+    bumped = x.clone()
+    bumped[:, :, 0] += 1.0
+    with torch.no_grad():
+        changed = (network(x)[0] - network(bumped)[0]).abs().amax((0, 1, 3)) > 0
+    assert changed.tolist() == [True, False, False, False, False]
+
+
+def test_router_learns():
+    network = _network()
+    x, _ = _windows()
+    network(x)[0].square().mean().backward()
+    for layer in network.layers:
+        assert layer.router.weight.grad.abs().max() > 1e-6
+        assert layer.experts.gate.grad.abs().max() > 1e-6
+
+
+def test_construction_keeps_mambas_initialisation():
+    network = _network()
+    for module in network.modules():
+        if isinstance(module, MultiscaleMamba):
+            torch.testing.assert_close(module.A_log.exp(), torch.arange(1.0, 5.0).expand_as(module.A_log))
+            step = F.softplus(module.dt_bias)
+            assert ((step >= 1e-4) & (step <= 0.1001)).all()
+            assert torch.equal(module.D, torch.ones_like(module.D))
+    assert torch.equal(network.layers[0].norm.weight, torch.ones_like(network.layers[0].norm.weight))
+
+
+def test_expert_usage_is_visible():
+    network = _network()
+    probabilities = network.routing()
+    assert probabilities.shape == (N, 3)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(N))
+    network.eval()
+    x, _ = _windows()
+    seen = []
+    for layer in network.layers:
+        layer.experts.register_forward_pre_hook(lambda module, args: seen.append(args[2]))
+    with torch.no_grad():
+        network(x)
+    assert isinstance(network.layers[-1].experts, ExpertMixture)
+    torch.testing.assert_close(seen[-1].probabilities, probabilities)
+    torch.testing.assert_close(seen[0].probabilities, network.routing(layer=0))
+
+
+def test_routing_by_input_needs_windows():
+    network = _network(routing="input", calendar=C)
+    with pytest.raises(ParameterError, match="give x"):
+        network.routing()
+    x, time = _windows(calendar=C)
+    probabilities = network.routing(x, time)
+    assert probabilities.shape == (N, 3)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(N))
+    assert network.training
+
+
+def test_stm2_has_no_routing():
+    network = _network(n_experts=0)
+    with pytest.raises(ParameterError, match="no experts"):
+        network.routing()
+    assert isinstance(network.layers[0].experts, MultiscaleMamba)
+    assert network.layers[0].experts.n_blocks == 1
+
+
+def _scale_cosine(network, x):
+    experts = F.normalize(network.representations(x)["experts"], dim=-1)  # (b, n, k, d)
+    cosine = experts @ experts.transpose(-1, -2)
+    return cosine[..., ~torch.eye(cosine.shape[-1], dtype=torch.bool)].mean().item()
+
+
+def test_contrastive_loss_alone_does_not_merge_scales():
+    network = _network(contrastive=True, n_layers=1, d_model=4)
+    x, _ = _windows(batch=8)
+    before = _scale_cosine(network, x)
+    optimiser = torch.optim.Adam(network.layers.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(25):
+        optimiser.zero_grad()
+        loss = network(x)[1]["contrastive"]
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.2
+    assert _scale_cosine(network, x) < before
+
+
+def test_graphs_for_people():
+    learned = _network(adjacency=ADJACENCY).learned_graph()
+    assert learned.shape == (N, N)
+    torch.testing.assert_close(learned.sum(1), torch.ones(N))
+    given = _network(adjacency=ADJACENCY, graph="given").learned_graph()
+    torch.testing.assert_close(given[1], torch.tensor([1.0, 0, 0, 0, 0]))
+    assert not learned.requires_grad
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"n_experts": 0}, {"routing": "input", "top_k": 2}], ids=str)
+def test_representations(kwargs):
+    network = _network(calendar=C, **kwargs)
+    found = network.representations(*_windows(calendar=C))
+    assert {name: tuple(v.shape) for name, v in found.items()} == {"scales": (B, N, 3, 3), "experts": (B, N, 3, 3)}
+    assert all(v.std() > 0 for v in found.values())
+    assert network.training
+
+
+def test_representations_are_those_of_the_nodes_own_window():
+    network = _network(graph="given", adjacency=torch.zeros(N, N))
+    x, _ = _windows()
+    bumped = x.clone()
+    bumped[1, :, 2] += 1.0
+    for name, before in network.representations(x).items():
+        changed = (before - network.representations(bumped)[name]).abs().amax((2, 3)) > 0
+        assert torch.nonzero(changed).tolist() == [[1, 2]]
+
+
+def test_instance_norm_follows_shift_and_scale():
+    network = _network(instance_norm=True, n_inputs=1).eval()
+    x, _ = _windows(n_inputs=1)
+    with torch.no_grad():
+        expected = 7.0 * network(x)[0] - 3.0
+        torch.testing.assert_close(network(7.0 * x - 3.0)[0], expected, atol=1e-3, rtol=1e-3)
+        plain = _network(n_inputs=1).eval()
+        assert not torch.allclose(plain(7.0 * x - 3.0)[0], 7.0 * plain(x)[0] - 3.0, atol=1e-2)
+
+
+def test_instance_norm_ignores_what_was_not_observed():
+    network = _network(instance_norm=True, observed_channels=[1]).eval()
+    x, _ = _windows()
+    x[..., 1] = 1.0
+    x[:, 2:4, :, 1] = 0.0
+    filled = x.clone()
+    filled[:, 2:4, :, 0] = 1e3
+    with torch.no_grad():
+        torch.testing.assert_close(network(filled)[0], network(x)[0])
+
+
+def test_calendar_reaches_the_forecast_by_origin_and_target():
+    network = _network(calendar=C).eval()
+    x, time = _windows(calendar=C)
+    with torch.no_grad():
+        forecast = network(x, time)[0]
+        for step in (0, T - 1, T + 1):
+            moved = time.clone()
+            moved[:, step] += 1.0
+            changed = (network(x, moved)[0] - forecast).abs().amax((0, 2, 3)) > 1e-6
+            assert changed.all() if step < T else changed.tolist() == [False, True, False, False]
+
+
+def test_network_in_double_precision():
+    network, double = _network(), _network().double()
+    x, _ = _windows()
+    with torch.no_grad():
+        forecast = double.eval()(x.double())[0]
+        assert forecast.dtype == torch.float64
+        torch.testing.assert_close(network.eval()(x)[0], forecast.float(), atol=1e-5, rtol=1e-4)
+
+
+def test_state_dict_and_copies():
+    network, other = _network(0, adjacency=ADJACENCY).eval(), _network(1, adjacency=ADJACENCY).eval()
+    x, _ = _windows()
+    with torch.no_grad():
+        expected = network(x)[0]
+        assert not torch.equal(other(x)[0], expected)
+        other.load_state_dict(network.state_dict())
+        assert torch.equal(other(x)[0], expected)
+        assert torch.equal(copy.deepcopy(network)(x)[0], expected)
+
+
+def test_zero_head_starts_at_zero_and_learns():
+    network = _network(calendar=C, zero_init_head=True)
+    x, time = _windows(calendar=C)
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+    forecast, _ = network(x, time)
+    assert torch.equal(forecast, torch.zeros_like(forecast))
+    for _ in range(2):
+        optimiser.zero_grad()
+        (network(x, time)[0] - 1.0).square().mean().backward()
+        optimiser.step()
+    assert network.embedding.grad.abs().max() > 0
+    assert (network(x, time)[0] - 1.0).square().mean() < 1.0
+
+
+def test_node_embeddings_start_from_node_features():
+    features = torch.randn(N, 2) * 50
+    embedding = _network(node_features=features).embedding
+    for j in range(2):
+        correlation = torch.corrcoef(torch.stack([embedding[:, j].detach(), features[:, j]]))[0, 1]
+        assert correlation.item() == pytest.approx(1.0, abs=1e-4)
+    assert embedding.square().sum(1).mean().item() < 3.0
+    wide = _network(node_features=torch.cat([torch.zeros(N, 1), torch.randn(N, 9)], 1)).embedding
+    assert wide.shape == (N, 4)
+    assert wide.std(0).min() > 0.05  # a column without information stays random
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"graph": "none"}, ParameterError, "graph='none'"),
+        ({"graph": "given"}, ParameterError, "adjacency"),
+        ({"adjacency": torch.zeros(4, 4)}, GraphError, r"\(4, 4\)"),
+        ({"scales": (1, 2)}, ParameterError, "odd"),
+        ({"scales": (3, 1)}, ParameterError, "ascending"),
+        ({"scales": ()}, ParameterError, "scales"),
+        ({"top_k": 4}, ParameterError, "top_k=4"),
+        ({"routing": "time"}, ParameterError, "routing"),
+    ],
+)
+def test_unusable_parameters_are_refused(kwargs, error, message):
+    with pytest.raises(error, match=message):
+        _network(**kwargs)
+
+
+def test_repr_names_the_parts():
+    text = repr(_network())
+    assert text.startswith("STM3Network(\n  n_nodes=5, input_length=6, horizon=4")
+    assert "GraphSupports(order=3, learned=True, given=0)" in text

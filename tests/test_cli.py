@@ -1,0 +1,277 @@
+"""The command line, from arguments to files and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import stmest.cli as cli
+from stmest import LastValue
+
+QUICK = "last-value,seasonal-naive,ridge"
+
+
+@pytest.fixture
+def csv(tmp_path):
+    rng = np.random.default_rng(0)
+    index = pd.date_range("2024-03-01", periods=240, freq="1h", name="time")
+    cycle = 5 * np.sin(np.arange(240) * np.pi / 12)[:, None]
+    frame = pd.DataFrame(cycle + rng.normal(size=(240, 4)), index=index, columns=list("abcd"))
+    frame.to_csv(tmp_path / "readings.csv")
+    return tmp_path / "readings.csv"
+
+
+@pytest.fixture
+def npz(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(120, 3, 2)) + [0, 100]
+    np.savez(
+        tmp_path / "panel.npz", values=values, channels=np.array(["flow", "speed"]), adj=np.eye(3)[[1, 2, 0]],
+        nodes=np.array(["a", "b", "c"]), meta=json.dumps({"unit": "cars per hour"}),
+    )  # fmt: skip
+    return tmp_path / "panel.npz"
+
+
+def _report(capsys, *arguments):
+    code = cli.main(["report", *map(str, arguments)])
+    return code, *capsys.readouterr()
+
+
+def test_report_on_a_file_prints_the_table_and_writes_two_files(csv, tmp_path, capsys):
+    out = tmp_path / "new" / "folder"
+    code, text, errors = _report(capsys, "--data", csv, "--models", QUICK, "--out", out, "--unit", "mph")
+    assert (code, errors) == (0, "")
+    assert "readings.csv: 240 rows from 2024-03-01 00:00:00" in text
+    assert "[3/3] ridge: MAE" in text
+    assert "37 test windows, 12 steps ahead" in text
+    assert "in mph" in text
+    assert f"report   {out / 'report.json'}" in text
+    assert f"picture  {out / 'forecast.png'}" in text
+    assert (out / "forecast.png").read_bytes().startswith(b"\x89PNG")
+    told = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert list(told["models"]) == QUICK.split(",")
+    assert told["settings"]["season"] == 24
+    assert told["settings"]["command"]["models"] == QUICK
+    assert told["unit"] == "mph"
+
+
+def test_quiet_prints_table_and_paths_only(csv, tmp_path, capsys):
+    code, text, errors = _report(capsys, "--data", csv, "--models", QUICK, "--out", tmp_path, "--quiet")
+    assert (code, errors) == (0, "")
+    lines = text.splitlines()
+    assert lines[0].startswith("37 test windows")
+    assert len(lines) == 3 + 2 + 3 + 2
+
+
+def test_options_reach_the_forecasters(csv, tmp_path, capsys):
+    code, *_ = _report(
+        capsys, "--data", csv, "--models", "ridge,mean_profile,Weekly-Naive", "--input-length", 10, "--horizon", 5,
+        "--season", 6, "--test-fraction", 0.3, "--out", tmp_path, "--quiet",
+    )  # fmt: skip
+    assert code == 0
+    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    settings = {name: model["parameters"] for name, model in told["models"].items()}
+    assert settings["ridge"]["input_length"] == 10
+    assert settings["mean-profile"] == {"horizon": 5, "n_seasons": 7, "season": 6}
+    assert settings["weekly-naive"] == {"horizon": 5, "season": 42}
+    assert told["settings"]["test_rows"] == 72
+
+
+@pytest.mark.parametrize("name", ["stm2", "stm3"])
+def test_networks_train_with_seed_device_and_progress(csv, tmp_path, capsys, name):
+    arguments = [
+        "--data",
+        csv,
+        "--models",
+        name,
+        "--max-epochs",
+        1,
+        "--device",
+        "cpu",
+        "--seed",
+        3,
+        "--out",
+        tmp_path,
+    ]
+    code, text, _ = _report(capsys, *arguments)
+    assert code == 0
+    assert "epoch   1/1" in text
+    parameters = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["models"][name][
+        "parameters"
+    ]
+    assert parameters["random_state"] == 3
+    assert (parameters["n_experts"] == 0) == (name == "stm2")
+    code, text, _ = _report(capsys, *arguments, "--quiet")
+    assert "epoch" not in text
+
+
+def test_simulated_network_is_the_default(tmp_path, capsys):
+    code, text, _ = _report(capsys, "--models", "last-value", "--out", tmp_path)
+    assert code == 0
+    assert "simulated sensor network" in text
+    assert "graph of" in text
+
+
+def test_first_channel_or_the_named_one(npz, tmp_path, capsys):
+    arguments = ["--data", npz, "--models", "last-value", "--out", tmp_path]
+    code, text, _ = _report(capsys, *arguments)
+    assert code == 0
+    assert "channel flow is forecast; not used: speed" in text
+    assert "in cars per hour" in text
+    assert "graph of 3 edges" in text
+    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert told["settings"]["data"] == "panel.npz, flow"
+    assert told["data"]["n_features"] == 1
+    code, text, _ = _report(capsys, *arguments, "--channel", "speed")
+    assert "channel speed is forecast" in text
+    code, _, errors = _report(capsys, *arguments, "--channel", "mood")
+    assert code == 2
+    assert (
+        errors
+        == "stmest: error: --channel: there is no channel 'mood'; the data file has the channels flow, speed.\n"
+    )
+
+
+def test_graph_of_a_file_and_none(csv, npz, tmp_path, capsys):
+    (tmp_path / "edges.csv").write_text("source,target\na,b\nb,c\n", encoding="utf-8")
+    arguments = ["--models", "last-value", "--out", tmp_path]
+    code, text, _ = _report(capsys, "--data", csv, "--adj", tmp_path / "edges.csv", *arguments)
+    assert code == 0
+    assert "graph of 2 edges" in text
+    code, text, _ = _report(capsys, "--data", npz, "--adj", "none", *arguments)
+    assert code == 0
+    assert "no graph" in text
+    np.save(tmp_path / "five.npy", np.eye(5))
+    code, _, errors = _report(capsys, "--data", csv, "--adj", tmp_path / "five.npy", *arguments)
+    assert code == 2
+    assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--models", "stm3,rigde"], "there is no model 'rigde'; there are last-value, "),
+        (["--models", ","], "no model was named"),
+        (["--data", "absent.csv"], "there is no file absent.csv"),
+        (["--data", "README.md"], "'.md' are not read"),
+        (["--adj", "absent.npz"], "there is no file absent.npz"),
+        (["--channel", "x"], "has no named channels"),
+        (["--device", "warp", "--models", "stm3"], "device='warp'"),
+        (["--horizon", "5000", "--models", "last-value"], "horizon = 5000"),
+        (["--out", "README.md/x", "--models", "last-value"], "README.md"),
+    ],
+)
+def test_input_that_cannot_be_used_is_one_line_and_exit_code_2(
+    monkeypatch, tmp_path, capsys, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    Path("README.md").write_text("not data", encoding="utf-8")
+    code, text, errors = _report(capsys, *arguments)
+    assert code == 2
+    assert errors.startswith("stmest: error: ")
+    assert words in errors
+    assert len(errors.splitlines()) == 1
+    assert "Traceback" not in text + errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "--horizon", "0"],
+        ["report", "--test-fraction", "1"],
+        ["report", "--seed", "x"],
+        [],
+        ["bake"],
+    ],
+)
+def test_wrong_arguments_are_argparse_errors(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_a_failed_forecaster_is_shown_and_told_by_the_exit_code(csv, tmp_path, capsys):
+    code, text, _ = _report(
+        capsys, "--data", csv, "--models", "last-value,weekly-naive", "--season", 100, "--out", tmp_path
+    )
+    assert code == 1
+    assert "weekly-naive failed: DataError" in text
+    code, text, _ = _report(
+        capsys, "--data", csv, "--models", "weekly-naive", "--season", 100, "--out", tmp_path
+    )
+    assert code == 1
+    assert "no forecaster succeeded" in text
+
+
+def test_models_that_need_seven_seasons_are_left_out_of_the_default(csv, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_DEFAULT_MODELS", "last-value,weekly-naive,mean-profile")
+    code, text, _ = _report(capsys, "--data", csv, "--season", 30, "--out", tmp_path)
+    assert code == 0
+    assert "without weekly-naive and mean-profile" in text
+    assert list(json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["models"]) == [
+        "last-value"
+    ]
+
+
+def test_without_matplotlib_the_report_is_still_written(csv, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, text, _ = _report(capsys, "--data", csv, "--models", QUICK, "--out", tmp_path)
+    assert code == 0
+    assert "picture  not drawn" in text
+    assert "stmest[plot]" in text
+    assert (tmp_path / "report.json").is_file()
+
+
+def test_interruption_is_exit_code_130(csv, tmp_path, capsys, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LastValue, "fit", interrupted)
+    code, _, errors = _report(capsys, "--data", csv, "--models", "last-value", "--out", tmp_path)
+    assert code == 130
+    assert errors == "stmest: interrupted\n"
+
+
+def _python(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "stmest", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_module_can_be_run():
+    done = _python("--help")
+    assert done.returncode == 0
+    assert "report" in done.stdout
+    assert _python("--version").stdout.startswith("stmest ")
+    named = _python("report", "--help").stdout
+    assert all(name in named for name in cli._MODELS)
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys\nfrom stmest.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("False")
+
+
+@pytest.mark.skipif("STMEST_DATA" not in os.environ, reason="STMEST_DATA does not name a folder of real data")
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("nyc_taxi_69zones_60min", "trips per step"),
+        ("molene_brittany_temp", "degC"),
+        ("hangzhou_metro_inflow", "passengers/10 min"),
+    ],
+)
+def test_real_panels(tmp_path, capsys, name, unit):
+    path = Path(os.environ["STMEST_DATA"]) / "panels" / f"{name}.npz"
+    code, text, errors = _report(capsys, "--data", path, "--models", "last-value,ridge", "--out", tmp_path)
+    assert (code, errors) == (0, "")
+    assert f"MAE, RMSE in {unit};" in text

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from .numba_simd import (
     BLOCK,
     FLOAT_BYTES,
@@ -23,17 +25,17 @@ from .numba_simd import (
     repeat,
     sigmoid,
     softplus,
-    splat,
     store,
     store_scalar,
     sum_lanes,
     sum_products,
 )
-from .numba_tiles import Layout, gather, kernel, part_range, scatter, zero
+from .numba_tiles import Layout, gather, kernel, load_projections, part_range, scatter, zero
 
 __all__ = ["CHUNK", "ScanMemory", "padded_states", "scan_forward", "scratch_vectors"]
 
 CHUNK = 16
+ZERO = np.float32(0.0)
 
 
 class ScanMemory(NamedTuple):
@@ -94,18 +96,17 @@ def _move_states(into_tensor, tensor, layout, row, first_bundle, last_bundle, pa
 
 @kernel
 def _gather_projection(view, layout, row, start, n_steps, target):
-    """Pack B or C of one group as vectors [t, state]; with channels in lanes every lane sees the same number."""
+    """Pack B or C of one group as `load_projections` wants them: [t, state] vectors, or numbers for channels in lanes."""
     width = -(-layout.states // BLOCK) * BLOCK
     if layout.rows_in_lanes:
         gather(view, layout, row, start, n_steps, 0, layout.states, width, target)
         return
-    if width != layout.states:
-        zero(target, n_steps * width)
     source = view.address + FLOAT_BYTES * (row * view.row + start * view.step)
     for t in range(n_steps):
         for s in range(layout.states):
-            value = load_scalar(source, t * view.step + s * view.channel)
-            store(target, (t * width + s) * LANES, splat(value))
+            store_scalar(target, t * width + s, load_scalar(source, t * view.step + s * view.channel))
+        for s in range(layout.states, width):
+            store_scalar(target, t * width + s, ZERO)
 
 
 @kernel
@@ -124,7 +125,7 @@ def _scatter_projection(view, layout, row, start, n_steps, source):
 
 
 @kernel
-def _forward_unit(n_steps, stride, width, x, delta, z, step_x, B, C, state, rates, skip, bias):
+def _forward_unit(layout, n_steps, stride, width, x, delta, z, step_x, B, C, state, rates, skip, bias):
     """Advance one unit over a chunk; the tiles of x and delta are overwritten by y and the step sizes."""
     for t in range(n_steps):
         step = softplus(load(delta, t * stride) + bias)
@@ -137,9 +138,9 @@ def _forward_unit(n_steps, stride, width, x, delta, z, step_x, B, C, state, rate
         rate = load_block(rates, s * LANES)
         for t in range(n_steps):
             decay = exp2(repeat(load(delta, t * stride)) * rate)
-            drive = repeat(load(step_x, t * LANES)) * load_block(B, (t * width + s) * LANES)
+            drive = repeat(load(step_x, t * LANES)) * load_projections(layout, B, t * width + s)
             h = multiply_add(decay, h, drive)
-            y = sum_products(load(x, t * stride), h, load_block(C, (t * width + s) * LANES))
+            y = sum_products(load(x, t * stride), h, load_projections(layout, C, t * width + s))
             store(x, t * stride, y)
         store(state, s * LANES, h)
     if z != 0:
@@ -188,7 +189,7 @@ def _forward_group(group, first_bundle, last_bundle, scratch, layout, memory, x,
                     for s in range(0, width, BLOCK):
                         store(target, s * LANES, load_block(states + packed, s * LANES))
                 _forward_unit(
-                    n_steps, n_units * LANES, width,
+                    layout, n_steps, n_units * LANES, width,
                     x_tile + column, delta_tile + column, z_tile + column if z.address != 0 else 0, step_x,
                     B_tile, C_tile, states + packed, memory.rates + packed,
                     load(memory.skip, (unit + k) * LANES), load(memory.bias, (unit + k) * LANES),

@@ -26,7 +26,7 @@ from .numba_simd import (
     store,
     sum_products,
 )
-from .numba_tiles import View, gather, kernel, part_range, scatter, zero
+from .numba_tiles import View, gather, kernel, load_projections, part_range, scatter, zero
 
 __all__ = ["scan_backward"]
 
@@ -60,22 +60,22 @@ def _prepare_unit(n_steps, stride, x, delta, z, grad, skip, bias, d_skip, step, 
 
 
 @kernel
-def _recompute_block(n_steps, width, s, gated, h, rate, step, step_x, y, B, C, decays, history):
+def _recompute_block(layout, n_steps, width, s, gated, h, rate, step, step_x, y, B, C, decays, history):
     """Redo the recurrence of one block of states; `history[t + 1]` is the state after step t."""
     store(history, 0, h)
     for t in range(n_steps):
         decay = exp2(repeat(load(step, t * LANES)) * rate)
-        drive = repeat(load(step_x, t * LANES)) * load_block(B, (t * width + s) * LANES)
+        drive = repeat(load(step_x, t * LANES)) * load_projections(layout, B, t * width + s)
         h = multiply_add(decay, h, drive)
         store(decays, t * BLOCK * LANES, decay)
         store(history, (t + 1) * BLOCK * LANES, h)
         if gated:  # y itself is needed only for the gradient of the gate
-            store(y, t * LANES, sum_products(load(y, t * LANES), h, load_block(C, (t * width + s) * LANES)))
+            store(y, t * LANES, sum_products(load(y, t * LANES), h, load_projections(layout, C, t * width + s)))
 
 
 @kernel
 def _reverse_block(
-    n_steps, stride, width, s, grad, step, step_x, into_input, into_exponent, B, C, d_B, d_C, decays, history,
+    layout, n_steps, stride, width, s, grad, step, step_x, into_input, into_exponent, B, C, d_B, d_C, decays, history,
     rate, carried, d_rates,
 ):  # fmt: skip
     """Walk one block of states backwards through a chunk."""
@@ -85,10 +85,10 @@ def _reverse_block(
         t = n_steps - 1 - i
         here, now = (t * width + s) * LANES, t * BLOCK * LANES
         g = repeat(load(grad, t * stride))
-        flowing = multiply_add(g, load_block(C, here), flowing)
+        flowing = multiply_add(g, load_projections(layout, C, t * width + s), flowing)
         multiply_into(d_C, here, g, load_block(history, now + BLOCK * LANES))
         multiply_into(d_B, here, flowing, repeat(load(step_x, t * LANES)))
-        store(into_input, t * LANES, sum_products(load(into_input, t * LANES), flowing, load_block(B, here)))
+        store(into_input, t * LANES, sum_products(load(into_input, t * LANES), flowing, load_projections(layout, B, t * width + s)))
         flowing = flowing * load_block(decays, now)
         exponent = flowing * load_block(history, now)
         store(into_exponent, t * LANES, sum_products(load(into_exponent, t * LANES), exponent, rate))
@@ -118,7 +118,7 @@ def _finish_unit(n_steps, stride, x, delta, z, grad, skip, bias, d_bias, step, y
 
 @kernel
 def _backward_unit(
-    n_steps, stride, width, x, delta, z, grad, B, C, d_B, d_C, start, carried, rates, skip, bias,
+    layout, n_steps, stride, width, x, delta, z, grad, B, C, d_B, d_C, start, carried, rates, skip, bias,
     d_rates, d_skip, d_bias, buffers,
 ):  # fmt: skip
     """Gradients of one unit over one chunk, whose first state is at address `start` (0: zero)."""
@@ -134,9 +134,9 @@ def _backward_unit(
         h = repeat(splat(ZERO))
         if start != 0:
             h = load_block(start, s * LANES)
-        _recompute_block(n_steps, width, s, z != 0, h, rate, step, step_x, y, B, C, decays, history)
+        _recompute_block(layout, n_steps, width, s, z != 0, h, rate, step, step_x, y, B, C, decays, history)
         _reverse_block(
-            n_steps, stride, width, s, grad, step, step_x, into_input, into_exponent, B, C, d_B, d_C, decays, history,
+            layout, n_steps, stride, width, s, grad, step, step_x, into_input, into_exponent, B, C, d_B, d_C, decays, history,
             rate, carried, d_rates,
         )  # fmt: skip
     _finish_unit(n_steps, stride, x, delta, z, grad, skip, bias, d_bias, step, y, into_input, into_exponent)
@@ -170,7 +170,7 @@ def _backward_bundle(
         packed = (unit + k) * width * vector_bytes
         summed = sums * layout.units + unit + k
         _backward_unit(
-            n_steps, n_units * LANES, width,
+            layout, n_steps, n_units * LANES, width,
             x_tile + column, delta_tile + column, z_tile + column if gated else 0, grad_tile + column,
             B_tile, C_tile, d_B_tile, d_C_tile,
             memory.checkpoints + kept + packed if chunk >= first_kept else 0, carried + packed,

@@ -194,6 +194,17 @@ def _join(builder: Any, parts: list[Any]) -> Any:
     return parts[0]
 
 
+def emit_load_block(builder: Any, address: Any, index: Any) -> Any:
+    """Emit the load of BLOCK vectors that lie side by side."""
+    return builder.load(_pointer(builder, address, index, ir.VectorType(_f32, LANES * BLOCK)), align=FLOAT_BYTES)
+
+
+def emit_broadcast_block(builder: Any, address: Any, index: Any) -> Any:
+    """Emit the load of BLOCK numbers that lie side by side, each filling a register of the block."""
+    numbers = builder.load(_pointer(builder, address, index, ir.VectorType(_f32, BLOCK)), align=FLOAT_BYTES)
+    return _shuffle(builder, numbers, numbers, [k for k in range(BLOCK) for _ in range(LANES)])
+
+
 @intrinsic
 def sum_products(typing_context: Any, start: Any, a: Any, b: Any) -> Any:
     """Return the vector start + sum over the registers of two blocks of a * b."""

@@ -10,15 +10,21 @@ Builds on ``numba_simd``; used by ``numba_scan`` and ``numba_conv``.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numba
 import numpy as np
+from numba import types
 
 from .numba_simd import (
     FLOAT_BYTES,
     LANES,
+    block,
+    emit_broadcast_block,
+    emit_load_block,
+    intrinsic,
     load,
     load_scalar,
     splat,
@@ -28,7 +34,18 @@ from .numba_simd import (
     transpose_out,
 )
 
-__all__ = ["Layout", "View", "gather", "kernel", "part_range", "scatter", "zero"]
+__all__ = [
+    "ChannelLanes",
+    "Layout",
+    "RowLanes",
+    "View",
+    "gather",
+    "kernel",
+    "load_projections",
+    "part_range",
+    "scatter",
+    "zero",
+]
 
 ZERO = np.float32(0.0)
 
@@ -51,7 +68,7 @@ class View(NamedTuple):
     channel: int
 
 
-class Layout(NamedTuple):
+class ChannelLanes(NamedTuple):
     """How a problem is cut. A unit is what one vector spans beside time; a group is what shares B and C.
 
     Channels in lanes: a group is one row, a unit LANES channels. Rows in lanes: a group is LANES rows, a unit one
@@ -69,6 +86,31 @@ class Layout(NamedTuple):
     bundles: int
     group_parts: int
     bundle_parts: int
+
+
+# A type of its own, so that numba compiles kernels of their own for it
+RowLanes = collections.namedtuple("RowLanes", ChannelLanes._fields)
+Layout: TypeAlias = "ChannelLanes | RowLanes"
+
+
+@intrinsic
+def load_projections(typing_context, layout, address, index):
+    """Load the block of B or C that belongs to BLOCK states from `index`.
+
+    With channels in lanes all lanes see the same number, so the tile holds numbers; with rows in lanes it holds vectors.
+    """
+    if layout.instance_class is RowLanes:
+
+        def generate(context, builder, signature, args):
+            offset = builder.mul(args[2], args[2].type(LANES))
+            return emit_load_block(builder, args[1], offset)
+
+    else:
+
+        def generate(context, builder, signature, args):
+            return emit_broadcast_block(builder, args[1], args[2])
+
+    return block(layout, types.int64, types.int64), generate
 
 
 @kernel

@@ -51,7 +51,12 @@ def load(task: str) -> dict[str, Any]:
     if task == "taxi":
         panel = load_panel("nyc_taxi_69zones_60min")
         values = panel.frame(panel.channels[0])
-        return {"X": values[values.index.year == 2019], "adj": panel.graph, "unit": "trips/h", "baselines": baselines}
+        return {
+            "X": values[values.index.year == 2019],
+            "adj": panel.graph,
+            "unit": "trips/h",
+            "baselines": baselines,
+        }
     network = make_sensor_network(random_state=0)
     return {"X": network.values, "adj": network.graph, "unit": "", "baselines": baselines, "truth": network}
 
@@ -75,14 +80,18 @@ def learnt(forecaster: Any, truth: Any) -> dict[str, float]:
     listens = forecaster.graph_.to_numpy().T  # [i, j]: how much j listens to i, as the edge i -> j
     found = {"graph_auc": float(roc_auc_score(edges[apart], listens[apart]))}
     if forecaster.n_experts:
-        found["routing_ari"] = float(adjusted_rand_score(truth.node_types, forecaster.routing_.to_numpy().argmax(1)))
+        found["routing_ari"] = float(
+            adjusted_rand_score(truth.node_types, forecaster.routing_.to_numpy().argmax(1))
+        )
     return found
 
 
 def measure(task_name: str, results: dict[str, Any], options: argparse.Namespace) -> None:
     """Run what is not among the results yet, saving after every run."""
     task = load(task_name)
-    runs: list[tuple[str, Any, Any]] = [(name, model, task["adj"]) for name, model in task["baselines"].items()]
+    runs: list[tuple[str, Any, Any]] = [
+        (name, model, task["adj"]) for name, model in task["baselines"].items()
+    ]
     for seed in range(options.seeds):
         for name, parameters in NETWORKS.items():
             model = STM3Forecaster(**WINDOW, **parameters, random_state=seed, verbose=1)
@@ -116,7 +125,18 @@ def summary(results: dict[str, Any]) -> str:
         task, name, *_ = key.split("|")
         groups.setdefault((task, name), []).append(scores)
     steps = [f"MAE@{step}" for step in (4, 8, 12)]
-    columns = ["MAE", "RMSE", "MASE", "R2", *steps, "fit_seconds", "predict_ms", "parameters", "graph_auc", "routing_ari"]
+    columns = [
+        "MAE",
+        "RMSE",
+        "MASE",
+        "R2",
+        *steps,
+        "fit_seconds",
+        "predict_ms",
+        "parameters",
+        "graph_auc",
+        "routing_ari",
+    ]
     rows = []
     for (task, name), runs in groups.items():
         cells = []
@@ -131,7 +151,9 @@ def summary(results: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", default="taxi,simulated")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -142,7 +164,9 @@ def main() -> None:
     results = {} if options.fresh or not path.exists() else json.loads(path.read_text())["runs"]
     for task in options.tasks.split(","):
         measure(task, results, options)
-    sys.stdout.write(summary(results) + f"\n{machine()['processor']}, commit {machine()['commit'][:10]}\n{path}\n")
+    sys.stdout.write(
+        summary(results) + f"\n{machine()['processor']}, commit {machine()['commit'][:10]}\n{path}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -60,7 +60,10 @@ def case(n_nodes: int, backend: str, threads: int, n_steps: int, with_profile: b
             start = time.perf_counter()
             run()
             seconds.append(time.perf_counter() - start)
-        result |= {f"{name}_windows_per_s": BATCH / min(seconds), f"{name}_median": BATCH / float(np.median(seconds))}
+        result |= {
+            f"{name}_windows_per_s": BATCH / min(seconds),
+            f"{name}_median": BATCH / float(np.median(seconds)),
+        }
         result[f"{name}_mb"] = peak.megabytes
     if with_profile:
         net.train()
@@ -72,13 +75,17 @@ def case(n_nodes: int, backend: str, threads: int, n_steps: int, with_profile: b
 
 def in_process(arguments: list[str]) -> dict[str, Any]:
     """Run one case in a fresh process."""
-    run = subprocess.run([sys.executable, __file__, "--case", *arguments], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, __file__, "--case", *arguments], capture_output=True, text=True, check=True
+    )
     return json.loads(run.stdout.splitlines()[-1])
 
 
 def main() -> None:
     """Run the benchmark, or one case of it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--nodes", default="69,207,1000")
     parser.add_argument("--backends", default="numba,chunked")
     parser.add_argument("--threads", type=int, default=1)
@@ -89,22 +96,30 @@ def main() -> None:
     options = parser.parse_args()
     if options.case:
         n_nodes, backend, threads, steps, profile = options.case
-        sys.stdout.write(json.dumps(case(int(n_nodes), backend, int(threads), int(steps), profile == "1")) + "\n")
+        sys.stdout.write(
+            json.dumps(case(int(n_nodes), backend, int(threads), int(steps), profile == "1")) + "\n"
+        )
         return
     best: dict[str, dict[str, Any]] = {}
     for _ in range(options.rounds):
         for n_nodes in options.nodes.split(","):
             for backend in options.backends.split(","):
                 with_profile = str(int(options.profile))
-                measured = in_process([n_nodes, backend, str(options.threads), str(options.steps), with_profile])
+                measured = in_process(
+                    [n_nodes, backend, str(options.threads), str(options.steps), with_profile]
+                )
                 known = best.setdefault(f"{n_nodes}|{backend}", measured)
                 for name in ("train", "predict"):
                     rate = f"{name}_windows_per_s"
                     known[rate] = max(known[rate], measured[rate])
                     known[f"{name}_mb"] = min(known[f"{name}_mb"], measured[f"{name}_mb"])
-    path = save("speed_fit", {"batch": BATCH, "threads": options.threads, "rounds": options.rounds, "cases": best})
+    path = save(
+        "speed_fit", {"batch": BATCH, "threads": options.threads, "rounds": options.rounds, "cases": best}
+    )
     columns = ["train_windows_per_s", "predict_windows_per_s", "train_mb", "predict_mb", "parameters"]
-    rows = [[*key.split("|"), *(f"{values[column]:.0f}" for column in columns)] for key, values in best.items()]
+    rows = [
+        [*key.split("|"), *(f"{values[column]:.0f}" for column in columns)] for key, values in best.items()
+    ]
     sys.stdout.write(table(["nodes", "backend", *columns], rows) + f"\n{path}\n")
     for key, values in best.items():
         if "profile" in values:

@@ -292,7 +292,7 @@ def main() -> None:
         print(json.dumps(peak_memory(*arguments.memory)))
         return
     rivals, absent = load_rivals()
-    rounds = 2 if arguments.quick else 9
+    rounds = 2 if arguments.quick else 7
     torch.set_num_threads(1)
     slots = slots_per_nanosecond()
     result: dict[str, Any] = {

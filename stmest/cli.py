@@ -87,9 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         help="channel to forecast, where the data have several; default: the first",
     )
     add("--unit", metavar="TEXT", help="unit of the readings; default: what the data file says")
-    add(
-        "--models", metavar="NAMES", default=_DEFAULT_MODELS, help="names of forecasters, separated by commas"
-    )
+    add("--models", metavar="NAMES", help=f"forecasters, separated by commas; default: {_DEFAULT_MODELS}")
     add(
         "--input-length",
         metavar="N",
@@ -152,10 +150,11 @@ def _report(options: argparse.Namespace) -> int:
     say: Callable[[str], None] = _silent if options.quiet else _print
     names = _chosen(_DEFAULT_MODELS if options.models is None else options.models)
     say("loading torch and scikit-learn ...")
-    from .evaluation.report import compare, default_season
+    from .data.calendar import season_length
+    from .evaluation.report import compare
 
     X, graph, title = _load(options, say)
-    season = default_season(X.index) if options.season is None else options.season
+    season = season_length(X.index) if options.season is None else options.season
     if options.models is None and 7 * season > (1 - options.test_fraction) * len(X):
         say(
             f"fewer than seven seasons of {season} rows to learn from: without {' and '.join(_SEVEN_SEASONS)}"
@@ -229,6 +228,7 @@ def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[pd.D
     """Readings of one channel, graph, and what the data are called."""
     from .data.tables import read_graph, read_table
 
+    graph: Graph | None
     if options.data is None:
         from .datasets import make_sensor_network
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..exceptions import ParameterError
 
-__all__ = ["CALENDAR_FEATURES", "calendar_features", "choose_calendar", "n_calendar_channels"]
+__all__ = ["CALENDAR_FEATURES", "calendar_features", "choose_calendar", "n_calendar_channels", "season_length"]
 
 CalendarFeature = Literal["time_of_day", "day_of_week", "day_of_year"]
 CALENDAR_FEATURES: tuple[CalendarFeature, ...] = ("time_of_day", "day_of_week", "day_of_year")
@@ -53,6 +53,35 @@ def choose_calendar(index: pd.Index | None) -> tuple[CalendarFeature, ...]:
         "day_of_year": span >= 730 * day,
     }
     return tuple(kind for kind in CALENDAR_FEATURES if supported[kind])
+
+
+def season_length(index: pd.Index | None) -> int:
+    """Rows per season that a time index suggests.
+
+    Parameters
+    ----------
+    index : pandas.Index or None
+        Times of the rows.
+
+    Returns
+    -------
+    int
+        The usual number of rows per calendar day; 7 for daily rows; 24 where there are no dates, and 1 for rows further
+        apart than a day.
+
+    Examples
+    --------
+    >>> season_length(pd.date_range("2024-01-01", periods=500, freq="15min"))
+    96
+    """
+    if isinstance(index, pd.PeriodIndex):
+        index = index.to_timestamp()
+    if not isinstance(index, pd.DatetimeIndex):
+        return 24
+    per_day = int(pd.Series(1, index=index).groupby(index.normalize()).size().mode().iloc[-1])
+    if per_day > 1 or len(index) < 2:
+        return per_day
+    return 7 if pd.Series(index).diff().mode().iloc[0] <= pd.Timedelta(1, "D") else 1
 
 
 def n_calendar_channels(kinds: Sequence[str]) -> int:

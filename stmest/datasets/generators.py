@@ -87,18 +87,17 @@ def make_sensor_network(
         z_{t,i} &= a_c \, z_{t-1,i} + b_c \sum_j P_{ji} \, z_{t-6,j} + w_{t,i} \\
         u_{t,i} &= 0.3 \, u_{t-1,i} + 0.65 \sum_j P_{ji} \, u_{t-6,j} + k_{t,i}
 
-    - level :math:`l_i` and unit :math:`s_i` of the node; the unit is such that the standard deviation of a
-    node's
-      readings lies between 4 and 12;
-    - :math:`g_c` the daily cycle of the type (one or two peaks), scaled on weekends, which makes it a weekly
-    one; - z the deviations, which diffuse and take 6 steps along an edge: a type keeps the share :math:`a_c`
-    of its own
-      and takes the share :math:`b_c` of its neighbours'; the shocks w are normal with standard deviation 1 at
-      every fourth node, where deviations arise, and 0.1 elsewhere;
-    - u the incidents: they break out at a node with probability `incident_rate` per step (:math:`k \in [1,
-    3]`, else
-      0) and reach the next nodes 6 steps later; a type reacts by :math:`r_c`, more strongly when it is busy;
-    - e the error of the sensor, normal with standard deviation `noise`.
+    with, from left to right:
+
+    - level :math:`l_i` and unit :math:`s_i` of the node; the unit makes the standard deviation of a node's readings lie
+      between 4 and 12;
+    - :math:`g_c`, the daily cycle of the type (one or two peaks), scaled on weekends, which makes it a weekly one;
+    - z, the deviations, which diffuse and take 6 steps along an edge: a type keeps the share :math:`a_c` of its own and
+      takes the share :math:`b_c` of its neighbours'; the shocks w are normal with standard deviation 1 at every fourth
+      node, where deviations arise, and 0.1 elsewhere;
+    - u, the incidents: they break out at a node with probability `incident_rate` per step (:math:`k \in [1, 3]`, else 0)
+      and reach the next nodes 6 steps later; a type reacts by :math:`r_c`, more strongly when it is busy;
+    - e, the error of the sensor, normal with standard deviation `noise`.
 
     So the past of the neighbours tells about the next steps of a node what its own past does not: about a
     fifth of the error that a linear model of the own past makes over 12 steps goes away when it sees the

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from ..data.calendar import season_length
 from ..data.containers import Panel, as_panel
 from ..exceptions import DataError, ParameterError
 from ..graphs import as_graph
@@ -25,7 +26,7 @@ from .metrics import horizon_errors, mae, mase, r2, rmse
 from .results import ModelResult, Report, Sample
 from .tables import plain
 
-__all__ = ["Report", "compare", "default_season"]
+__all__ = ["Report", "compare"]
 
 # Origins, spread over the test part, of which the forecasts are kept for pictures
 _N_KEPT = 5
@@ -54,7 +55,7 @@ def compare(
     test_fraction : float, default=0.2
         Share of the rows, the last ones, whose values are forecast.
     season : int, optional
-        Rows per season, for MASE. Default: see `default_season`.
+        Rows per season, for MASE. Default: see `stmest.data.calendar.season_length`.
     unit : str, optional
         Unit of the readings, for table and pictures.
     progress : callable, optional
@@ -86,7 +87,7 @@ def compare(
     panel = as_panel(X)
     horizon, cut = _checked(models, panel, test_fraction)
     graph = None if adj is None else as_graph(adj, panel.values.shape[1], panel.nodes)
-    season = min(default_season(panel.index), cut - 1) if season is None else season
+    season = min(season_length(panel.index), cut - 1) if season is None else season
     # Checked before the first fit: a wrong season must not cost an hour of training.
     if not isinstance(season, (int, np.integer)) or not 1 <= season < cut:
         raise ParameterError(
@@ -111,36 +112,6 @@ def compare(
         samples=trial.samples(),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )  # fmt: skip
-
-
-def default_season(index: pd.Index | None) -> int:
-    """Rows per season that a time index suggests.
-
-    Parameters
-    ----------
-    index : pandas.Index or None
-        Times of the rows.
-
-    Returns
-    -------
-    int
-        The usual number of rows per calendar day; 7 for daily rows; 24 where there are no dates, and 1 for rows further
-        apart than a day.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> default_season(pd.date_range("2024-01-01", periods=500, freq="15min"))
-    96
-    """
-    if isinstance(index, pd.PeriodIndex):
-        index = index.to_timestamp()
-    if not isinstance(index, pd.DatetimeIndex):
-        return 24
-    per_day = int(pd.Series(1, index=index).groupby(index.normalize()).size().mode().iloc[-1])
-    if per_day > 1 or len(index) < 2:
-        return per_day
-    return 7 if pd.Series(index).diff().mode().iloc[0] <= pd.Timedelta(1, "D") else 1
 
 
 class _Trial:
@@ -195,10 +166,10 @@ class _Trial:
         targets = list(getattr(forecaster, "target_", range(self.panel.values.shape[2])))
         if self.truth is None and len(truth) == self.n_windows:
             self.truth, self.targets = truth, targets
-        if truth.shape != np.shape(self.truth) or not np.array_equal(truth, self.truth, equal_nan=True):
+        if self.truth is None or not np.array_equal(truth, self.truth, equal_nan=True):
             raise DataError(
-                f"forecasts of shape {truth.shape} are not for the targets of the other rows of the table, of shape "
-                f"{np.shape(self.truth)}, or for all of the {self.n_windows} windows."
+                f"the forecasts of shape {truth.shape} are not for all of the {self.n_windows} windows, or not for the "
+                "targets of the other rows of the table."
             )
         return milliseconds, truth, forecast
 
@@ -216,8 +187,10 @@ class _Trial:
 
     def samples(self) -> list[Sample]:
         """Truth and forecasts of the kept origins."""
-        out = []
-        for position, window in enumerate(self.kept if self.truth is not None else []):
+        out: list[Sample] = []
+        if self.truth is None:
+            return out
+        for position, window in enumerate(self.kept):
             row = self.cut + int(window)
             begin = max(0, row - max(2 * self.horizon, min(self.season, 200)))
             history = self.panel.values[begin:row][..., self.targets]

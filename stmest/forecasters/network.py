@@ -77,6 +77,10 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             The graph that was given.
         """
 
+    def _prepare_network(self, panel: Panel, cut: int, graph: Graph | None) -> None:
+        """Let the untrained network start from what the rows before `cut`, or the graph, tell; nothing by default."""
+        return None
+
     def _loss_weights(self) -> dict[str, float]:
         """Weight of each auxiliary loss term that the network returns."""
         return {}
@@ -131,6 +135,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         with seeded(seed, device):
             if not continues:
                 self.network_ = self._build_network(self._sizes(), graph)
+                self._prepare_network(panel, cut, graph)
             self.device_ = device
             self._train(datasets, seed, skipped)
 
@@ -178,7 +183,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         self._after_training(net)
 
     def _after_training(self, net: ForecastNet) -> None:
-        """Take what the forecaster wants from the finished training."""
+        """Take what the forecaster wants from the finished training; nothing by default."""
+        return None
 
     def _build_net(self, train: BatchDataset, validation: BatchDataset | None, seed: int) -> ForecastNet:
         return ForecastNet(

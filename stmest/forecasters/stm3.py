@@ -13,10 +13,12 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from ..data.calendar import season_length
+from ..data.containers import Panel
 from ..data.splits import window_starts
 from ..data.windows import Windows
 from ..exceptions import DataError, ParameterError
-from ..graphs import Graph
+from ..graphs import Graph, graph_from_correlation
 from ..networks.stm3 import STM3Network
 from ..training.engine import ForecastNet
 from .network import NetworkForecaster
@@ -29,6 +31,10 @@ _ARCHITECTURE = (
     "scales", "d_model", "n_layers", "n_experts", "top_k", "shared_expert", "node_embedding_dim", "cheb_order",
     "d_state", "d_conv", "expand", "dropout", "instance_norm", "routing", "causal_scales", "contrastive_temperature",
 )  # fmt: skip
+
+
+# Without a graph: rows and partners per node from which the node embeddings start
+_ROWS_TO_CORRELATE, _PARTNERS = 20_000, 4
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -179,7 +185,6 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         architecture: dict[str, Any] = {name: getattr(self, name) for name in _ARCHITECTURE}
         if graph is not None:
             architecture["adjacency"] = torch.from_numpy(graph.to_dense())
-            architecture["node_features"] = torch.from_numpy(graph.eigenvectors(self.node_embedding_dim))
         elif self.graph == "given":
             raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
         if self.instance_norm:
@@ -187,6 +192,16 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
             if self.has_gaps_:  # the channels that say where a feature was observed follow all features
                 architecture["observed_channels"] = [self.n_inputs_ + i for i in self.target_]
         return STM3Network(**sizes, graph=self.graph, contrastive=self.contrastive_weight > 0, **architecture)
+
+    def _prepare_network(self, panel: Panel, cut: int, graph: Graph | None) -> None:
+        """Start the node embeddings from the given graph, or from who goes along with whom in the training rows."""
+        if graph is None:
+            season = season_length(panel.index)
+            rows = panel.values[max(0, cut - _ROWS_TO_CORRELATE) : cut, :, self.target_[0]]
+            if len(rows) < 2 * (season + self.input_length):
+                return
+            graph = graph_from_correlation(rows, _PARTNERS, max_lag=self.input_length, season=season)
+        self.network_.start_embedding(torch.from_numpy(graph.eigenvectors(self.node_embedding_dim)))
 
     def _loss_weights(self) -> dict[str, float]:
         weights = {"balance": self.balance_weight, "contrastive": self.contrastive_weight}

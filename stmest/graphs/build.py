@@ -129,7 +129,7 @@ def graph_from_coordinates(
     return Graph(one_way.maximum(one_way.T), nodes, place)
 
 
-def graph_from_correlation(X: Any, k: int = 8) -> Graph:
+def graph_from_correlation(X: Any, k: int = 8, *, max_lag: int = 0, season: int = 0) -> Graph:
     """Join every node with the k nodes whose readings are most correlated with its own.
 
     Give the training rows only: a graph from all rows would know the test period.
@@ -139,33 +139,56 @@ def graph_from_correlation(X: Any, k: int = 8) -> Graph:
     X : array-like or DataFrame of shape (n_times, n_nodes)
         Readings; NaN is a missing observation, and each pair of nodes is compared over the rows that both
         observed. The columns of a DataFrame name the nodes.
-    k : int
+    k : int, default=8
         Number of partners per node, at least 1. Only positive correlations are used, so a node may get fewer.
+    max_lag : int, default=0
+        Compare also with the partner's readings of up to so many rows before, and take the strongest correlation: for
+        what takes time to travel from node to node.
+    season : int, default=0
+        If positive, correlate the differences from the readings `season` rows before, which lack the cycle that all
+        nodes share.
 
     Returns
     -------
     Graph
-        Undirected (joined if either is among the k of the other); the weight is the correlation, in (0, 1].
+        The weight is the correlation, in (0, 1]. Without lags undirected (joined if either is among the k of the
+        other); with lags an edge i -> j says that i goes ahead of, or along with, j.
+
+    Raises
+    ------
+    GraphError
+        If X has not two axes, too few rows, or infinite values.
+    ParameterError
+        If `k`, `max_lag` or `season` is out of range.
     """
     _check_k(k)
+    for name, value in (("max_lag", max_lag), ("season", season)):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
+            raise ParameterError(f"{name} must be an int >= 0 (rows), got {value!r}.")
     names = list(X.columns) if isinstance(X, pd.DataFrame) and not _is_default(X.columns) else None
     values = np.asarray(X, dtype=np.float64)
-    if values.ndim != 2 or len(values) < 2:
+    if values.ndim != 2 or len(values) < 2 + max_lag + season:
         raise GraphError(
-            "graph_from_correlation needs readings of shape (n_times, n_nodes) with at least 2 rows, got "
-            f"shape {values.shape}. Of several features per node pass one: X[:, :, 0]."
+            "graph_from_correlation needs readings of shape (n_times, n_nodes) with at least "
+            f"{2 + max_lag + season} rows (2 + max_lag + season), got shape {values.shape}. Of several features per "
+            "node pass one: X[:, :, 0]."
         )
     if np.isinf(values).any():
         raise GraphError(
             f"X of shape {values.shape} holds infinite values; mark missing observations as NaN."
         )
-    strength = np.clip(_pairwise_correlation(values), 0.0, 1.0)
+    if season:
+        values = values[season:] - values[:-season]
+    strength = _correlation(values, values)
+    for lag in range(1, max_lag + 1):
+        strength = np.maximum(strength, _correlation(values[:-lag], values[lag:]))
+    strength = np.clip(strength, 0.0, 1.0)
     np.fill_diagonal(strength, 0.0)
     k = min(k, max(1, values.shape[1] - 1))
-    chosen = np.argsort(-strength, axis=1, kind="stable")[:, :k]
+    chosen = np.argsort(-strength, axis=0, kind="stable")[:k]  # the k strongest sources of every node
     kept = np.zeros_like(strength)
-    np.put_along_axis(kept, chosen, np.take_along_axis(strength, chosen, axis=1), axis=1)
-    return Graph(np.maximum(kept, kept.T), names)
+    np.put_along_axis(kept, chosen, np.take_along_axis(strength, chosen, axis=0), axis=0)
+    return Graph(kept if max_lag else np.maximum(kept, kept.T), names)
 
 
 def grid_graph(n_rows: int, n_columns: int, diagonal: bool = False) -> Graph:
@@ -254,20 +277,26 @@ def _nearest(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.nda
     return rows[:, :k], neighbour, np.take_along_axis(distance, others, axis=1)
 
 
-def _pairwise_correlation(values: np.ndarray) -> np.ndarray:
-    """Return Pearson correlations (n, n) over the rows both nodes observed; 0 where undefined."""
-    seen = ~np.isnan(values)
-    count = seen.sum(axis=0)
-    total = np.where(seen, values, 0.0).sum(axis=0)
-    # Centring by the node's own mean first keeps the sums small and the differences below exact enough.
-    filled = np.where(seen, values - total / np.maximum(count, 1), 0.0)
-    mask = seen.astype(np.float64)
-    both = mask.T @ mask
+def _correlation(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """Pearson correlations (n, n) of earlier[:, i] with later[:, j], over the rows both observed; 0 where undefined."""
+    filled, mask = zip(*map(_centred, (earlier, later)), strict=True)
+    both = mask[0].T @ mask[1]
     pairs = np.maximum(both, 1)
-    sums, squares = filled.T @ mask, np.square(filled).T @ mask  # [i, j]: of i, over the rows shared with j
-    covariance = filled.T @ filled - sums * sums.T / pairs
-    variance = np.maximum(squares - np.square(sums) / pairs, 0.0)
-    product = np.sqrt(variance * variance.T)
-    scale = np.sqrt(np.square(filled).sum(axis=0))
-    defined = (both >= 2) & (product > 1e-12 * np.outer(scale, scale)) & (product > 0)
+    sums = filled[0].T @ mask[1], mask[0].T @ filled[1]  # [i, j], over the rows that i and j share
+    squares = np.square(filled[0]).T @ mask[1], mask[0].T @ np.square(filled[1])
+    covariance = filled[0].T @ filled[1] - sums[0] * sums[1] / pairs
+    variance = [np.maximum(q - np.square(s) / pairs, 0.0) for q, s in zip(squares, sums, strict=True)]
+    product = np.sqrt(variance[0] * variance[1])
+    scale = [np.sqrt(np.square(f).sum(axis=0)) for f in filled]
+    defined = (both >= 2) & (product > 1e-12 * np.outer(*scale)) & (product > 0)
     return np.divide(covariance, product, out=np.zeros_like(covariance), where=defined)
+
+
+def _centred(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values less the node's mean, 0 where missing, and 1/0 for observed or not.
+
+    Centring by the node's own mean first keeps the sums small and the differences of them exact enough.
+    """
+    seen = ~np.isnan(values)
+    total = np.where(seen, values, 0.0).sum(axis=0)
+    return np.where(seen, values - total / np.maximum(seen.sum(axis=0), 1), 0.0), seen.astype(np.float64)

@@ -136,24 +136,28 @@ class ExpertMixture(nn.Module):
         self, x: Tensor, n_steps: int, routing: Routing, description: Tensor, keep_routed: bool = False
     ) -> Mixed:
         """Mix the experts' outputs for x (r, k, d, m)."""
-        r = x.shape[0]
-        chosen, weights = routing.experts, routing.weights
+        r, top_k = routing.experts.shape
+        chosen = routing.experts.flatten()
+        order = torch.argsort(chosen, stable=True)  # entries (row, slot), sorted by expert
+        rows = torch.div(order, top_k, rounding_mode="floor")
+        n_rows = torch.bincount(chosen, minlength=self.n_experts).tolist()
+        if self.gate is not None:  # the shared expert's rows follow those of all others, in their own order
+            rows = torch.cat([rows, torch.arange(r, device=rows.device)])
+            n_rows.append(r)
+        out = self.experts(x.index_select(0, rows), n_rows, n_steps)
+        routed = out.index_select(0, torch.argsort(order)).view(r, top_k, *x.shape[1:])
+        output = sum(_per_row(routing.weights[:, j]) * routed[:, j] for j in range(top_k))
         if self.gate is not None:
-            chosen = torch.cat([chosen, torch.full_like(chosen[:, :1], self.n_experts)], dim=1)
-            weights = torch.cat([weights, torch.sigmoid(description @ self.gate).unsqueeze(1)], dim=1)
-        n_slots = chosen.shape[1]
-        order = torch.argsort(chosen.flatten(), stable=True)  # entries (row, slot), sorted by expert
-        n_rows = torch.bincount(chosen.flatten(), minlength=self.experts.n_blocks).tolist()
-        back = torch.argsort(order)
-        out = self.experts(x.index_select(0, torch.div(order, n_slots, rounding_mode="floor")), n_rows, n_steps)
-        out = out.index_select(0, back).view(r, n_slots, -1)
-        output = torch.bmm(weights.unsqueeze(1), out).view_as(x)
-        top_k = routing.experts.shape[1]
-        return Mixed(output, out[:, :top_k].reshape(r, top_k, *x.shape[1:]) if keep_routed else None)
+            output = torch.addcmul(output, _per_row(torch.sigmoid(description @ self.gate)), out[-r:])
+        return Mixed(output, routed if keep_routed else None)
 
     def extra_repr(self) -> str:
         """Shown by repr."""
         return f"n_experts={self.n_experts}, shared={self.gate is not None}"
+
+
+def _per_row(weights: Tensor) -> Tensor:
+    return weights[:, None, None, None]
 
 
 def contrastive_loss(

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..exceptions import GraphError
+from ..ops import choose_backend
 from .norms import ScaleNorm
 
 __all__ = ["AGCCN", "GraphSupports", "NodeAdaptiveConv", "ScaleAttention", "transition_matrices"]
@@ -177,15 +178,19 @@ class _AttendScales(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         projected, *attention = ctx.saved_tensors
         query, key, value = projected.chunk(3, dim=2)
-        out = torch.zeros_like(projected)
+        out = torch.empty_like(projected)
         to_query, to_key, to_value = out.chunk(3, dim=2)
         for i, weight in enumerate(attention):
             seen = slice(i if ctx.causal else 0, None)
             part = gradient[:, i : i + 1]
-            to_value[:, seen].addcmul_(weight, part)
             to_weight = (part * value[:, seen]).sum(2, keepdim=True)
             to_score = weight * (to_weight - (weight * to_weight).sum(1, keepdim=True)) * ctx.factor
-            to_key[:, seen].addcmul_(to_score, query[:, i : i + 1])
+            if i == 0:  # the finest scale sees all: its share comes first, and nothing has to be zeroed
+                torch.mul(weight, part, out=to_value)
+                torch.mul(to_score, query[:, :1], out=to_key)
+            else:
+                to_value[:, seen].addcmul_(weight, part)
+                to_key[:, seen].addcmul_(to_score, query[:, i : i + 1])
             torch.sum(to_score * key[:, seen], dim=1, out=to_query[:, i])
         return out, None
 
@@ -194,7 +199,8 @@ class ScaleAttention(nn.Module):
     """Attention of the scales of one node and step to each other; with `causal`, to themselves and coarser ones.
 
     Single head: ``softmax(q_i . k_j / sqrt(d)) v_j`` over the allowed scales j of query scale i. Fine scales may look at
-    coarse ones and not the other way round, so information flows from the trend to the detail.
+    coarse ones and not the other way round, so information flows from the trend to the detail. The maps have no bias of
+    their own: the norm in front has one for each scale.
 
     Parameters
     ----------
@@ -211,23 +217,27 @@ class ScaleAttention(nn.Module):
     def __init__(self, d_model: int, causal: bool = True) -> None:
         super().__init__()
         self.causal = causal
-        self.in_proj = nn.Linear(d_model, 3 * d_model)
-        self.out_proj = nn.Linear(d_model, d_model)
-        for projection in (self.in_proj, self.out_proj):
-            nn.init.zeros_(projection.bias)
+        self.in_proj = nn.Linear(d_model, 3 * d_model, bias=False)
+        self.out_proj = nn.Linear(d_model, d_model, bias=False)
         for part in self.in_proj.weight.chunk(3):  # each of query, key and value has its own fan
             nn.init.xavier_uniform_(part)
         nn.init.xavier_uniform_(self.out_proj.weight)
 
     def forward(self, z: Tensor) -> Tensor:
         """Mix the scales of z (n, k, d, m)."""
-        projected = torch.matmul(self.in_proj.weight, z) + self.in_proj.bias.unsqueeze(-1)  # (n, k, 3 d, m)
-        mixed = _AttendScales.apply(projected, self.causal)
-        return torch.matmul(self.out_proj.weight, mixed) + self.out_proj.bias.unsqueeze(-1)
+        mixed = _AttendScales.apply(_map_channels(self.in_proj, z), self.causal)
+        return _map_channels(self.out_proj, mixed)
 
     def extra_repr(self) -> str:
         """Shown by repr."""
         return f"causal={self.causal}"
+
+
+def _map_channels(linear: nn.Linear, z: Tensor) -> Tensor:
+    """Apply a linear map to the channels of z (n, k, d, m); one product per node and scale, as their matrices fit the cache."""
+    n, k, d, m = z.shape
+    weight = linear.weight.expand(n * k, -1, -1)
+    return torch.bmm(weight, z.reshape(n * k, d, m)).view(n, k, -1, m)
 
 
 class AGCCN(nn.Module):
@@ -259,5 +269,18 @@ class AGCCN(nn.Module):
 
     def forward(self, z: Tensor, embedding: Tensor, supports: Tensor) -> Tensor:
         """Mix z (n, k, d, m) over nodes, then over scales."""
-        u = self.conv_norm(self.conv(z, embedding, supports))
+        u = self.conv(z, embedding, supports)
+        if choose_backend(u).name == "numba":
+            return self._attend_fused(u)
+        u = self.conv_norm(u)
         return self.attention_norm(u + self.attention(u))
+
+    def _attend_fused(self, u: Tensor) -> Tensor:
+        """All that follows the graph convolution as one operator, which keeps nothing but its input."""
+        from ..ops import scale_attention as _  # needs numba
+
+        first, last, attention = self.conv_norm, self.attention_norm, self.attention
+        return torch.ops.stmest.scale_attention(
+            u, first.weight, first.bias, attention.in_proj.weight, attention.out_proj.weight, last.weight, last.bias,
+            attention.causal, first.eps,
+        )  # fmt: skip

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ..ops import causal_conv1d, selective_scan
+from ..ops import causal_conv1d, choose_backend, selective_scan
 from .mamba import init_a_log, init_dt_bias, init_dt_weight, no_decay
 
 __all__ = ["MultiscaleLift", "MultiscaleMamba", "unfold_time"]
@@ -285,18 +285,40 @@ class MultiscaleMamba(nn.Module):
         Tensor of shape (r, k, d, m)
         """
         r, k, d, m = x.shape
+        x = x.reshape(r, k, d, m // n_steps, n_steps)
+        out = self._run_fused(x, n_rows) if self._can_fuse(x) else self._run_blocks(x, n_rows)
+        return out.view(r, k, d, m)
+
+    def _can_fuse(self, x: Tensor) -> bool:
+        if self.scan_backend not in ("auto", "numba") or choose_backend(x).name != "numba":
+            return False
+        from ..ops.multiscale import MAX_STEPS  # needs numba
+
+        return x.shape[-1] <= MAX_STEPS
+
+    def _run_fused(self, x: Tensor, n_rows: Sequence[int]) -> Tensor:
+        """All of the bank as one operator, which keeps nothing but its input; (r, k, d, g, t) -> the same."""
+        to_scan, to_gate = self.in_proj.chunk(2, dim=-1)
+        kernels = torch.cat([torch.matmul(to_scan.unsqueeze(1), kernel) for kernel in self.scale_kernels], 1)
+        low_rank, to_b, to_c = self._selection_weights()
+        return torch.ops.stmest.multiscale_mamba(
+            x, kernels, to_gate, self.scale_bias, self.conv_weight, self.conv_bias, low_rank @ self.dt_proj, to_b, to_c,
+            self.dt_bias.unsqueeze(1) + self.omega, -torch.exp(self.A_log), self.D, self.out_proj,
+            list(n_rows), list(self.scales),
+        )  # fmt: skip
+
+    def _run_blocks(self, x: Tensor, n_rows: Sequence[int]) -> Tensor:
+        """The same in torch around the scan, block by block."""
+        r, k, d, g, t = x.shape
         block = torch.repeat_interleave(torch.tensor(n_rows)).to(x.device)
         kernels, bias = self._composed()
-        mixed, gates = _ScaleConvolution.apply(
-            x.reshape(r, k, d, m // n_steps, n_steps),
-            bias.index_select(0, block),
-            *(kernel.index_select(0, block) for kernel in kernels),
-        )  # (r, k, m, d_inner) each
+        weights = (kernel.index_select(0, block) for kernel in kernels)
+        mixed, gates = _ScaleConvolution.apply(x, bias.index_select(0, block), *weights)  # (r, k, g * t, d_inner) each
         parts = zip(mixed.split(list(n_rows)), gates.split(list(n_rows)), strict=True)
-        outputs = [self._scan(e, h, gate, n_steps) for e, (h, gate) in enumerate(parts) if len(h) > 0]
-        out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)  # (r, k, m, d_inner)
+        outputs = [self._scan(e, h, gate, t) for e, (h, gate) in enumerate(parts) if len(h) > 0]
+        out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
         weight = self.out_proj.index_select(0, block).transpose(1, 2)  # (r, d, d_inner)
-        return torch.matmul(weight.unsqueeze(1), out.transpose(2, 3))
+        return torch.matmul(weight.unsqueeze(1), out.transpose(2, 3)).view(r, k, d, g, t)
 
     def _composed(self) -> tuple[list[Tensor], Tensor]:
         """Return input projection and scale convolution in one.
@@ -320,12 +342,16 @@ class MultiscaleMamba(nn.Module):
         shape = h.shape
         h, gate = (_sequences(v, n_steps) for v in (h, gate))  # (r * k * g, t, d_inner)
         h = causal_conv1d(h, self.conv_weight[e], self.conv_bias[e], backend=self._conv_backend)
-        to_delta, to_state = self.x_proj[e].split([self.dt_proj.shape[1], 2 * self.d_state], dim=-1)
-        selection = torch.cat([to_delta @ self.dt_proj[e], to_state], dim=-1)  # (d_inner, d_inner + 2 s)
+        low_rank, to_b, to_c = (weight[e] for weight in self._selection_weights())
+        selection = torch.cat([low_rank @ self.dt_proj[e], to_b, to_c], dim=-1)  # (d_inner, d_inner + 2 s)
         delta, B, C = (_sequences(v, n_steps) for v in _Selection.apply(h.view(shape), selection, self.omega[e]))
         rates = -torch.exp(self.A_log[e])
         y = selective_scan(h, delta, rates, B, C, self.D[e], gate, self.dt_bias[e], backend=self.scan_backend)
         return y.view(shape)  # type: ignore[union-attr]
+
+    def _selection_weights(self) -> tuple[Tensor, ...]:
+        """Parts of `x_proj` for the step size (of low rank), B and C, (e, d_inner, ...)."""
+        return self.x_proj.split([self.dt_proj.shape[1], self.d_state, self.d_state], dim=-1)
 
     @property
     def _conv_backend(self) -> str:

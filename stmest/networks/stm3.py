@@ -178,8 +178,6 @@ class STM3Network(nn.Module):
         Given graph: [i, j] is the weight of edge i -> j.
     graph : {"both", "given", "learned"}
         Which graphs the convolution uses; without `adjacency`, "both" is "learned".
-    node_features : Tensor of shape (n, c), optional
-        What is known of the nodes beforehand, such as Laplacian eigenvectors; node embeddings start from the first columns.
     scales : sequence of int
         Odd widths of the convolutions over time, ascending.
     d_model : int
@@ -234,7 +232,6 @@ class STM3Network(nn.Module):
         *,
         adjacency: Tensor | None = None,
         graph: str = "both",
-        node_features: Tensor | None = None,
         scales: Sequence[int] = (1, 3, 5, 7),
         d_model: int = 4,
         n_layers: int = 2,
@@ -266,7 +263,7 @@ class STM3Network(nn.Module):
         k, c = len(scales), node_embedding_dim
         targets = range(n_outputs) if target_channels is None else target_channels
         self.instance_norm = InstanceNorm(targets, observed_channels) if instance_norm else None
-        self.embedding = nn.Parameter(_initial_embedding(n_nodes, c, node_features))
+        self.embedding = nn.Parameter(torch.randn(n_nodes, c) * c**-0.5)  # rows of expected length one
         self.supports = GraphSupports(cheb_order, None if graph == "learned" else adjacency, graph != "given")
         self.lift = MultiscaleLift(n_inputs, n_time_features, d_model, scales)
         n_blocks = n_experts + shared_expert if n_experts else 1
@@ -281,6 +278,23 @@ class STM3Network(nn.Module):
         self.head = ForecastHead(
             k * d_model * input_length, horizon, n_outputs, c, n_time_features, head_width, zero_init_head
         )
+
+    @torch.no_grad()
+    def start_embedding(self, node_features: Tensor) -> None:
+        """Let the node embeddings of an untrained network start from what is known of the nodes.
+
+        Parameters
+        ----------
+        node_features : Tensor of shape (n, any)
+            For instance Laplacian eigenvectors. As many columns as fit take the place of random ones, in their size;
+            columns without spread are skipped.
+        """
+        c = self.embedding.shape[1]
+        known = node_features[:, :c].to(self.embedding)
+        known = known - known.mean(0)
+        spread = known.square().mean(0).sqrt()
+        columns = (spread > 1e-6).nonzero().flatten()
+        self.embedding[:, columns] = known[:, columns] / spread[columns] * c**-0.5
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast.
@@ -403,17 +417,6 @@ class STM3Network(nn.Module):
     def extra_repr(self) -> str:
         """Shown by repr."""
         return f"n_nodes={self.n_nodes}, input_length={self.input_length}, horizon={self.horizon}"
-
-
-def _initial_embedding(n_nodes: int, width: int, node_features: Tensor | None) -> Tensor:
-    """Random rows of expected length one; the first columns follow `node_features`, in the size of the others."""
-    embedding = torch.randn(n_nodes, width)
-    if node_features is not None:
-        known = node_features[:, :width].to(embedding.dtype)
-        known = known - known.mean(0)
-        spread = known.square().mean(0).sqrt()
-        embedding[:, : known.shape[1]] = torch.where(spread > 1e-6, known / spread.clamp(min=1e-6), embedding[:, : known.shape[1]])
-    return embedding * width**-0.5
 
 
 def _check(

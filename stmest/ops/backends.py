@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = [
     "numba_kernels",
     "numba_problem",
     "require_usable",
+    "without_autocast",
 ]
 
 _CUDA_FUNCTIONS = {
@@ -114,6 +116,13 @@ def forget_probes() -> None:
     """Probe anew at the next call, for instance after installing a package in a running session."""
     _load_numba_kernels.cache_clear()
     _load_cuda_function.cache_clear()
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Return a context in which torch keeps the dtypes it is given."""
+    if torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 def require_usable(backend: str, problem: str) -> None:

@@ -48,7 +48,7 @@ def causal_conv1d(
         backend = _choose(x.device.type, dtype, weight.shape[1])
     elif backend not in BACKENDS:
         raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
-    with torch.autocast(x.device.type, enabled=False):
+    with backends.without_autocast(x.device.type):
         cast = (x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
         if backend == "numba":
             backends.require_usable("numba", _numba_obstacle(x.device.type, dtype))

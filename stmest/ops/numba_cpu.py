@@ -20,7 +20,7 @@ from .numba_conv import conv_backward, conv_forward, conv_scratch_vectors
 from .numba_scan import CHUNK, ScanMemory, padded_states, scan_forward, scratch_vectors
 from .numba_scan_backward import scan_backward
 from .numba_simd import FLOAT_BYTES, LANES
-from .numba_tiles import ChannelLanes, Layout, RowLanes, View
+from .numba_tiles import Layout, RowLayout, View
 
 __all__ = ["plan"]
 
@@ -51,7 +51,7 @@ def plan(rows: int, steps: int, channels: int, states: int) -> Layout:
     if group_parts < MOST_CHANNEL_PARTS:
         most = min(MOST_CHANNEL_PARTS, wanted) // group_parts
         bundle_parts = max(1, min(bundles // BUNDLES_PER_PART, most))
-    kind = RowLanes if rows_in_lanes else ChannelLanes
+    kind = RowLayout if rows_in_lanes else Layout
     return kind(
         rows,
         steps,

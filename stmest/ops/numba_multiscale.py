@@ -6,7 +6,7 @@ output projection while it is in the cache. The backward pass repeats the forwar
 A tile holds all steps, as vectors [channel, step]; B and C are [step, state]. Step counts are rounded up to a multiple of
 BLOCK (``padded``), so that linear maps run on BLOCK steps at once; what lies beyond the last step has no gradient.
 
-Builds on ``numba_simd``, ``numba_tiles`` and the unit kernels of ``numba_scan``; called by ``multiscale``.
+Builds on ``numba_simd`` and ``numba_tiles``; called by ``multiscale``.
 """
 
 from __future__ import annotations
@@ -15,26 +15,37 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .numba_scan import _forward_unit
 from .numba_simd import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
+    exp2,
     load,
     load_block,
     load_scalar,
     multiply_add,
     repeat,
     sigmoid,
+    softplus,
     splat,
     store,
     store_scalar,
+    sum_products,
     transpose_in,
     transpose_out,
 )
 from .numba_tiles import kernel, zero
 
-__all__ = ["Shape", "Tiles", "Weights", "compute_features", "forward_tiles", "gather_tile", "mix", "scatter_tile"]
+__all__ = [
+    "Shape",
+    "Tiles",
+    "Weights",
+    "compute_features",
+    "forward_tiles",
+    "gather_tile",
+    "mix",
+    "scatter_tile",
+]
 
 ZERO = np.float32(0.0)
 VECTOR_BYTES = LANES * FLOAT_BYTES
@@ -89,12 +100,13 @@ class Tiles(NamedTuple):
     b: int
     c: int
     step_x: int
-    state: int
     out: int
 
 
 @kernel
-def mix(out, n_blocks, start, weights, outer_weight, inner_weight, n_outer, n_inner, tile, outer_tile, inner_tile):
+def mix(
+    out, n_blocks, start, weights, outer_weight, inner_weight, n_outer, n_inner, tile, outer_tile, inner_tile
+):
     """Sum weighted rows of a tile: out[t] = start + sum over (o, i) of weights[o, i] * tile[o, i][t].
 
     Strides of weights are in elements, those of the tile in vectors.
@@ -118,7 +130,9 @@ def gather_tile(tensor, shape, row, scale, window, n_lanes, target, pitch):
             first = ((row * shape.scales + scale) * shape.channels + c) * length + window * shape.steps
             for t in range(0, shape.steps, LANES):
                 here = target + (c * pitch + t) * VECTOR_BYTES
-                transpose_in(tensor + FLOAT_BYTES * (first + t), shape.steps, min(LANES, shape.steps - t), here)
+                transpose_in(
+                    tensor + FLOAT_BYTES * (first + t), shape.steps, min(LANES, shape.steps - t), here
+                )
         return
     zero(target, shape.channels * pitch)
     for lane in range(n_lanes):
@@ -140,7 +154,9 @@ def scatter_tile(tensor, shape, row, scale, window, n_lanes, source, pitch):
             first = ((row * shape.scales + scale) * shape.channels + c) * length + window * shape.steps
             for t in range(0, shape.steps, LANES):
                 here = source + (c * pitch + t) * VECTOR_BYTES
-                transpose_out(here, tensor + FLOAT_BYTES * (first + t), shape.steps, min(LANES, shape.steps - t))
+                transpose_out(
+                    here, tensor + FLOAT_BYTES * (first + t), shape.steps, min(LANES, shape.steps - t)
+                )
         return
     for lane in range(n_lanes):
         sequence = row * shape.windows + window + lane
@@ -205,11 +221,47 @@ def compute_features(x, shape, expert, scale, tap, width, row, window, n_lanes, 
         bias = splat(load_scalar(weights.bias, (expert * shape.scales + scale) * inner + j))
         zero(mixed, taps - 1)
         present = mixed + (taps - 1) * VECTOR_BYTES
-        mix(present, n_blocks, bias, kernels + FLOAT_BYTES * j, d * inner, inner, width, d, first_step, 1, pitch)
+        mix(
+            present,
+            n_blocks,
+            bias,
+            kernels + FLOAT_BYTES * j,
+            d * inner,
+            inner,
+            width,
+            d,
+            first_step,
+            1,
+            pitch,
+        )
         centre = tiles.x + shape.reach * VECTOR_BYTES
-        mix(tiles.gate + own, n_blocks, splat(ZERO), to_gate + FLOAT_BYTES * j, 0, inner, 1, d, centre, 0, pitch)
+        mix(
+            tiles.gate + own,
+            n_blocks,
+            splat(ZERO),
+            to_gate + FLOAT_BYTES * j,
+            0,
+            inner,
+            1,
+            d,
+            centre,
+            0,
+            pitch,
+        )
         bias = splat(load_scalar(weights.conv_bias, unit))
-        mix(tiles.pre + own, n_blocks, bias, weights.conv + FLOAT_BYTES * unit * taps, 1, 0, taps, 1, mixed, 1, 0)
+        mix(
+            tiles.pre + own,
+            n_blocks,
+            bias,
+            weights.conv + FLOAT_BYTES * unit * taps,
+            1,
+            0,
+            taps,
+            1,
+            mixed,
+            1,
+            0,
+        )
         for t in range(padded):
             value = load(tiles.pre + own, t * LANES)
             store(tiles.h + own, t * LANES, value * sigmoid(value))
@@ -217,6 +269,28 @@ def compute_features(x, shape, expert, scale, tap, width, row, window, n_lanes, 
         delta = tiles.delta + j * padded * VECTOR_BYTES
         mix(delta, n_blocks, splat(ZERO), to_delta + FLOAT_BYTES * j, 0, inner, 1, inner, tiles.h, 0, padded)
     _project(tiles.h, shape, expert, weights, tiles.b, tiles.c)
+
+
+@kernel
+def _scan(shape, h, delta, gate, rates, skip, bias, tiles):
+    """Scan and gate one channel; its tiles of h and delta are overwritten by y and the step sizes."""
+    for t in range(shape.steps):
+        step, value = softplus(load(delta, t * LANES) + bias), load(h, t * LANES)
+        store(delta, t * LANES, step)
+        store(tiles.step_x, t * LANES, step * value)
+        store(h, t * LANES, skip * value)
+    for s in range(0, shape.states, BLOCK):
+        state, rate = repeat(splat(ZERO)), load_block(rates, s * LANES)
+        for t in range(shape.steps):
+            here = (t * shape.states + s) * LANES
+            decay = exp2(repeat(load(delta, t * LANES)) * rate)
+            state = multiply_add(
+                decay, state, repeat(load(tiles.step_x, t * LANES)) * load_block(tiles.b, here)
+            )
+            store(h, t * LANES, sum_products(load(h, t * LANES), state, load_block(tiles.c, here)))
+    for t in range(shape.steps):
+        value = load(gate, t * LANES)
+        store(h, t * LANES, load(h, t * LANES) * value * sigmoid(value))
 
 
 @kernel
@@ -243,13 +317,10 @@ def forward_tiles(items, first, last, shape, widths, first_taps, weights, tiles,
         )
         for j in range(inner):
             own, unit = j * padded * VECTOR_BYTES, expert * inner + j
-            zero(tiles.state, shape.states)
-            _forward_unit(
-                shape.steps, LANES, shape.states, tiles.h + own, tiles.delta + own, tiles.gate + own, tiles.step_x,
-                tiles.b, tiles.c, tiles.state, weights.rates + unit * shape.states * VECTOR_BYTES,
-                splat(load_scalar(weights.skip, unit)),
-                splat(load_scalar(weights.delta_bias, (expert * shape.scales + scale) * inner + j)),
-            )  # fmt: skip
+            skip = splat(load_scalar(weights.skip, unit))
+            bias = splat(load_scalar(weights.delta_bias, (expert * shape.scales + scale) * inner + j))
+            rates = weights.rates + unit * shape.states * VECTOR_BYTES
+            _scan(shape, tiles.h + own, tiles.delta + own, tiles.gate + own, rates, skip, bias, tiles)
         for c in range(d):
             to_out = weights.out + FLOAT_BYTES * (expert * inner * d + c)
             target = tiles.out + c * padded * VECTOR_BYTES

@@ -96,7 +96,7 @@ def _move_states(into_tensor, tensor, layout, row, first_bundle, last_bundle, pa
 
 @kernel
 def _gather_projection(view, layout, row, start, n_steps, target):
-    """Pack B or C of one group as `load_projections` wants them: [t, state] vectors, or numbers for channels in lanes."""
+    """Pack B or C of one group, [t, state], as the vectors or numbers that `load_projections` reads."""
     width = -(-layout.states // BLOCK) * BLOCK
     if layout.rows_in_lanes:
         gather(view, layout, row, start, n_steps, 0, layout.states, width, target)

@@ -70,7 +70,9 @@ def _recompute_block(layout, n_steps, width, s, gated, h, rate, step, step_x, y,
         store(decays, t * BLOCK * LANES, decay)
         store(history, (t + 1) * BLOCK * LANES, h)
         if gated:  # y itself is needed only for the gradient of the gate
-            store(y, t * LANES, sum_products(load(y, t * LANES), h, load_projections(layout, C, t * width + s)))
+            store(
+                y, t * LANES, sum_products(load(y, t * LANES), h, load_projections(layout, C, t * width + s))
+            )
 
 
 @kernel
@@ -88,7 +90,11 @@ def _reverse_block(
         flowing = multiply_add(g, load_projections(layout, C, t * width + s), flowing)
         multiply_into(d_C, here, g, load_block(history, now + BLOCK * LANES))
         multiply_into(d_B, here, flowing, repeat(load(step_x, t * LANES)))
-        store(into_input, t * LANES, sum_products(load(into_input, t * LANES), flowing, load_projections(layout, B, t * width + s)))
+        store(
+            into_input,
+            t * LANES,
+            sum_products(load(into_input, t * LANES), flowing, load_projections(layout, B, t * width + s)),
+        )
         flowing = flowing * load_block(decays, now)
         exponent = flowing * load_block(history, now)
         store(into_exponent, t * LANES, sum_products(load(into_exponent, t * LANES), exponent, rate))
@@ -136,8 +142,8 @@ def _backward_unit(
             h = load_block(start, s * LANES)
         _recompute_block(layout, n_steps, width, s, z != 0, h, rate, step, step_x, y, B, C, decays, history)
         _reverse_block(
-            layout, n_steps, stride, width, s, grad, step, step_x, into_input, into_exponent, B, C, d_B, d_C, decays, history,
-            rate, carried, d_rates,
+            layout, n_steps, stride, width, s, grad, step, step_x, into_input, into_exponent, B, C, d_B, d_C,
+            decays, history, rate, carried, d_rates,
         )  # fmt: skip
     _finish_unit(n_steps, stride, x, delta, z, grad, skip, bias, d_bias, step, y, into_input, into_exponent)
 

@@ -5,8 +5,9 @@ type; so this module gives numba two: `vector`, one register of ``LANES`` float3
 by side that LLVM splits again. Kernels written with them unroll by themselves and hide the latency of the recurrence.
 Memory is reached through plain addresses (int64) and element offsets: the caller keeps the tensors alive.
 
-The same source serves AVX-512 (16 lanes), AVX2 (8) and everything else (4, SSE2 or NEON). Builds on numba and llvmlite;
-used by the numba kernels beside it.
+The same source serves AVX-512 (16 lanes), AVX2 (8) and everything else (4, SSE2 or NEON; the last untested). A little
+over the usual length, as types, memory access and arithmetic share their helpers. Builds on numba and llvmlite; used by
+the numba kernels beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numba
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import types
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import lower_builtin, models, register_model, type_callable
@@ -196,7 +197,9 @@ def _join(builder: Any, parts: list[Any]) -> Any:
 
 def emit_load_block(builder: Any, address: Any, index: Any) -> Any:
     """Emit the load of BLOCK vectors that lie side by side."""
-    return builder.load(_pointer(builder, address, index, ir.VectorType(_f32, LANES * BLOCK)), align=FLOAT_BYTES)
+    return builder.load(
+        _pointer(builder, address, index, ir.VectorType(_f32, LANES * BLOCK)), align=FLOAT_BYTES
+    )
 
 
 def emit_broadcast_block(builder: Any, address: Any, index: Any) -> Any:

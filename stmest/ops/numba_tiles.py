@@ -10,13 +10,16 @@ Builds on ``numba_simd``; used by ``numba_scan`` and ``numba_conv``.
 
 from __future__ import annotations
 
-import collections
+import functools
+import hashlib
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numba import types
+from numba.core.caching import IndexDataCacheFile
 
 from .numba_simd import (
     FLOAT_BYTES,
@@ -35,9 +38,8 @@ from .numba_simd import (
 )
 
 __all__ = [
-    "ChannelLanes",
     "Layout",
-    "RowLanes",
+    "RowLayout",
     "View",
     "gather",
     "kernel",
@@ -50,13 +52,29 @@ __all__ = [
 ZERO = np.float32(0.0)
 
 
+@functools.cache
+def _sources_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("numba_*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile with the GIL released and keep the machine code on disk, where a directory can be written."""
+    """Compile with the GIL released and keep the machine code on disk, where a directory can be written.
+
+    numba ties a cached kernel to the time stamp of its own file, but ours inline code and constants from one another:
+    a stale one would write past its buffers. So the cache is tied to the content of all kernel files.
+    """
     options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package's directory nor the user's cache can be written
-        return numba.njit(cache=False, **options)(function)
+        dispatcher = numba.njit(cache=True, **options)(function)
+        cache = dispatcher._cache
+        name = f"{cache._impl.filename_base}-{_sources_digest()}"
+        cache._cache_file = IndexDataCacheFile(cache._cache_path, name, _sources_digest())
+    except (RuntimeError, AttributeError):  # no directory to write to, or another numba with another cache
+        dispatcher = numba.njit(cache=False, **options)(function)
+    return dispatcher
 
 
 class View(NamedTuple):
@@ -68,7 +86,7 @@ class View(NamedTuple):
     channel: int
 
 
-class ChannelLanes(NamedTuple):
+class Layout(NamedTuple):
     """How a problem is cut. A unit is what one vector spans beside time; a group is what shares B and C.
 
     Channels in lanes: a group is one row, a unit LANES channels. Rows in lanes: a group is LANES rows, a unit one
@@ -88,18 +106,19 @@ class ChannelLanes(NamedTuple):
     bundle_parts: int
 
 
-# A type of its own, so that numba compiles kernels of their own for it
-RowLanes = collections.namedtuple("RowLanes", ChannelLanes._fields)
-Layout: TypeAlias = "ChannelLanes | RowLanes"
+class RowLayout(Layout):
+    """A layout with rows in lanes: a type of its own, so that numba compiles kernels of their own for it."""
+
+    __slots__ = ()
 
 
 @intrinsic
 def load_projections(typing_context, layout, address, index):
     """Load the block of B or C that belongs to BLOCK states from `index`.
 
-    With channels in lanes all lanes see the same number, so the tile holds numbers; with rows in lanes it holds vectors.
+    With channels in lanes all lanes see the same number, so the tile holds numbers; with rows in lanes, vectors.
     """
-    if layout.instance_class is RowLanes:
+    if layout.instance_class is RowLayout:
 
         def generate(context, builder, signature, args):
             offset = builder.mul(args[2], args[2].type(LANES))
@@ -185,6 +204,8 @@ def scatter(view, layout, row, start, n_steps, channel, n_columns, pitch, source
         n_lanes = min(LANES, layout.rows - row)
         lane_stride, column = view.row, view.channel
         if view.channel == 1 and n_lanes == LANES:
+            if view.step == n_columns and pitch == n_columns:
+                n_columns, n_steps = n_columns * n_steps, 1
             for t in range(n_steps):
                 for k in range(0, n_columns, LANES):
                     here = source + FLOAT_BYTES * (t * pitch + k) * LANES

@@ -95,7 +95,7 @@ def selective_scan(
     _check_shapes(x, delta, A, B, C, D, z, delta_bias, initial_state)
     if backend not in ("auto", *BACKENDS):
         raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
-    with torch.autocast(x.device.type, enabled=False):
+    with backends.without_autocast(x.device.type):
         dtype = _compute_dtype(x, delta, A, B, C)
         inputs = ScanInputs(
             x=x.to(dtype),

@@ -21,7 +21,7 @@ from stmest import (
     compare,
 )
 from stmest.evaluation import mae, mase
-from stmest.evaluation.report import default_season
+from stmest.data.calendar import season_length
 from stmest.evaluation.tables import plain
 
 
@@ -126,7 +126,7 @@ def test_a_forecaster_that_fails_or_cheats_keeps_its_row_with_the_reason(reading
     frame = report.to_frame()
     assert frame.index.tolist() == ["last", "day", "profile", "ridge", "asleep", "few", "far"]
     assert frame.loc["asleep", "error"] == "RuntimeError: the sensor is asleep"
-    assert "not for the targets" in frame.loc["few", "error"]
+    assert "not for all of the" in frame.loc["few", "error"]
     assert "190" in frame.loc["far", "error"]
     assert frame.loc[["asleep", "few", "far"], "MAE"].isna().all()
     assert frame.loc["ridge", "error"] is None
@@ -274,7 +274,7 @@ def test_what_cannot_be_compared_is_told_before_any_fit(readings, arguments, err
     ],
 )
 def test_season_is_a_day_of_rows_also_where_nights_are_left_out(index, season):
-    assert default_season(index) == season
+    assert season_length(index) == season
 
 
 def test_plain_values_for_json():

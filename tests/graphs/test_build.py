@@ -148,6 +148,33 @@ def test_correlation_keeps_the_k_strongest():
     assert graph_from_correlation(np.full((5, 2), np.nan)).n_edges == 0
 
 
+def test_lagged_correlation_finds_who_goes_ahead():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=400)
+    X = np.stack([first, np.roll(first, 3), rng.normal(size=400)], axis=1)
+    X += 10 * np.sin(np.arange(400)[:, None] * 2 * np.pi / 24)  # a cycle that all nodes share
+    graph = graph_from_correlation(X, k=1, max_lag=5, season=24)
+    dense = graph.to_dense()
+    assert dense[0, 1] > 0.9
+    assert dense[1, 0] < 0.3
+    with pytest.raises(GraphError, match="at least 431 rows"):
+        graph_from_correlation(X, max_lag=5, season=424)
+    with pytest.raises(ParameterError, match="max_lag"):
+        graph_from_correlation(X, max_lag=-1)
+
+
+def test_lagged_correlation_agrees_with_pandas_on_gaps():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(80, 3))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    frame = pd.DataFrame(X)
+    expected = np.zeros((3, 3))
+    for i, j in np.ndindex(3, 3):
+        if i != j:
+            expected[i, j] = max(0, *(frame[i].shift(lag).corr(frame[j]) for lag in range(4)))
+    np.testing.assert_allclose(graph_from_correlation(X, k=2, max_lag=3).to_dense(), expected, rtol=1e-5)
+
+
 def test_correlation_errors():
     with pytest.raises(GraphError, match="X\\[:, :, 0\\]"):
         graph_from_correlation(np.zeros((5, 2, 2)))

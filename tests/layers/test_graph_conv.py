@@ -82,9 +82,6 @@ def test_node_adaptive_convolution_equals_its_formula():
 def test_scale_attention_equals_dense_attention(causal):
     torch.manual_seed(0)
     attention = ScaleAttention(3, causal)
-    with torch.no_grad():
-        attention.in_proj.bias.normal_()
-        attention.out_proj.bias.normal_()
     z = torch.randn(2, 4, 3, 5)
     tokens = z.permute(0, 3, 1, 2)  # (n, m, k, d)
     query, key, value = attention.in_proj(tokens).chunk(3, -1)

@@ -175,6 +175,24 @@ def test_a_long_training_under_autocast_has_no_nan():
         assert math.isfinite(loss.item())
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_exports_to_onnx_with_any_number_of_rows(tmp_path):
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    block = make_block().eval()
+    rows = torch.export.Dim("rows", min=2, max=1000)
+    with torch.no_grad():
+        program = torch.onnx.export(
+            block, (torch.randn(3, 9, 6),), dynamo=True, dynamic_shapes=({0: rows},), verbose=False
+        )
+    program.save(tmp_path / "block.onnx")
+    session = runtime.InferenceSession(tmp_path / "block.onnx")
+    x = torch.randn(20, 9, 6)
+    (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(y), block(x).detach(), rtol=1e-4, atol=1e-5)
+
+
 def test_bidirectional_reads_both_ways():
     torch.manual_seed(0)
     layer = BidirectionalMamba(6, d_state=4)

@@ -47,7 +47,6 @@ VARIANTS = {
     "scales wider than the window": {"scales": (1, 15)},
     "contrastive": {"contrastive": True, "top_k": 2},
     "contrastive, input routing": {"contrastive": True, "routing": "input"},
-    "node features": {"adjacency": ADJACENCY, "node_features": torch.randn(N, 2)},
 }
 
 
@@ -315,16 +314,18 @@ def test_zero_head_starts_at_zero_and_learns():
     assert (network(x, time)[0] - 1.0).square().mean() < 1.0
 
 
-def test_node_embeddings_start_from_node_features():
-    features = torch.randn(N, 2) * 50
-    embedding = _network(node_features=features).embedding
-    for j in range(2):
-        correlation = torch.corrcoef(torch.stack([embedding[:, j].detach(), features[:, j]]))[0, 1]
+def test_node_embeddings_start_from_what_is_known():
+    features = torch.cat([torch.zeros(N, 1), torch.randn(N, 2) * 50], 1)
+    network = _network()
+    random = network.embedding.detach().clone()
+    network.start_embedding(features)
+    embedding = network.embedding.detach()
+    for j in (1, 2):
+        correlation = torch.corrcoef(torch.stack([embedding[:, j], features[:, j]]))[0, 1]
         assert correlation.item() == pytest.approx(1.0, abs=1e-4)
+    assert torch.equal(embedding[:, [0, 3]], random[:, [0, 3]])  # nothing is known for these
     assert embedding.square().sum(1).mean().item() < 3.0
-    wide = _network(node_features=torch.cat([torch.zeros(N, 1), torch.randn(N, 9)], 1)).embedding
-    assert wide.shape == (N, 4)
-    assert wide.std(0).min() > 0.05  # a column without information stays random
+    network.start_embedding(torch.randn(N, 9))  # more than fits
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,271 @@
+"""Attention along the edges of a graph as numba kernels, forward and backward, and as a torch operator.
+
+A register block holds one channel of one node in many rows (windows times steps), which all share the graph: nothing is
+gathered, every product is a full vector, and the scores of a node stay in the cache. Only the softmax's maximum and sum
+are kept for the way back, where the scores are computed again; memory is linear in nodes, whatever the number of edges.
+
+Builds on ``numba_simd`` and ``numba_tiles``; called by ``edge_attention``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import types
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from .numba_simd import (
+    BLOCK,
+    FLOAT_BYTES,
+    LANES,
+    exp2,
+    intrinsic,
+    load_block,
+    load_scalar,
+    multiply_add,
+    multiply_into,
+    repeat,
+    splat,
+    store,
+)
+from .numba_tiles import kernel
+
+__all__ = ["EdgeAttention"]
+
+ROWS = LANES * BLOCK
+ROW_BYTES = ROWS * FLOAT_BYTES
+LOG2_E = np.float32(math.log2(math.e))
+ZERO, ONE, LOWEST = np.float32(0.0), np.float32(1.0), np.float32(-3e38)
+INT_BYTES = 8
+
+
+@intrinsic
+def maximum(typing_context: Any, a: Any, b: Any) -> Any:
+    """Return the larger of two vectors or blocks, lane by lane; a NaN in `a` stays."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[1], args[0])
+
+    return a(a, a), generate
+
+
+@intrinsic
+def divide(typing_context: Any, a: Any, b: Any) -> Any:
+    """Return a / b, lane by lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fdiv(args[0], args[1])
+
+    return a(a, a), generate
+
+
+@intrinsic
+def load_integer(typing_context: Any, address: Any, index: Any) -> Any:
+    """Load one int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.IntType(64)
+        base = builder.inttoptr(args[0], kind.as_pointer())
+        return builder.load(builder.gep(base, [args[1]]), align=INT_BYTES)
+
+    return types.int64(types.int64, types.int64), generate
+
+
+class Problem(NamedTuple):
+    """Sizes, and addresses of the edges, ordered by target: `starts` (n + 1), `sources` (m), `log_weight` (m)."""
+
+    nodes: int
+    heads: int
+    channels: int
+    rows: int
+    scale: float
+    starts: int
+    sources: int
+    log_weight: int
+
+
+@kernel
+def _filled(number):
+    return repeat(splat(np.float32(number)))
+
+
+@kernel
+def _scores(problem, query, keys, first, last, target):
+    """Write the scores, times log2(e), of the edges first..last of one node and head; return their maximum."""
+    stride, node_stride = problem.rows, 3 * problem.heads * problem.channels * problem.rows
+    scale = _filled(problem.scale * LOG2_E)
+    top = _filled(LOWEST)
+    for e in range(first, last):
+        key = load_integer(problem.sources, e) * node_stride
+        score = _filled(ZERO)
+        for c in range(problem.channels):
+            score = multiply_add(load_block(query, c * stride), load_block(keys, key + c * stride), score)
+        score = multiply_add(score, scale, _filled(load_scalar(problem.log_weight, e) * LOG2_E))
+        store(target, (e - first) * ROWS, score)
+        top = maximum(top, score)
+    return top
+
+
+@kernel
+def attend_forward(first_block, last_block, scratch, problem, projected, out, tops, sums):
+    """Attend in some blocks of rows.
+
+    Parameters
+    ----------
+    first_block, last_block : int
+        Blocks of ``ROWS`` rows.
+    scratch : int
+        Address of one block per edge of the node with the most.
+    problem : Problem
+    projected : int
+        Address of (n, 3, h, c, r): queries, keys, values.
+    out : int
+        Address of (n, h, c, r).
+    tops, sums : int
+        Addresses of (n, h, r): the largest score and one over the sum of the exponentials.
+    """
+    stride = problem.rows
+    head_size = problem.channels * stride
+    part_size = problem.heads * head_size
+    for part in range(first_block, last_block):
+        offset = part * ROW_BYTES
+        for node in range(problem.nodes):
+            first, last = load_integer(problem.starts, node), load_integer(problem.starts, node + 1)
+            for head in range(problem.heads):
+                own = projected + offset + head * head_size * FLOAT_BYTES
+                keys, values = own + part_size * FLOAT_BYTES, own + 2 * part_size * FLOAT_BYTES
+                query = own + 3 * node * part_size * FLOAT_BYTES
+                top = _scores(problem, query, keys, first, last, scratch)
+                total = _filled(ZERO)
+                for e in range(last - first):
+                    weight = exp2(load_block(scratch, e * ROWS) - top)
+                    store(scratch, e * ROWS, weight)
+                    total = total + weight
+                share = divide(_filled(ONE), total)
+                at = (node * problem.heads + head) * stride
+                store(tops + offset, at, top)
+                store(sums + offset, at, share)
+                target = out + offset + (node * part_size + head * head_size) * FLOAT_BYTES
+                for c in range(problem.channels):
+                    total = _filled(ZERO)
+                    for e in range(last - first):
+                        value = load_integer(problem.sources, first + e) * 3 * part_size + c * stride
+                        total = multiply_add(load_block(scratch, e * ROWS), load_block(values, value), total)
+                    store(target, c * stride, total * share)
+
+
+@kernel
+def attend_backward(first_block, last_block, scratch, problem, projected, tops, sums, grad, d_projected):
+    """Compute gradients for some blocks of rows; `d_projected` starts at zero, scratch holds two blocks per edge."""
+    stride = problem.rows
+    head_size = problem.channels * stride
+    part_size = problem.heads * head_size
+    for part in range(first_block, last_block):
+        offset = part * ROW_BYTES
+        for node in range(problem.nodes):
+            first, last = load_integer(problem.starts, node), load_integer(problem.starts, node + 1)
+            to_score = scratch + (last - first) * ROW_BYTES
+            for head in range(problem.heads):
+                shift = offset + head * head_size * FLOAT_BYTES
+                keys, values = shift + part_size * FLOAT_BYTES, shift + 2 * part_size * FLOAT_BYTES
+                query = shift + 3 * node * part_size * FLOAT_BYTES
+                own_grad = grad + offset + (node * part_size + head * head_size) * FLOAT_BYTES
+                _scores(problem, projected + query, projected + keys, first, last, scratch)
+                at = (node * problem.heads + head) * stride
+                top, share = load_block(tops + offset, at), load_block(sums + offset, at)
+                mean = _filled(ZERO)
+                for e in range(last - first):
+                    value = load_integer(problem.sources, first + e) * 3 * part_size
+                    weight = exp2(load_block(scratch, e * ROWS) - top) * share
+                    to_weight = _filled(ZERO)
+                    for c in range(problem.channels):
+                        to_weight = multiply_add(
+                            load_block(own_grad, c * stride),
+                            load_block(projected + values, value + c * stride),
+                            to_weight,
+                        )
+                    store(scratch, e * ROWS, weight)
+                    store(to_score, e * ROWS, to_weight)
+                    mean = multiply_add(weight, to_weight, mean)
+                scale = _filled(problem.scale)
+                for e in range(last - first):
+                    weight = load_block(scratch, e * ROWS)
+                    store(to_score, e * ROWS, weight * (load_block(to_score, e * ROWS) - mean) * scale)
+                for c in range(problem.channels):
+                    own_query = load_block(projected + query, c * stride)
+                    own_out = load_block(own_grad, c * stride)
+                    d_query = _filled(ZERO)
+                    for e in range(last - first):
+                        at = load_integer(problem.sources, first + e) * 3 * part_size + c * stride
+                        change = load_block(to_score, e * ROWS)
+                        d_query = multiply_add(change, load_block(projected + keys, at), d_query)
+                        multiply_into(d_projected + keys, at, change, own_query)
+                        multiply_into(d_projected + values, at, load_block(scratch, e * ROWS), own_out)
+                    multiply_into(d_projected + query, c * stride, d_query, _filled(ONE))
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+if hasattr(os, "register_at_fork"):
+    # A forked child inherits the pool object but none of its threads, and would wait for them for ever.
+    os.register_at_fork(after_in_child=_pools.clear)
+
+
+def _run(function: Any, n_blocks: int, n_scratch: int, *args: Any) -> None:
+    """Share the blocks of rows out over as many threads as torch may use; rows are independent, so no bit depends on it."""
+    n_workers = max(1, min(torch.get_num_threads(), n_blocks))
+    scratch = torch.empty(n_workers, n_scratch * ROWS)
+    bounds = [n_blocks * i // n_workers for i in range(n_workers + 1)]
+    calls = [(bounds[i], bounds[i + 1], scratch[i].data_ptr(), *args) for i in range(n_workers)]
+    if n_workers == 1:
+        function(*calls[0])
+        return
+    pool = _pools.get(n_workers)
+    if pool is None:
+        pool = _pools.setdefault(n_workers, ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-attend"))
+    others = [pool.submit(function, *call) for call in calls[1:]]
+    function(*calls[0])
+    for other in others:
+        other.result()
+
+
+class EdgeAttention(torch.autograd.Function):
+    """Attention along edges of projected (n, 3, h, c, r), float32 on the CPU -> (n, h, c, r)."""
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, starts: Tensor, sources: Tensor, log_weight: Tensor) -> Tensor:
+        n, _, h, c, rows = projected.shape
+        missing = -rows % ROWS
+        padded = (F.pad(projected, (0, missing)) if missing else projected).contiguous()
+        out = padded.new_empty(n, h, c, rows + missing)
+        tops, sums = padded.new_empty(2, n, h, rows + missing).unbind(0)
+        addresses = (starts.data_ptr(), sources.data_ptr(), log_weight.data_ptr())
+        ctx.problem = Problem(n, h, c, rows + missing, c**-0.5, *addresses)
+        ctx.most = int(starts.diff().max())
+        _run(
+            attend_forward, (rows + missing) // ROWS, ctx.most, ctx.problem, padded.data_ptr(), out.data_ptr(),
+            tops.data_ptr(), sums.data_ptr(),
+        )  # fmt: skip
+        ctx.save_for_backward(padded, starts, sources, log_weight, tops, sums)
+        return out[..., :rows]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        padded, _, _, _, tops, sums = ctx.saved_tensors
+        rows = gradient.shape[-1]
+        missing = padded.shape[-1] - rows
+        gradient = (F.pad(gradient, (0, missing)) if missing else gradient).contiguous()
+        out = torch.zeros_like(padded)
+        _run(
+            attend_backward, padded.shape[-1] // ROWS, 2 * ctx.most, ctx.problem, padded.data_ptr(), tops.data_ptr(),
+            sums.data_ptr(), gradient.data_ptr(), out.data_ptr(),
+        )  # fmt: skip
+        return out[..., :rows], None, None, None

@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 # public name -> module of this package that defines it
 _HOMES = {
     "STM3Forecaster": "forecasters.stm3",
+    "STMambaForecaster": "forecasters.stmamba",
     "LastValue": "forecasters.baselines",
     "SeasonalNaive": "forecasters.baselines",
     "MeanProfile": "forecasters.baselines",
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
     from .forecasters.stm3 import STM3Forecaster
+    from .forecasters.stmamba import STMambaForecaster
     from .graphs import (
         Graph,
         graph_from_coordinates,
@@ -82,6 +84,7 @@ __all__ = [
     "ParameterError",
     "RidgeForecaster",
     "STM3Forecaster",
+    "STMambaForecaster",
     "SeasonalNaive",
     "StmestError",
     "TrainingError",

@@ -65,7 +65,11 @@ def available_devices() -> list[str]:
     list of str
         Some of ``"cuda"``, ``"cuda:1"``, ``"mps"``, always ending in ``"cpu"``.
     """
-    names = ["cuda", *(f"cuda:{i}" for i in range(1, torch.cuda.device_count()))] if torch.cuda.is_available() else []
+    names = (
+        ["cuda", *(f"cuda:{i}" for i in range(1, torch.cuda.device_count()))]
+        if torch.cuda.is_available()
+        else []
+    )
     if torch.backends.mps.is_available():
         names.append("mps")
     return [*names, "cpu"]

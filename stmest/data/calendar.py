@@ -13,7 +13,13 @@ import pandas as pd
 
 from ..exceptions import ParameterError
 
-__all__ = ["CALENDAR_FEATURES", "calendar_features", "choose_calendar", "n_calendar_channels", "season_length"]
+__all__ = [
+    "CALENDAR_FEATURES",
+    "calendar_features",
+    "choose_calendar",
+    "n_calendar_channels",
+    "season_length",
+]
 
 CalendarFeature = Literal["time_of_day", "day_of_week", "day_of_year"]
 CALENDAR_FEATURES: tuple[CalendarFeature, ...] = ("time_of_day", "day_of_week", "day_of_year")

@@ -111,8 +111,13 @@ class Panel:
         """
         known = list(self.nodes or [])
         if set(known) != set(nodes) or len(known) != len(nodes):
-            missing, extra = sorted(map(str, set(nodes) - set(known))), sorted(map(str, set(known) - set(nodes)))
-            raise DataError(f"X has other nodes than the training data: missing {missing[:5]}, unknown {extra[:5]}.")
+            missing, extra = (
+                sorted(map(str, set(nodes) - set(known))),
+                sorted(map(str, set(known) - set(nodes))),
+            )
+            raise DataError(
+                f"X has other nodes than the training data: missing {missing[:5]}, unknown {extra[:5]}."
+            )
         order = [known.index(node) for node in nodes]
         return Panel(self.values[:, order], self.index, list(nodes), self.features, self.ndim, self.restore)
 
@@ -219,7 +224,13 @@ def follows(earlier: pd.Index | None, later: pd.Index | None) -> bool:
     bool
         True if the first value of `later` is the step after the last value of `earlier`.
     """
-    if earlier is None or later is None or type(earlier) is not type(later) or not len(earlier) or not len(later):
+    if (
+        earlier is None
+        or later is None
+        or type(earlier) is not type(later)
+        or not len(earlier)
+        or not len(later)
+    ):
         return False
     try:
         return bool(future_index(earlier, 1)[0] == later[0])
@@ -270,9 +281,13 @@ def _checked_index(index: pd.Index) -> pd.Index:
             "Convert it, for instance with pandas.to_datetime."
         )
     if not index.is_unique:
-        raise DataError(f"the time index has duplicates, the first is {index[index.duplicated()][0]!r}; one row per time is needed.")
+        raise DataError(
+            f"the time index has duplicates, the first is {index[index.duplicated()][0]!r}; one row per time is needed."
+        )
     if not index.is_monotonic_increasing:
-        raise DataError("the time index is not in increasing order; sort the rows by time first (X.sort_index()).")
+        raise DataError(
+            "the time index is not in increasing order; sort the rows by time first (X.sort_index())."
+        )
     return index
 
 
@@ -310,7 +325,9 @@ def _from_wide(frame: pd.DataFrame) -> Panel:
     if frame.columns.nlevels == 1:
         return Panel(array[..., None], index, list(frame.columns), None, 2, _to_wide)
     if frame.columns.nlevels != 2:
-        raise DataError(f"X has {frame.columns.nlevels} column levels; needed: one (node) or two (node, feature).")
+        raise DataError(
+            f"X has {frame.columns.nlevels} column levels; needed: one (node) or two (node, feature)."
+        )
     nodes, features = (list(dict.fromkeys(frame.columns.get_level_values(level))) for level in (0, 1))
     if len(frame.columns) != len(nodes) * len(features):
         raise DataError(
@@ -356,7 +373,9 @@ def _from_long(frame: pd.DataFrame) -> Panel:
     index = _checked_index(wide.index)
 
     def restore(values: np.ndarray, index: pd.Index | None, panel: Panel) -> pd.DataFrame:
-        rows = pd.MultiIndex.from_product([index, panel.nodes], names=[names[time_level], names[1 - time_level]])
+        rows = pd.MultiIndex.from_product(
+            [index, panel.nodes], names=[names[time_level], names[1 - time_level]]
+        )
         out = pd.DataFrame(values.reshape(len(rows), -1), index=rows, columns=panel.features)
         if time_level == 1:
             out = out.swaplevel().sort_index()
@@ -393,4 +412,6 @@ def _from_xarray(array: Any) -> Panel:
         return type(array)(values, coords=coords, dims=order, name=array.name).transpose(*dims)
 
     features = labels[2] if array.ndim == 3 else None
-    return Panel(values if array.ndim == 3 else values[..., None], index, labels[1], features, array.ndim, restore)
+    return Panel(
+        values if array.ndim == 3 else values[..., None], index, labels[1], features, array.ndim, restore
+    )

@@ -56,7 +56,9 @@ class NodeScaler:
             return self
         center, scale = {"standard": _moments, "minmax": _range, "robust": _quartiles}[self.method](values)
         self.center = _fill_unobserved(center, 0.0)
-        constant = scale <= 1e-8 * np.maximum(1.0, np.abs(center))  # round-off of a constant series is no spread
+        constant = scale <= 1e-8 * np.maximum(
+            1.0, np.abs(center)
+        )  # round-off of a constant series is no spread
         self.scale = _fill_unobserved(np.where(constant, 1.0, scale), 1.0)
         return self
 
@@ -120,5 +122,7 @@ def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _fill_unobserved(statistic: np.ndarray, default: float) -> np.ndarray:
     """Give a node that was never observed the average of the others, so that its forecasts stay in range."""
     seen = np.isfinite(statistic)
-    average = np.where(seen.any(0), np.where(seen, statistic, 0.0).sum(0) / np.maximum(seen.sum(0), 1), default)
+    average = np.where(
+        seen.any(0), np.where(seen, statistic, 0.0).sum(0) / np.maximum(seen.sum(0), 1), default
+    )
     return np.where(seen, statistic, average)

@@ -64,7 +64,7 @@ def temporal_split(
         First validation row; `n_rows` where nothing is validated on.
     """
     starts = window_starts(n_rows, input_length + horizon)
-    cut = n_rows - int(round(validation_fraction * n_rows))
+    cut = n_rows - round(validation_fraction * n_rows)
     first_target, end = starts + input_length, starts + input_length + horizon
     train, validation = starts[end <= cut], starts[first_target >= cut]
     if validation_fraction == 0 or not len(train) or not len(validation):
@@ -105,9 +105,7 @@ class ForecastSplit(BaseCrossValidator):
         self.test_size = test_size
         self.gap = gap
 
-    def split(
-        self, X: Any, y: Any = None, groups: Any = None
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield row numbers of training and test parts.
 
         Parameters

@@ -90,7 +90,9 @@ class Windows:
         Batch
             Copies of the rows, in float32.
         """
-        starts = self.starts[positions if isinstance(positions, slice) else np.asarray(positions, dtype=np.int64)]
+        starts = self.starts[
+            positions if isinstance(positions, slice) else np.asarray(positions, dtype=np.int64)
+        ]
         rows = starts[:, None] + np.arange(self.input_length + self.horizon)
         x = np.asarray(self.values[rows[:, : self.input_length]], dtype=np.float32)
         target_rows = rows[:, self.input_length :] if self.with_targets else rows[:, :0]
@@ -106,7 +108,9 @@ class Windows:
             False where all inputs or all targets are missing.
         """
         any_input = _any_finite(self.values)
-        any_target = any_input if self.values.shape[2] == len(self.target) else _any_finite(self.values, self.target)
+        any_target = (
+            any_input if self.values.shape[2] == len(self.target) else _any_finite(self.values, self.target)
+        )
         input_end = self.starts + self.input_length
         seen = _count_between(any_input, self.starts, input_end)
         return (seen > 0) & (_count_between(any_target, input_end, input_end + self.horizon) > 0)
@@ -136,7 +140,9 @@ def carry_forward(x: np.ndarray, default: float = 0.0) -> np.ndarray:
     return np.where(np.isnan(filled), np.asarray(default, dtype=x.dtype), filled)
 
 
-def _any_finite(values: np.ndarray, features: list[int] | None = None, rows_at_once: int = 16_384) -> np.ndarray:
+def _any_finite(
+    values: np.ndarray, features: list[int] | None = None, rows_at_once: int = 16_384
+) -> np.ndarray:
     """Which rows hold at least one finite value; memory maps are read in pieces."""
     found = np.empty(len(values), dtype=bool)
     for first in range(0, len(values), rows_at_once):

@@ -145,12 +145,12 @@ class BaseForecaster(ABC, BaseEstimator):
     @contextmanager
     def _restored_on_error(self) -> Iterator[None]:
         """Leave the estimator as it was if fit fails: never half fitted."""
-        before = dict(vars(self))
+        before = self.__dict__.copy()
         try:
             yield
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
 
     def _check_parameters(self) -> None:
@@ -163,7 +163,9 @@ class BaseForecaster(ABC, BaseEstimator):
     def _to_panel(self, X: Any, reset: bool) -> Panel:
         """Convert X, and remember or compare nodes and features."""
         panel = as_panel(X)
-        named_columns = isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
+        named_columns = (
+            isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
+        )
         validate_data(self, X if named_columns else panel.values, reset=reset, skip_check_array=True)
         if reset:
             self.nodes_, self.n_inputs_, self.ndim_ = panel.nodes, panel.values.shape[2], panel.ndim
@@ -296,13 +298,17 @@ class BaseForecaster(ABC, BaseEstimator):
         truth, forecast = y_true.reshape(-1, columns), y_pred.reshape(-1, columns)
         observed = np.isfinite(truth)
         if not observed.any():
-            raise DataError(f"none of the {truth.size} target values in X is observed; there is nothing to score.")
+            raise DataError(
+                f"none of the {truth.size} target values in X is observed; there is nothing to score."
+            )
         if observed.all():
             return float(r2_score(truth, forecast, multioutput="variance_weighted"))
         counts = observed.sum(0).clip(1)
         mean = np.where(observed, truth, 0).sum(0) / counts
         spread = np.where(observed, (truth - mean) ** 2, 0).sum()
-        return float(1 - np.where(observed, (truth - forecast) ** 2, 0).sum() / max(spread, np.finfo(float).tiny))
+        return float(
+            1 - np.where(observed, (truth - forecast) ** 2, 0).sum() / max(spread, np.finfo(float).tiny)
+        )
 
     def update(self, X: Any) -> Any:
         """Move the forecast origin over newly observed rows, without training.

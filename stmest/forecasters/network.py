@@ -63,6 +63,13 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         Which implementation of the Mamba scan is in use.
     """
 
+    device_: torch.device
+    network_: Any
+    history_: pd.DataFrame
+    best_epoch_: int
+    scaler_: NodeScaler
+    has_gaps_: bool
+
     # ---------------------------------------------------------------- what a forecaster provides
 
     @abstractmethod
@@ -139,22 +146,24 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             self.device_ = device
             self._train(datasets, seed, skipped)
 
-    def _datasets(self, panel: Panel, *starts: np.ndarray) -> tuple[list[BatchDataset | None], int]:
+    def _datasets(
+        self, panel: Panel, train_starts: np.ndarray, validation_starts: np.ndarray
+    ) -> tuple[tuple[BatchDataset, BatchDataset | None], int]:
         """Datasets of the windows in which something was observed, and how many training windows were left out."""
-        datasets: list[BatchDataset | None] = []
-        skipped = []
-        for first_rows in starts:
-            windows = self._windows(panel, first_rows, with_targets=True)
-            seen = windows.observed()
-            windows.starts = windows.starts[seen]
-            skipped.append(int((~seen).sum()))
-            datasets.append(BatchDataset(len(windows), _Loader(self, windows)) if len(windows) else None)
-        if datasets[0] is None:
+        train, skipped = self._dataset(panel, train_starts)
+        if train is None:
             raise DataError(
-                f"none of the {len(starts[0])} training windows has both an observed input and an observed target; "
+                f"none of the {len(train_starts)} training windows has both an observed input and an observed target; "
                 "X is (nearly) all missing."
             )
-        return datasets, skipped[0]
+        return (train, self._dataset(panel, validation_starts)[0]), skipped
+
+    def _dataset(self, panel: Panel, starts: np.ndarray) -> tuple[BatchDataset | None, int]:
+        windows = self._windows(panel, starts, with_targets=True)
+        seen = windows.observed()
+        windows.starts = windows.starts[seen]
+        dataset = BatchDataset(len(windows), _Loader(self, windows)) if len(windows) else None
+        return dataset, int((~seen).sum())
 
     def _sizes(self) -> dict[str, int]:
         return {
@@ -166,16 +175,16 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             "n_time_features": n_calendar_channels(self.time_features_),
         }
 
-    def _train(self, datasets: list[BatchDataset | None], seed: int, skipped: int) -> None:
-        train, validation = datasets
+    def _train(self, datasets: tuple[BatchDataset, BatchDataset | None], seed: int, skipped: int) -> None:
         earlier = self.history_ if self._continues() else None
         best_before = self.best_epoch_ if self._continues() else 0
-        net = self._build_net(train, validation, seed).initialize()
-        net.partial_fit(train)
+        net = self._build_net(*datasets, seed).initialize()
+        net.partial_fit(datasets[0])
         self.network_ = net.module_.eval()
         self.history_ = _history_frame(net, earlier)
         self.history_.attrs["skipped_windows"] = skipped
-        best = dict(net.callbacks_)["best"].best_epoch_  # 0: not one epoch was better than the weights at the start
+        # 0: not one epoch was better than the weights at the start
+        best = dict(net.callbacks_)["best"].best_epoch_
         self.best_epoch_ = best + (0 if earlier is None else len(earlier)) if best else best_before
         self.n_iter_ = len(self.history_)
         self.n_parameters_ = sum(p.numel() for p in self.network_.parameters() if p.requires_grad)
@@ -213,14 +222,19 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         """All callbacks; `best` is the last, because it may end the training that the others still have to see."""
         best = BestWeights(self.patience)
         named: list[tuple[str, Any]] = [
-            (f"train_{name}", PassthroughScoring(f"train_{name}", on_train=True)) for name in self._loss_weights()
+            (f"train_{name}", PassthroughScoring(f"train_{name}", on_train=True))
+            for name in self._loss_weights()
         ]
         if self.grad_clip is not None:
             named.append(("clip", GradientNormClipping(self.grad_clip)))
         if self.lr_schedule == "cosine":
             named.append(("schedule", LRScheduler(CosineAnnealingLR, T_max=self.max_epochs)))
         elif self.lr_schedule == "one_cycle":
-            cycle = {"max_lr": self.learning_rate, "total_steps": self.max_epochs * n_batches, "cycle_momentum": False}
+            cycle = {
+                "max_lr": self.learning_rate,
+                "total_steps": self.max_epochs * n_batches,
+                "cycle_momentum": False,
+            }
             named.append(("schedule", LRScheduler(OneCycleLR, step_every="batch", **cycle)))
         named += self._more_callbacks()
         named += [(f"user_{i}", callback) for i, callback in enumerate(self.callbacks or [])]
@@ -309,7 +323,7 @@ def _has_gaps(values: np.ndarray, rows_at_once: int = 16_384) -> bool:
 
 def _history_frame(net: ForecastNet, earlier: pd.DataFrame | None) -> pd.DataFrame:
     """One row per epoch, without skorch's batch records; epochs count on after a warm start."""
-    names = ["epoch", "train_loss", "valid_loss", *sorted(f"train_{name}" for name in net.loss_weights)]
+    names = ["epoch", "train_loss", "valid_loss", *sorted(f"train_{name}" for name in net.loss_weights or {})]
     rows = []
     for row in net.history:
         if "dur" in row:  # a row without its duration is an epoch that was interrupted

@@ -149,8 +149,9 @@ Forecaster = TypeVar("Forecaster", bound=type)
 
 
 def describe(cls: Forecaster) -> Forecaster:
-    """Class decorator: put the shared parameters into the docstring, in place of ``{window_parameters}`` and
-    ``{training_parameters}``, with the defaults of the class.
+    """Class decorator: put the shared parameters, with the defaults of the class, into the docstring.
+
+    They take the place of the marks ``{window_parameters}`` and ``{training_parameters}``.
 
     Parameters
     ----------

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
-from skorch.callbacks import Callback
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
+from skorch.callbacks import Callback
 from torch import nn
 
 from ..data.calendar import season_length
@@ -175,7 +175,9 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         super()._check_parameters()
         scales = list(self.scales)
         if not scales or any(not isinstance(k, (int, np.integer)) or k < 1 or k % 2 == 0 for k in scales):
-            raise ParameterError(f"scales={self.scales!r}; needed: odd integers of at least 1, such as (1, 3, 5, 7).")
+            raise ParameterError(
+                f"scales={self.scales!r}; needed: odd integers of at least 1, such as (1, 3, 5, 7)."
+            )
         if scales != sorted(set(scales)):
             raise ParameterError(f"scales={self.scales!r} must increase, from the finest to the coarsest.")
         if self.n_experts and self.top_k > self.n_experts:
@@ -191,7 +193,8 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
             architecture["target_channels"] = self.target_
             if self.has_gaps_:  # the channels that say where a feature was observed follow all features
                 architecture["observed_channels"] = [self.n_inputs_ + i for i in self.target_]
-        return STM3Network(**sizes, graph=self.graph, contrastive=self.contrastive_weight > 0, **architecture)
+        architecture |= sizes
+        return STM3Network(graph=self.graph, contrastive=self.contrastive_weight > 0, **architecture)
 
     def _prepare_network(self, panel: Panel, cut: int, graph: Graph | None) -> None:
         """Start the node embeddings from the given graph, or from who goes along with whom in the training rows."""
@@ -280,12 +283,16 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         panel = self._to_panel(X, reset=False)
         starts = window_starts(panel.n_times, self.input_length, stride)
         if not len(starts):
-            raise DataError(f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed.")
+            raise DataError(
+                f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed."
+            )
         windows = self._windows(panel, starts, with_targets=False)
         parts: dict[str, list[np.ndarray]] = {}
         for first in range(0, len(windows), self.batch_size):
             batch = windows.gather(slice(first, first + self.batch_size))
-            inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()}
+            inputs = {
+                name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()
+            }
             with torch.inference_mode():
                 for name, tensor in self.network_.representations(**inputs).items():
                     parts.setdefault(name, []).append(tensor.cpu().numpy())

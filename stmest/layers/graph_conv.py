@@ -270,15 +270,13 @@ class AGCCN(nn.Module):
     def forward(self, z: Tensor, embedding: Tensor, supports: Tensor) -> Tensor:
         """Mix z (n, k, d, m) over nodes, then over scales."""
         u = self.conv(z, embedding, supports)
-        if choose_backend(u).name == "numba":
+        if u.dtype == torch.float32 and choose_backend(u).name == "numba":
             return self._attend_fused(u)
         u = self.conv_norm(u)
         return self.attention_norm(u + self.attention(u))
 
     def _attend_fused(self, u: Tensor) -> Tensor:
         """All that follows the graph convolution as one operator, which keeps nothing but its input."""
-        from ..ops import scale_attention as _  # needs numba
-
         first, last, attention = self.conv_norm, self.attention_norm, self.attention
         return torch.ops.stmest.scale_attention(
             u, first.weight, first.bias, attention.in_proj.weight, attention.out_proj.weight, last.weight, last.bias,

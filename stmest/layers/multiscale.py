@@ -290,7 +290,8 @@ class MultiscaleMamba(nn.Module):
         return out.view(r, k, d, m)
 
     def _can_fuse(self, x: Tensor) -> bool:
-        if self.scan_backend not in ("auto", "numba") or choose_backend(x).name != "numba":
+        wanted = self.scan_backend in ("auto", "numba") and x.dtype == torch.float32
+        if not wanted or choose_backend(x).name != "numba":
             return False
         from ..ops.multiscale import MAX_STEPS  # needs numba
 

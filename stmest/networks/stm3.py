@@ -312,8 +312,11 @@ class STM3Network(nn.Module):
         auxiliary : dict of str to Tensor of shape ()
             In training with experts: "balance", and "contrastive" if asked for; mean over the layers, not weighted.
         """
+        with torch.autocast(x.device.type, enabled=False):  # too narrow to gain by half precision, and its kernels need more
+            return self._forward(x, time if self.n_time_features else None)
+
+    def _forward(self, x: Tensor, calendar: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         t = self.input_length
-        calendar = time if self.n_time_features else None
         statistics = None
         if self.instance_norm is not None:
             x, statistics = self.instance_norm(x)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..exceptions import ParameterError
 from .numba_cpu import _pools
 from .numba_multiscale import Shape, Tiles, Weights, forward_tiles
 from .numba_multiscale_backward import GradientTiles, Sums, backward_tiles
@@ -154,6 +155,8 @@ def _forward(
     widths: Sequence[int],
 ) -> Tensor:
     """Run every expert over its rows of x (r, k, d, g, t), sorted by expert; parameters as in `Weights`."""
+    if x.dtype != torch.float32:
+        raise ParameterError(f"the kernel computes in float32; x is {x.dtype}.")
     shape = _shape(x, conv, rates, widths)
     weights = _pack(
         shape,

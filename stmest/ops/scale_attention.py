@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..exceptions import ParameterError
 from .multiscale import run_together
 from .numba_scale_attention import BLOCK_BYTES, WIDTH, Shape, Tiles, Weights, backward_tiles, forward_tiles
 
@@ -60,6 +61,8 @@ def _forward(
     eps: float,
 ) -> Tensor:
     """Return ``norm(u + attention(u))`` with ``u = norm(x)`` for x (n, k, d, m)."""
+    if x.dtype != torch.float32:
+        raise ParameterError(f"the kernel computes in float32; x is {x.dtype}.")
     shape, bounds = _shape(x, causal, eps), _bounds(_shape(x, causal, eps))
     weights = [v.contiguous() for v in (first_weight, first_bias, into, out, second_weight, second_bias)]
     x, result = x.contiguous(), torch.empty(x.shape)

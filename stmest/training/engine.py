@@ -86,9 +86,7 @@ class ForecastNet(NeuralNet):
         with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16):
             return super().infer(x, **fit_params)
 
-    def get_loss(
-        self, y_pred: Any, y_true: Tensor, X: Any = None, training: bool = False
-    ) -> Tensor:
+    def get_loss(self, y_pred: Any, y_true: Tensor, X: Any = None, training: bool = False) -> Tensor:
         """Forecast loss, plus the weighted auxiliary terms in training.
 
         Raises

@@ -81,7 +81,9 @@ def test_training_and_validation_share_no_target(n_rows, length, horizon, fracti
         assert cut == n_rows
         return
     train_targets = {row for start in train for row in range(start + length, start + length + horizon)}
-    validation_targets = {row for start in validation for row in range(start + length, start + length + horizon)}
+    validation_targets = {
+        row for start in validation for row in range(start + length, start + length + horizon)
+    }
     assert max(train_targets) < cut <= min(validation_targets)
     assert len(train) + len(validation) <= len(starts)
     assert len(starts) - len(train) - len(validation) <= horizon - 1

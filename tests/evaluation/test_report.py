@@ -20,8 +20,8 @@ from stmest import (
     SeasonalNaive,
     compare,
 )
-from stmest.evaluation import mae, mase
 from stmest.data.calendar import season_length
+from stmest.evaluation import mae, mase
 from stmest.evaluation.tables import plain
 
 

@@ -29,7 +29,11 @@ NODES = list("abcd")
 def frame():
     rng = np.random.default_rng(1)
     index = pd.date_range("2024-01-01", periods=N_TIMES, freq="h")
-    values = 10 + np.sin(np.arange(N_TIMES)[:, None] / 4 + np.arange(N_NODES)) + 0.1 * rng.normal(size=(N_TIMES, N_NODES))
+    values = (
+        10
+        + np.sin(np.arange(N_TIMES)[:, None] / 4 + np.arange(N_NODES))
+        + 0.1 * rng.normal(size=(N_TIMES, N_NODES))
+    )
     return pd.DataFrame(values, index=index, columns=NODES)
 
 
@@ -51,7 +55,9 @@ def graph_forms(adjacency):
     return {
         "dense": adjacency,
         "DataFrame": pd.DataFrame(adjacency, index=NODES, columns=NODES),
-        "permuted DataFrame": pd.DataFrame(adjacency, index=NODES, columns=NODES).loc[list("dbca"), list("dbca")],
+        "permuted DataFrame": pd.DataFrame(adjacency, index=NODES, columns=NODES).loc[
+            list("dbca"), list("dbca")
+        ],
         "sparse": sparse.csr_array(adjacency),
         "networkx": nx.relabel_nodes(directed, dict(enumerate(NODES))),
         "edges": (edges, adjacency[tuple(edges)]),
@@ -281,14 +287,18 @@ def test_other_data_at_predict(frame):
 
 
 def test_long_tables_are_aligned_by_node_name(frame):
-    long = frame.rename_axis(index="time", columns="node").stack().rename("value").reset_index()
+    long = frame.rename_axis(index="time").reset_index().melt("time", var_name="node")
     model = tiny().fit(long)
     shuffled = long.sample(frac=1, random_state=0)
     pd.testing.assert_frame_equal(model.predict(shuffled), model.predict(long))
 
 
 def test_unfitted():
-    for use in (lambda m: m.predict(), lambda m: m.score(np.zeros((9, 2))), lambda m: m.update(np.zeros((9, 2)))):
+    for use in (
+        lambda m: m.predict(),
+        lambda m: m.score(np.zeros((9, 2))),
+        lambda m: m.update(np.zeros((9, 2))),
+    ):
         with pytest.raises(NotFittedError):
             use(tiny())
 
@@ -372,7 +382,9 @@ def test_the_test_part_changes_no_fitted_byte(frame):
     changed = frame.copy()
     changed.iloc[-12:] += 100.0
     model = tiny(validation_fraction=0.1).fit(changed)
-    np.testing.assert_array_equal(model.scaler_.center, tiny(validation_fraction=0.1).fit(frame).scaler_.center)
+    np.testing.assert_array_equal(
+        model.scaler_.center, tiny(validation_fraction=0.1).fit(frame).scaler_.center
+    )
 
 
 def test_memory_maps_are_fitted_without_a_copy(tmp_path, frame):

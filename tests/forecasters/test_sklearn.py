@@ -35,7 +35,14 @@ def adjacency(data):
 
 def small_stm3(**parameters):
     return STM3Forecaster(
-        input_length=6, horizon=2, d_model=2, n_layers=1, d_state=4, max_epochs=1, random_state=0, **parameters
+        input_length=6,
+        horizon=2,
+        d_model=2,
+        n_layers=1,
+        d_state=4,
+        max_epochs=1,
+        random_state=0,
+        **parameters,
     )
 
 
@@ -52,7 +59,9 @@ def test_scores_do_not_depend_on_the_number_of_jobs(X, data):
     grid = {"d_model": [2, 3]}
     split = ForecastSplit(2, input_length=6)
     scores = [
-        GridSearchCV(small_stm3(adj=data.graph), grid, cv=split, n_jobs=jobs).fit(X).cv_results_["mean_test_score"]
+        GridSearchCV(small_stm3(adj=data.graph), grid, cv=split, n_jobs=jobs)
+        .fit(X)
+        .cv_results_["mean_test_score"]
         for jobs in (1, 2)
     ]
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-5)
@@ -68,7 +77,9 @@ def test_frames_and_forecast_split_score_the_same_rows(X):
 
 def test_folds_that_are_too_short_say_what_helps():
     with pytest.raises(DataError, match="ForecastSplit"):
-        cross_val_score(TinyForecaster(), np.zeros((60, 2)), cv=TimeSeriesSplit(5, test_size=5), error_score="raise")
+        cross_val_score(
+            TinyForecaster(), np.zeros((60, 2)), cv=TimeSeriesSplit(5, test_size=5), error_score="raise"
+        )
 
 
 def test_searching_over_graphs(X, adjacency):
@@ -81,7 +92,9 @@ def test_a_graph_of_as_many_nodes_as_rows_is_not_sliced():
     rng = np.random.default_rng(0)
     X, adjacency = rng.normal(size=(40, 40)), (rng.random((40, 40)) < 0.1).astype(float)
     split = ForecastSplit(2, input_length=4)
-    search = GridSearchCV(TinyForecaster(random_state=0), {"learning_rate": [1e-3]}, cv=split, error_score="raise")
+    search = GridSearchCV(
+        TinyForecaster(random_state=0), {"learning_rate": [1e-3]}, cv=split, error_score="raise"
+    )
     with pytest.raises(GraphError, match="scikit-learn"):
         search.fit(X, adj=adjacency)
     assert np.isfinite(search.fit(X, adj=Graph(adjacency)).best_score_)
@@ -90,7 +103,9 @@ def test_a_graph_of_as_many_nodes_as_rows_is_not_sliced():
 def test_pipeline_with_a_scaler(X, adjacency):
     # in scaled units the nodes are equal anyway; without a choice of experts, which a last digit can decide
     model = small_stm3(node_weights="equal", n_experts=0)
-    pipeline = Pipeline([("scale", StandardScaler().set_output(transform="pandas")), ("forecast", clone(model))])
+    pipeline = Pipeline(
+        [("scale", StandardScaler().set_output(transform="pandas")), ("forecast", clone(model))]
+    )
     pipeline.fit(X, forecast__adj=adjacency)
     scaled = pipeline.predict(X)
     forecast = pipeline[:-1].inverse_transform(scaled)
@@ -98,11 +113,17 @@ def test_pipeline_with_a_scaler(X, adjacency):
 
 
 def test_scorers_speak_in_the_units_of_the_data(X):
-    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), TinyForecaster(random_state=0)).fit(X)
+    pipeline = make_pipeline(
+        StandardScaler().set_output(transform="pandas"), TinyForecaster(random_state=0)
+    ).fit(X)
     y_true, y_pred = pipeline[-1].predict_windows(pipeline[:-1].transform(X))
     scale = pipeline[0].scale_
-    assert forecast_scorer("mae")(pipeline, X) == pytest.approx(-(np.abs(y_true - y_pred) * scale).mean(), rel=1e-4)
-    scores = cross_val_score(TinyForecaster(random_state=0), X, cv=TimeSeriesSplit(2), scoring=forecast_scorer("rmse"))
+    assert forecast_scorer("mae")(pipeline, X) == pytest.approx(
+        -(np.abs(y_true - y_pred) * scale).mean(), rel=1e-4
+    )
+    scores = cross_val_score(
+        TinyForecaster(random_state=0), X, cv=TimeSeriesSplit(2), scoring=forecast_scorer("rmse")
+    )
     assert (scores < 0).all()
 
 
@@ -113,7 +134,9 @@ def test_metadata_routing(X, adjacency):
         pd.testing.assert_frame_equal(pipeline.predict(X), expected)
         search = GridSearchCV(TinyForecaster(random_state=0), {"horizon": [2]}, cv=TimeSeriesSplit(2))
         assert search.fit(X, adj=adjacency).best_estimator_.given_graph_ is not None
-        scores = cross_validate(TinyForecaster(random_state=0), X, cv=TimeSeriesSplit(2), params={"adj": adjacency})
+        scores = cross_validate(
+            TinyForecaster(random_state=0), X, cv=TimeSeriesSplit(2), params={"adj": adjacency}
+        )
         assert np.isfinite(scores["test_score"]).all()
 
 

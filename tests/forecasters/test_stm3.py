@@ -156,7 +156,9 @@ sys.stdout.write(digest.hexdigest())
 def test_same_seed_same_bytes_in_two_processes():
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     runs = [
-        subprocess.run([sys.executable, "-c", _FIT], env=environment, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", _FIT], env=environment, capture_output=True, text=True, check=True
+        ).stdout
         for _ in range(2)
     ]
     assert len(runs[0]) == 64

@@ -22,7 +22,9 @@ class TinyNetwork(nn.Module):
         self.own = nn.Linear(flat, sizes["horizon"] * sizes["n_outputs"])
         self.others = nn.Linear(flat, sizes["horizon"] * sizes["n_outputs"], bias=False)
         self.calendar = nn.Linear(sizes["n_time_features"], 1) if sizes["n_time_features"] else None
-        self.register_buffer("adjacency", torch.zeros(sizes["n_nodes"], sizes["n_nodes"]) if adjacency is None else adjacency)
+        self.register_buffer(
+            "adjacency", torch.zeros(sizes["n_nodes"], sizes["n_nodes"]) if adjacency is None else adjacency
+        )
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         b, _, n, _ = x.shape

@@ -2,7 +2,13 @@ import pytest
 import torch
 
 from stmest.exceptions import GraphError
-from stmest.layers.graph_conv import AGCCN, GraphSupports, NodeAdaptiveConv, ScaleAttention, transition_matrices
+from stmest.layers.graph_conv import (
+    AGCCN,
+    GraphSupports,
+    NodeAdaptiveConv,
+    ScaleAttention,
+    transition_matrices,
+)
 
 DIRECTED = torch.tensor([[0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
 

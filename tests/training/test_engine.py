@@ -48,7 +48,9 @@ def test_best_weights_are_restored(X):
 
 
 def test_patience_stops(X):
-    model = TinyForecaster(max_epochs=60, learning_rate=0.5, lr_schedule=None, patience=3, random_state=0).fit(X)
+    model = TinyForecaster(
+        max_epochs=60, learning_rate=0.5, lr_schedule=None, patience=3, random_state=0
+    ).fit(X)
     assert model.n_iter_ == model.best_epoch_ + 3 < 60
 
 
@@ -110,7 +112,9 @@ def test_progress_lines(X, capsys):
 
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle", None])
 def test_learning_rate_schedules(X, schedule):
-    model = TinyForecaster(max_epochs=4, lr_schedule=schedule, learning_rate=0.01, patience=9, random_state=0).fit(X)
+    model = TinyForecaster(
+        max_epochs=4, lr_schedule=schedule, learning_rate=0.01, patience=9, random_state=0
+    ).fit(X)
     rates = model.history_["learning_rate"].to_numpy()
     assert rates.max() <= 0.01
     assert (rates[-1] < rates.max()) == (schedule is not None)
@@ -131,6 +135,10 @@ def test_no_decay_for_marked_parameters(X):
             return network
 
     torch.manual_seed(0)
-    kept = Marked(max_epochs=1, weight_decay=0.9, learning_rate=0.1, validation_fraction=0, random_state=0).fit(X)
-    decayed = TinyForecaster(max_epochs=1, weight_decay=0.9, learning_rate=0.1, validation_fraction=0, random_state=0).fit(X)
+    kept = Marked(
+        max_epochs=1, weight_decay=0.9, learning_rate=0.1, validation_fraction=0, random_state=0
+    ).fit(X)
+    decayed = TinyForecaster(
+        max_epochs=1, weight_decay=0.9, learning_rate=0.1, validation_fraction=0, random_state=0
+    ).fit(X)
     assert kept.network_.others.weight.norm() > 2 * decayed.network_.others.weight.norm()

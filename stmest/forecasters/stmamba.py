@@ -1,0 +1,217 @@
+"""STMamba as a forecaster: parameters, network, and the attention weights as labelled tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from ..data.splits import window_starts
+from ..exceptions import DataError, ParameterError
+from ..graphs import Graph
+from ..layers.graph_attention import KINDS
+from ..networks.stmamba import GRAPHS, STMambaNetwork
+from ..runtime import require
+from .network import NetworkForecaster
+from .parameters import TrainingParameters, describe, real, whole
+
+__all__ = ["STMambaForecaster", "STMambaParameters"]
+
+# Parameters that go to the network as they are
+_ARCHITECTURE = (
+    "graph", "attention", "attention_backend", "d_model", "n_layers", "n_heads", "temporal", "d_state", "d_conv", "expand",
+    "bidirectional", "feed_forward", "node_embedding_dim", "dropout", "head",
+)  # fmt: skip
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class STMambaParameters(TrainingParameters):
+    """Parameters of STMamba beside those of every network."""
+
+    d_model: int = 16
+    n_layers: int = 2
+    n_heads: int = 2
+    attention: str = "dot"
+    attention_backend: str = "auto"
+    graph: str = "auto"
+    temporal: bool = True
+    d_state: int = 16
+    d_conv: int = 4
+    expand: int = 2
+    bidirectional: bool = False
+    feed_forward: int = 0
+    node_embedding_dim: int = 12
+    dropout: float = 0.0
+    head: str = "flatten"
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TrainingParameters._parameter_constraints,
+        "d_model": [whole(1)],
+        "n_layers": [whole(1)],
+        "n_heads": [whole(0)],
+        "attention": [StrOptions(set(KINDS))],
+        "attention_backend": [StrOptions({"auto", "dense", "sparse"})],
+        "graph": [StrOptions(set(GRAPHS))],
+        "temporal": ["boolean"],
+        "d_state": [whole(1)],
+        "d_conv": [whole(1)],
+        "expand": [whole(1)],
+        "bidirectional": ["boolean"],
+        "feed_forward": [whole(0)],
+        "node_embedding_dim": [whole(0)],
+        "dropout": [real(0, 1)],
+        "head": [StrOptions({"flatten", "last"})],
+    }
+
+
+@describe
+class STMambaForecaster(STMambaParameters, NetworkForecaster):
+    """Graph attention over the nodes of each time step and Mamba over the steps of each node, in turn.
+
+    Parameters
+    ----------
+    {window_parameters}
+    d_model : int, default=16
+        Width of the network.
+    n_layers : int, default=2
+        Blocks, each a spatial and a temporal step.
+    n_heads : int, default=2
+        Attention heads, a divisor of `d_model`; 0 leaves space out: every node is forecast from its own readings.
+    attention : {{"dot", "gat", "gatv2"}}, default="dot"
+        Scaled dot-product attention, or torch_geometric's additive kinds (extra ``graph``).
+    attention_backend : {{"auto", "dense", "sparse"}}, default="auto"
+        Whether attention runs over all pairs or along the edges; both give the same.
+    graph : {{"auto", "given", "learned", "full"}}, default="auto"
+        Who may attend to whom: neighbours in the given graph; or all, by scores learned from node embeddings too; or all.
+        ``"auto"`` is given with `adj`, else learned. Nodes always attend to themselves.
+    temporal : bool, default=True
+        False leaves the Mamba out; only the head then sees more than one step.
+    d_state : int, default=16
+        States of each Mamba channel.
+    d_conv : int, default=4
+        Width of Mamba's causal convolution.
+    expand : int, default=2
+        Width of Mamba's inner channels over `d_model`.
+    bidirectional : bool, default=False
+        Whether a second Mamba reads the look-back backwards.
+    feed_forward : int, default=0
+        Width of a feed-forward part after each block over `d_model`; 0: none.
+    node_embedding_dim : int, default=12
+        Width of the node embeddings; 0: nodes have no identity.
+    dropout : float, default=0.0
+        Dropout after each step; in [0, 1).
+    head : {{"flatten", "last"}}, default="flatten"
+        Whether the forecast is made from all encoded steps or from the last one.
+    {training_parameters}
+
+    Attributes
+    ----------
+    graph_ : DataFrame of shape (n_nodes, n_nodes)
+        The graph that attention starts from, given or learned: row i tells how much node i listens to each node before
+        any readings are seen; rows sum to 1.
+    attention_backend_ : str
+        ``"dense"`` or ``"sparse"``: which path attention takes.
+    history_ : DataFrame
+        One row per epoch: losses, learning rate, seconds.
+    best_epoch_, n_iter_, n_parameters_ : int
+        Epoch whose weights are kept; epochs trained; trainable numbers.
+    device_, scan_backend_
+        Device, and implementation of the scan, in use.
+
+    See Also
+    --------
+    stmest.STM3Forecaster : Mixture of multiscale Mamba experts.
+    stmest.RidgeForecaster : The linear model to compare with first.
+
+    Notes
+    -----
+    ``adj[i, j]`` is the edge i -> j, by which node j attends to node i. `stmest/networks/stmamba.py` tells where the
+    design comes from, and where this implementation differs and why.
+
+    Examples
+    --------
+    >>> from stmest import STMambaForecaster, make_sensor_network
+    >>> data = make_sensor_network(n_nodes=5, n_times=300, random_state=0)
+    >>> model = STMambaForecaster(input_length=12, horizon=3, max_epochs=1, random_state=0)
+    >>> model.fit(data.values, data.graph).predict().shape
+    (3, 5)
+    >>> model.attention_weights(data.values[-100:]).shape
+    (5, 5)
+    """
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.n_heads and self.d_model % self.n_heads:
+            raise ParameterError(f"d_model={self.d_model} must be a multiple of n_heads={self.n_heads}.")
+        if self.attention != "dot":
+            require("torch_geometric", "graph")
+
+    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+        architecture: dict[str, Any] = {name: getattr(self, name) for name in _ARCHITECTURE}
+        if graph is not None:
+            architecture["adjacency"] = torch.from_numpy(graph.to_dense())
+        elif self.graph == "given":
+            raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
+        return STMambaNetwork(**sizes, **architecture)
+
+    # ---------------------------------------------------------------- what it learnt
+
+    @property
+    def attention_backend_(self) -> str:
+        """Which path attention takes on the device of the network."""
+        check_is_fitted(self)
+        return self.network_.graph.choice(self.device_.type).name
+
+    @property
+    def graph_(self) -> pd.DataFrame:
+        """The graph that attention starts from, labelled by node; row i tells how much node i listens to each node."""
+        check_is_fitted(self)
+        return self._table(self.network_.fixed_graph().cpu().numpy())
+
+    def attention_weights(
+        self, X: Any, per_layer: bool = False, stride: int = 1
+    ) -> pd.DataFrame | list[pd.DataFrame]:
+        """How much each node attends to each, mean over windows, steps and heads.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor
+            Readings, at least `input_length` rows.
+        per_layer : bool, default=False
+            Whether to tell the layers apart.
+        stride : int, default=1
+            Rows between two windows.
+
+        Returns
+        -------
+        DataFrame of shape (n_nodes, n_nodes), or a list of one per layer
+            Row i tells how much node i attends to each node; rows sum to 1.
+        """
+        check_is_fitted(self)
+        if not self.n_heads:
+            raise ParameterError("n_heads=0: the forecaster was fitted without attention.")
+        panel = self._to_panel(X, reset=False)
+        starts = window_starts(panel.n_times, self.input_length, stride)
+        if not len(starts):
+            raise DataError(f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed.")
+        windows = self._windows(panel, starts, with_targets=False)
+        total = np.zeros((self.n_layers, self.n_features_in_, self.n_features_in_))
+        for first in range(0, len(windows), self.batch_size):
+            batch = windows.gather(slice(first, first + self.batch_size))
+            inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()}
+            with torch.inference_mode():
+                weights = self.network_.attention_weights(**inputs)
+            total += weights.double().cpu().numpy() * (len(batch.x) / len(windows))
+        if per_layer:
+            return [self._table(layer) for layer in total]
+        return self._table(total.mean(0))
+
+    def _table(self, matrix: np.ndarray) -> pd.DataFrame:
+        labels = pd.RangeIndex(self.n_features_in_) if self.nodes_ is None else pd.Index(self.nodes_)
+        return pd.DataFrame(matrix, index=labels, columns=labels)

@@ -1,0 +1,356 @@
+"""STMamba: graph attention over the nodes of each time step, Mamba over the steps of each node, in turn.
+
+There is no paper. The design is that of the STMambaBlock document and program (akrist-rai/st-mamba on GitHub), which
+report no results. Mamba: Gu and Dao (arXiv 2312.00752); attention: see ``layers.graph_attention``.
+
+==================  ==============================================
+document            here
+==================  ==============================================
+B, T, N             b windows, t input steps, n nodes
+F                   d, ``d_model``
+spatial layer       `SpatialStep`
+temporal layer      `TemporalStep`
+pivot               `by_node` and its inverse `by_step`
+alpha_ij            ``GraphAttention.weights``: i attends to j
+==================  ==============================================
+
+One block, on x (b, t, n, d)::
+
+    x = x + drop(attend(norm(x)))    nodes of one step attend to their neighbours; steps do not see each other
+    x = x + drop(mamba(norm(x)))     steps of one node in order; nodes do not see each other
+    x = x + drop(mlp(norm(x)))       only with ``feed_forward``
+
+Tensors have the logical shape (b, t, n, d) and lie node by node in memory, (n, b, t, d): the pivots are views.
+
+Where we differ, and why
+------------------------
+- *One residual.* The document's spatial layer adds its input, and its block adds it again.
+- *Pre-norm*, and a last norm in front of the head: the residual stream keeps the level of the series.
+- *Isolated nodes* attend to themselves. With the finite mask of the program a node without edges attends to all.
+- *Edge weights* count, as logarithms in the scores; the program uses the zeros of the matrix only.
+- *Time is always modelled by Mamba*, with a backend that runs anywhere. The program falls back to a perceptron on
+  single steps, whose forecast does not change with the past at all.
+- *No dropout on attention weights*, which would rule out the fused forms; the branches have dropout.
+- *Added*: node embeddings, calendar, a learned graph where none is given, the flattened head, the feed-forward part,
+  additive attention, a bidirectional Mamba. All can be left out.
+
+Attention is quadratic in the nodes unless the graph is sparse, and then linear in its edges.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..exceptions import ParameterError
+from ..layers.graph_attention import AttentionGraph, GraphAttention
+from ..layers.head import ForecastHead
+from ..layers.mamba import BidirectionalMamba, MambaBlock
+
+__all__ = ["STMambaBlock", "STMambaNetwork", "SpatialStep", "TemporalStep", "by_node", "by_step"]
+
+GRAPHS = ("auto", "given", "learned", "full")
+# Elements (b, t, n, d) that go through the network at a time; about 200 bytes each in training. Larger batches are cut
+# by windows and computed again on the way back, which costs a third more time and keeps memory flat.
+MOST_ELEMENTS = 1 << 22
+
+
+def by_node(x: Tensor) -> Tensor:
+    """Pivot (b, t, n, d) to one sequence over time for each node and window, (n * b, t, d)."""
+    b, t, n, d = x.shape
+    return x.permute(2, 0, 1, 3).reshape(n * b, t, d)
+
+
+def by_step(series: Tensor, n_nodes: int) -> Tensor:
+    """Pivot (n * b, t, d) back to (b, t, n, d)."""
+    return series.unflatten(0, (n_nodes, -1)).permute(1, 2, 0, 3)
+
+
+class SpatialStep(nn.Module):
+    """``x + drop(attend(norm(x)))``: over the nodes of each step.
+
+    Shapes
+    ------
+    x (b, t, n, d), AttentionGraph, E (n, c) -> (b, t, n, d)
+    """
+
+    def __init__(self, attention: GraphAttention, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(attention.d_model)
+        self.attention = attention
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, graph: AttentionGraph, embedding: Tensor) -> Tensor:
+        """Mix the nodes."""
+        b, t, n, d = x.shape
+        rows = by_node(x).view(n, b * t, d)
+        mixed = rows + self.dropout(self.attention(self.norm(rows), graph, embedding))
+        return by_step(mixed.view(n * b, t, d), n)
+
+    def weights(self, x: Tensor, graph: AttentionGraph, embedding: Tensor) -> Tensor:
+        """Return how much each node attends to each, (n, n)."""
+        b, t, n, d = x.shape
+        return self.attention.weights(self.norm(by_node(x).view(n, b * t, d)), graph, embedding)
+
+
+class TemporalStep(nn.Module):
+    """``x + drop(mamba(norm(x)))``: over the steps of each node.
+
+    Shapes
+    ------
+    x (b, t, n, d) -> (b, t, n, d)
+    """
+
+    def __init__(self, mamba: MambaBlock | BidirectionalMamba, d_model: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.mamba = mamba
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix the steps."""
+        series = by_node(x)
+        return by_step(series + self.dropout(self.mamba(self.norm(series))), x.shape[2])
+
+
+class FeedForward(nn.Module):
+    """``x + drop(mlp(norm(x)))``: every position on its own."""
+
+    def __init__(self, d_model: int, ratio: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.mlp = nn.Sequential(nn.Linear(d_model, ratio * d_model), nn.GELU(), nn.Linear(ratio * d_model, d_model))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (b, t, n, d) to (b, t, n, d)."""
+        series = by_node(x)
+        return by_step(series + self.dropout(self.mlp(self.norm(series))), x.shape[2])
+
+
+class STMambaBlock(nn.Module):
+    """One block: spatial step, temporal step, feed-forward, each of which may be missing.
+
+    Shapes
+    ------
+    x (b, t, n, d), AttentionGraph, E (n, c) -> (b, t, n, d)
+    """
+
+    def __init__(self, spatial: SpatialStep | None, temporal: TemporalStep | None, mlp: FeedForward | None) -> None:
+        super().__init__()
+        self.spatial, self.temporal, self.mlp = spatial, temporal, mlp
+
+    def forward(self, x: Tensor, graph: AttentionGraph, embedding: Tensor) -> Tensor:
+        """Map (b, t, n, d) to (b, t, n, d)."""
+        if self.spatial is not None:
+            x = self.spatial(x, graph, embedding)
+        if self.temporal is not None:
+            x = self.temporal(x)
+        return x if self.mlp is None else self.mlp(x)
+
+
+class STMambaNetwork(nn.Module):
+    """Forecaster of all nodes of a sensor network; see the module's head for the architecture.
+
+    Parameters
+    ----------
+    n_nodes, n_inputs, n_outputs : int
+        Nodes, input channels of each, channels forecast.
+    input_length, horizon : int
+        Input steps, steps ahead.
+    n_time_features : int
+        Calendar channels.
+    adjacency : Tensor of shape (n, n), optional
+        Given graph: [i, j] is the weight of edge i -> j, by which j attends to i.
+    graph : {"auto", "given", "learned", "full"}
+        "auto" is "given" with `adjacency`, else "learned": all pairs, with a score from the node embeddings. "full": all
+        pairs, without.
+    attention : {"dot", "gat", "gatv2"}
+    attention_backend : {"auto", "dense", "sparse"}
+    d_model, n_layers : int
+    n_heads : int
+        0 leaves the spatial steps out.
+    temporal : bool
+        False leaves the temporal steps out.
+    d_state, d_conv, expand : int
+        As in `stmest.layers.mamba.MambaBlock`.
+    bidirectional : bool
+        Whether a second Mamba reads the look-back backwards.
+    feed_forward : int
+        Hidden units per model channel of the feed-forward part; 0: none.
+    node_embedding_dim : int
+        0: nodes have no identity, and what is learnt holds for any permutation of them.
+    dropout : float
+    head : {"flatten", "last"}
+        Whether the forecast sees all encoded steps or the last one.
+    head_width : int
+        Hidden units of the head.
+    scan_backend : str
+        As in `stmest.ops.selective_scan`.
+
+    Shapes
+    ------
+    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), empty dict
+    """
+
+    def __init__(
+        self,
+        n_nodes: int,
+        n_inputs: int,
+        n_outputs: int,
+        input_length: int,
+        horizon: int,
+        n_time_features: int = 0,
+        *,
+        adjacency: Tensor | None = None,
+        graph: str = "auto",
+        attention: str = "dot",
+        attention_backend: str = "auto",
+        d_model: int = 16,
+        n_layers: int = 2,
+        n_heads: int = 2,
+        temporal: bool = True,
+        d_state: int = 16,
+        d_conv: int = 4,
+        expand: int = 2,
+        bidirectional: bool = False,
+        feed_forward: int = 0,
+        node_embedding_dim: int = 12,
+        dropout: float = 0.0,
+        head: str = "flatten",
+        head_width: int = 32,
+        scan_backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        graph = _checked_graph(graph, adjacency, node_embedding_dim, n_heads)
+        _check_head(head, temporal)
+        self.n_nodes, self.input_length, self.horizon = n_nodes, input_length, horizon
+        self.n_time_features, self.head_kind, self.d_model = n_time_features, head, d_model
+        width = node_embedding_dim or 1
+        # Without embeddings all nodes are the same node to the network
+        embedding = torch.randn(n_nodes, width) * width**-0.5 if node_embedding_dim else torch.ones(n_nodes, 1)
+        self.embedding = nn.Parameter(embedding, requires_grad=node_embedding_dim > 0)
+        self.graph = AttentionGraph(
+            n_nodes, adjacency if graph == "given" else None, attention, attention_backend
+        )
+        self.lift_inputs = nn.Linear(n_inputs, d_model)
+        self.lift_node = nn.Linear(width, d_model, bias=False)
+        self.lift_time = nn.Linear(n_time_features, d_model, bias=False) if n_time_features else None
+        mamba = BidirectionalMamba if bidirectional else MambaBlock
+        learned, weighted = width if graph == "learned" else 0, self.graph.weighted
+
+        def block() -> STMambaBlock:
+            layer = GraphAttention(d_model, n_heads, attention, learned, weighted) if n_heads else None
+            return STMambaBlock(
+                None if layer is None else SpatialStep(layer, dropout),
+                TemporalStep(mamba(d_model, d_state, d_conv, expand, "auto", scan_backend), d_model, dropout)
+                if temporal
+                else None,
+                FeedForward(d_model, feed_forward, dropout) if feed_forward else None,
+            )
+
+        self.blocks = nn.ModuleList(block() for _ in range(n_layers))
+        self.norm = nn.LayerNorm(d_model)
+        steps = input_length if head == "flatten" else 1
+        self.head = ForecastHead(steps * d_model, horizon, n_outputs, width, n_time_features, head_width)
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Forecast.
+
+        Parameters
+        ----------
+        x : Tensor of shape (b, t, n, f_in)
+            Scaled readings without NaN.
+        time : Tensor of shape (b, t + h, c), optional
+            Calendar of input and target steps.
+
+        Returns
+        -------
+        forecast : Tensor of shape (b, h, n, f_out)
+        auxiliary : dict
+            Empty: there are no further losses.
+        """
+        at_once = max(1, MOST_ELEMENTS // (self.input_length * self.n_nodes * self.d_model))
+        if len(x) <= at_once:
+            return self._forecast(x, time), {}
+        pieces = zip(x.split(at_once), [None] * len(x) if time is None else time.split(at_once), strict=False)
+        if torch.is_grad_enabled():
+            parts = [checkpoint(self._forecast, *piece, use_reentrant=False) for piece in pieces]
+        else:
+            parts = [self._forecast(*piece) for piece in pieces]
+        return torch.cat(parts), {}
+
+    def _forecast(self, x: Tensor, time: Tensor | None) -> Tensor:
+        t = self.input_length
+        z = self._lift(x, time)
+        for block in self.blocks:
+            z = block(z, self.graph, self.embedding)
+        if self.head_kind == "last":
+            z = z[:, -1:]
+        encoded = self.norm(by_node(z)).view(self.n_nodes, len(x), -1)  # (n, b, t * d)
+        if time is None or not self.n_time_features:
+            return self.head(encoded, self.embedding)
+        return self.head(encoded, self.embedding, time[:, t - 1], time[:, t:])
+
+    def _lift(self, x: Tensor, time: Tensor | None) -> Tensor:
+        """Readings (b, t, n, f), calendar and identity of the nodes -> (b, t, n, d), node by node in memory."""
+        z = self.lift_inputs(x.permute(2, 0, 1, 3)) + self.lift_node(self.embedding)[:, None, None]
+        if self.lift_time is not None and time is not None:
+            z = z + self.lift_time(time[:, : self.input_length])
+        return z.permute(1, 2, 0, 3)
+
+    @torch.no_grad()
+    def attention_weights(self, x: Tensor, time: Tensor | None = None) -> Tensor:
+        """Return how much each node attends to each, mean over windows, steps and heads.
+
+        Parameters
+        ----------
+        x, time
+            Windows as for `forward`.
+
+        Returns
+        -------
+        Tensor of shape (n_layers, n, n)
+            [l, i, j]: attention of node i to node j in layer l; rows sum to one.
+        """
+        z, weights = self._lift(x, time), []
+        for block in self.blocks:
+            if block.spatial is None:
+                raise ParameterError("the network has no attention (n_heads=0), so there are no weights.")
+            weights.append(block.spatial.weights(z, self.graph, self.embedding))
+            z = block(z, self.graph, self.embedding)
+        return torch.stack(weights)
+
+    @torch.no_grad()
+    def fixed_graph(self) -> Tensor:
+        """Return (n, n), rows summing to one: who attends to whom before any readings are seen, mean over layers."""
+        steps = [block.spatial.attention for block in self.blocks if block.spatial is not None]
+        if not steps:
+            return torch.eye(self.n_nodes, device=self.embedding.device)
+        return torch.stack([step.fixed_weights(self.graph, self.embedding) for step in steps]).mean(0)
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"n_nodes={self.n_nodes}, input_length={self.input_length}, horizon={self.horizon}"
+
+
+def _checked_graph(graph: str, adjacency: Tensor | None, embedding_dim: int, n_heads: int) -> str:
+    if graph not in GRAPHS:
+        raise ParameterError(f"graph={graph!r} is not known; choose from {GRAPHS}.")
+    if graph == "given" and adjacency is None:
+        raise ParameterError('graph="given" needs an adjacency.')
+    if graph == "auto":
+        graph = "learned" if adjacency is None else "given"
+    if graph == "learned" and n_heads and not embedding_dim:
+        raise ParameterError(
+            "a learned graph needs node embeddings; give a graph, node_embedding_dim > 0, or graph='full'."
+        )
+    return graph
+
+
+def _check_head(head: str, temporal: bool) -> None:
+    if head not in ("flatten", "last"):
+        raise ParameterError(f'head={head!r} is not known; choose "flatten" or "last".')
+    if head == "last" and not temporal:
+        raise ParameterError('temporal=False needs head="flatten": the last step alone would know nothing of the past.')

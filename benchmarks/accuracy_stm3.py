@@ -1,6 +1,6 @@
 """STM3 and STM2 beside the four baselines: NYC taxi 2019 and the simulated network, several seeds.
 
-    python benchmarks/accuracy_stm3.py [--tasks taxi,simulated] [--seeds 3] [--threads 1] [--fresh]
+    python benchmarks/accuracy_stm3.py [--tasks taxi,simulated] [--seeds 3] [--threads 1] [--stm3 JSON] [--fresh]
 
 Rows are split 70/10/20 in time: the first 80 % are given to fit, which validates on the last eighth of them. Every window
 whose targets lie in the test part counts; look-back may reach before it. Finished runs are kept in
@@ -94,7 +94,7 @@ def measure(task_name: str, results: dict[str, Any], options: argparse.Namespace
     ]
     for seed in range(options.seeds):
         for name, parameters in NETWORKS.items():
-            model = STM3Forecaster(**WINDOW, **parameters, random_state=seed, verbose=1)
+            model = STM3Forecaster(**WINDOW, **options.stm3, **parameters, random_state=seed, verbose=1)
             runs.append((f"{name}|{seed}", model, task["adj"]))
             if "truth" in task:
                 runs.append((f"{name} without adj|{seed}", model, None))
@@ -107,8 +107,12 @@ def measure(task_name: str, results: dict[str, Any], options: argparse.Namespace
         if "truth" in task and "|" in name:
             scores |= learnt(forecaster, task["truth"])
         if "|" in name:
-            scores |= {"epochs": forecaster.n_iter_, "best_epoch": forecaster.best_epoch_}
-        results[key] = scores
+            scores |= {
+                "epochs": forecaster.n_iter_,
+                "best_epoch": forecaster.best_epoch_,
+                "other_parameters": options.stm3,
+            }
+        results[key] = {**scores, "commit": machine()["commit"]}
         save("accuracy_stm3", {"settings": settings(options), "runs": results})
 
 
@@ -157,6 +161,9 @@ def main() -> None:
     parser.add_argument("--tasks", default="taxi,simulated")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--stm3", type=json.loads, default={}, help="parameters other than the defaults, as JSON"
+    )
     parser.add_argument("--fresh", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

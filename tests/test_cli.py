@@ -31,7 +31,7 @@ def csv(tmp_path):
 @pytest.fixture
 def npz(tmp_path):
     rng = np.random.default_rng(0)
-    values = rng.normal(size=(120, 3, 2)) + [0, 100]
+    values = rng.normal(size=(120, 3, 2)) + np.array([0, 100])
     np.savez(
         tmp_path / "panel.npz", values=values, channels=np.array(["flow", "speed"]), adj=np.eye(3)[[1, 2, 0]],
         nodes=np.array(["a", "b", "c"]), meta=json.dumps({"unit": "cars per hour"}),

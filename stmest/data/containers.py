@@ -16,6 +16,7 @@ import pandas as pd
 from sklearn.utils import check_array
 
 from ..exceptions import DataError
+from .pieces import row_pieces
 
 __all__ = ["Panel", "as_panel", "future_index", "follows"]
 
@@ -260,10 +261,9 @@ def _checked_values(values: Any) -> np.ndarray:
     return array
 
 
-def _refuse_infinity(array: np.ndarray, rows_at_once: int = 65_536) -> None:
-    """Raise on infinite values, reading a bounded number of rows at a time so that memory maps stay on disk."""
-    for first in range(0, len(array), rows_at_once):
-        bad = np.argwhere(np.isinf(array[first : first + rows_at_once]))
+def _refuse_infinity(array: np.ndarray) -> None:
+    for first, piece in row_pieces(array):
+        bad = np.argwhere(np.isinf(piece))
         if len(bad):
             row, node = first + bad[0][0], bad[0][1]
             raise DataError(

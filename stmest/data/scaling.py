@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..exceptions import ParameterError
+from .pieces import row_pieces
 
 __all__ = ["SCALERS", "NodeScaler"]
 
 SCALERS = ("standard", "minmax", "robust")
-_ROWS_AT_ONCE = 16_384
 
 
 class NodeScaler:
@@ -85,8 +85,8 @@ class NodeScaler:
 
 
 def _pieces(values: np.ndarray) -> Iterator[np.ndarray]:
-    for first in range(0, len(values), _ROWS_AT_ONCE):
-        yield np.asarray(values[first : first + _ROWS_AT_ONCE], dtype=np.float64)
+    for _, piece in row_pieces(values):
+        yield np.asarray(piece, dtype=np.float64)
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

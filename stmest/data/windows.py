@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .pieces import row_pieces
+
 __all__ = ["Batch", "Windows", "carry_forward"]
 
 
@@ -140,15 +142,12 @@ def carry_forward(x: np.ndarray, default: float = 0.0) -> np.ndarray:
     return np.where(np.isnan(filled), np.asarray(default, dtype=x.dtype), filled)
 
 
-def _any_finite(
-    values: np.ndarray, features: list[int] | None = None, rows_at_once: int = 16_384
-) -> np.ndarray:
-    """Which rows hold at least one finite value; memory maps are read in pieces."""
+def _any_finite(values: np.ndarray, features: list[int] | None = None) -> np.ndarray:
+    """Which rows hold at least one finite value."""
     found = np.empty(len(values), dtype=bool)
-    for first in range(0, len(values), rows_at_once):
-        piece = values[first : first + rows_at_once]
+    for first, piece in row_pieces(values):
         piece = piece if features is None else piece[..., features]
-        found[first : first + rows_at_once] = np.isfinite(piece).any(axis=(1, 2))
+        found[first : first + len(piece)] = np.isfinite(piece).any(axis=(1, 2))
     return found
 
 

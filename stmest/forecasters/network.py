@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from ..data.calendar import CALENDAR_FEATURES, choose_calendar, n_calendar_channels
 from ..data.containers import Panel
+from ..data.pieces import row_pieces
 from ..data.scaling import NodeScaler
 from ..data.splits import temporal_split
 from ..data.windows import Windows, carry_forward
@@ -316,9 +317,8 @@ def _undecayed(network: nn.Module) -> list[tuple[str, dict[str, float]]]:
     return [(name, {"weight_decay": 0.0}) for name in names]
 
 
-def _has_gaps(values: np.ndarray, rows_at_once: int = 16_384) -> bool:
-    pieces = range(0, len(values), rows_at_once)
-    return any(bool(np.isnan(values[first : first + rows_at_once]).any()) for first in pieces)
+def _has_gaps(values: np.ndarray) -> bool:
+    return any(bool(np.isnan(piece).any()) for _, piece in row_pieces(values))
 
 
 def _history_frame(net: ForecastNet, earlier: pd.DataFrame | None) -> pd.DataFrame:

@@ -43,7 +43,7 @@ class STM3Parameters(TrainingParameters):
 
     scales: Any = (1, 3, 5, 7)
     d_model: int = 4
-    n_layers: int = 2
+    n_layers: int = 1
     n_experts: int = 4
     top_k: int = 1
     shared_expert: bool = True
@@ -100,7 +100,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         Widths of the temporal convolutions, odd and increasing: one scale each, from fine to coarse.
     d_model : int, default=4
         Width per scale.
-    n_layers : int, default=2
+    n_layers : int, default=1
         Layers, each a graph convolution and a mixture of experts.
     n_experts : int, default=4
         Routed experts; 0 is STM2.

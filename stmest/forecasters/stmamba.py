@@ -199,12 +199,16 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
         panel = self._to_panel(X, reset=False)
         starts = window_starts(panel.n_times, self.input_length, stride)
         if not len(starts):
-            raise DataError(f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed.")
+            raise DataError(
+                f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed."
+            )
         windows = self._windows(panel, starts, with_targets=False)
         total = np.zeros((self.n_layers, self.n_features_in_, self.n_features_in_))
         for first in range(0, len(windows), self.batch_size):
             batch = windows.gather(slice(first, first + self.batch_size))
-            inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()}
+            inputs = {
+                name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()
+            }
             with torch.inference_mode():
                 weights = self.network_.attention_weights(**inputs)
             total += weights.double().cpu().numpy() * (len(batch.x) / len(windows))

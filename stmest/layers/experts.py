@@ -1,7 +1,7 @@
 """Mixture of multiscale Mamba experts: router, mixture, and the two auxiliary losses that go with them.
 
-Chen et al., "STM3" (arXiv 2508.12247), section 4.5; the router's weighting and its balance term follow Fedus et al., "Switch
-Transformers" (JMLR 2022), equations 2 and 4 to 6. Builds on ``layers.multiscale``; used by ``networks.stm3``.
+Chen et al., "STM3" (arXiv 2508.12247), section 4.5; the router's weighting and its balance term follow Fedus et al.,
+"Switch Transformers" (JMLR 2022), equations 2 and 4 to 6. Builds on ``layers.multiscale``; used by ``networks.stm3``.
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ class ExpertMixture(nn.Module):
     x (r, k, d, m), routing of r rows, gate description (r, gate_features) -> `Mixed`
     """
 
-    def __init__(self, experts: MultiscaleMamba, n_experts: int, gate_features: int, shared: bool = True) -> None:
+    def __init__(
+        self, experts: MultiscaleMamba, n_experts: int, gate_features: int, shared: bool = True
+    ) -> None:
         super().__init__()
         self.experts, self.n_experts = experts, n_experts
         self.gate = nn.Parameter(torch.zeros(gate_features)) if shared else None
@@ -206,9 +208,13 @@ def contrastive_loss(
     barred = -math.inf
     across = across.masked_fill((distance == 0)[..., None, None] | ~same, barred)  # (q, p, i, j)
     others = within.masked_fill(same, barred)
-    negatives = torch.cat([across.transpose(1, 2).reshape(k, r, k * r), others], dim=-1).logsumexp(-1)  # (q, i)
+    negatives = torch.cat([across.transpose(1, 2).reshape(k, r, k * r), others], dim=-1).logsumexp(
+        -1
+    )  # (q, i)
     # each positive against the negatives alone: positives do not push one another away
-    terms = torch.nn.functional.softplus(negatives.unsqueeze(-1) - within)  # -log e^s / (e^s + sum of negatives)
+    terms = torch.nn.functional.softplus(
+        negatives.unsqueeze(-1) - within
+    )  # -log e^s / (e^s + sum of negatives)
     n_positive = positive.sum(-1)
     per_anchor = (terms * positive).sum(-1) / n_positive.clamp(min=1)  # (q, i)
     return per_anchor.sum() / (k * (n_positive > 0).sum()).clamp(min=1)

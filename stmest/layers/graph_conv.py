@@ -1,7 +1,7 @@
 """Graph convolution on a learned and a given graph, and attention over scales: AGCCN.
 
-Chen et al., "STM3" (arXiv 2508.12247), section 4.3. The learned graph and the node-adaptive weights are those of Bai et al.,
-"Adaptive Graph Convolutional Recurrent Network for Traffic Forecasting" (NeurIPS 2020), equations 4 and 5; the given
+Chen et al., "STM3" (arXiv 2508.12247), section 4.3. The learned graph and the node-adaptive weights are those of Bai et
+al., "Adaptive Graph Convolutional Recurrent Network for Traffic Forecasting" (NeurIPS 2020), equations 4 and 5; the given
 graph joins as in Li et al., "Diffusion Convolutional Recurrent Neural Network" (ICLR 2018), equation 2.
 Builds on ``layers.norms``; used by ``networks.stm3``.
 
@@ -43,9 +43,13 @@ def transition_matrices(adjacency: Tensor) -> Tensor:
     Tensor of shape (1 or 2, n, n)
     """
     if adjacency.dim() != 2 or adjacency.shape[0] != adjacency.shape[1]:
-        raise GraphError(f"adjacency has shape {tuple(adjacency.shape)}; a square matrix (n_nodes, n_nodes) is needed.")
+        raise GraphError(
+            f"adjacency has shape {tuple(adjacency.shape)}; a square matrix (n_nodes, n_nodes) is needed."
+        )
     if not bool(torch.isfinite(adjacency).all()) or bool((adjacency < 0).any()):
-        raise GraphError("adjacency holds negative, missing or infinite weights; edges need finite weights >= 0.")
+        raise GraphError(
+            "adjacency holds negative, missing or infinite weights; edges need finite weights >= 0."
+        )
     forth = adjacency.t()
     walks = [forth] if torch.equal(forth, adjacency) else [forth, adjacency]
     stacked = torch.stack(walks)
@@ -109,8 +113,8 @@ class GraphSupports(nn.Module):
 class NodeAdaptiveConv(nn.Module):
     """Graph convolution whose weights each node composes from a common pool by its embedding.
 
-    ``U_i = b_i + sum_j (sum_l S_j[i, l] Z_l) W_i[j]`` with ``W_i = sum_c E[i, c] P[c]`` and ``b_i = E_i Pb``; S_0 is the
-    identity. Every scale and step uses the same weights.
+    ``U_i = b_i + sum_j (sum_l S_j[i, l] Z_l) W_i[j]`` with ``W_i = sum_c E[i, c] P[c]`` and ``b_i = E_i Pb``; S_0 is
+    the identity. Every scale and step uses the same weights.
 
     Parameters
     ----------
@@ -128,8 +132,12 @@ class NodeAdaptiveConv(nn.Module):
 
     def __init__(self, n_supports: int, d_model: int, embedding_dim: int) -> None:
         super().__init__()
-        bound = math.sqrt(3.0 / (d_model * (n_supports + 1)))  # keeps the variance for embeddings of length one
-        self.pool = nn.Parameter(torch.empty(embedding_dim, n_supports + 1, d_model, d_model).uniform_(-bound, bound))
+        bound = math.sqrt(
+            3.0 / (d_model * (n_supports + 1))
+        )  # keeps the variance for embeddings of length one
+        self.pool = nn.Parameter(
+            torch.empty(embedding_dim, n_supports + 1, d_model, d_model).uniform_(-bound, bound)
+        )
         self.bias_pool = nn.Parameter(torch.zeros(embedding_dim, d_model))
 
     def forward(self, z: Tensor, embedding: Tensor, supports: Tensor) -> Tensor:
@@ -166,7 +174,9 @@ class _AttendScales(torch.autograd.Function):
         attention = []
         for i in range(projected.shape[1]):
             first = i if causal else 0
-            scores = (query[:, i : i + 1] * key[:, first:]).sum(2, keepdim=True).mul_(factor)  # (n, seen, 1, m)
+            scores = (
+                (query[:, i : i + 1] * key[:, first:]).sum(2, keepdim=True).mul_(factor)
+            )  # (n, seen, 1, m)
             attention.append(torch.softmax(scores, dim=1))
             torch.sum(attention[-1] * value[:, first:], dim=1, out=out[:, i])
         ctx.save_for_backward(projected, *attention)
@@ -198,8 +208,8 @@ class _AttendScales(torch.autograd.Function):
 class ScaleAttention(nn.Module):
     """Attention of the scales of one node and step to each other; with `causal`, to themselves and coarser ones.
 
-    Single head: ``softmax(q_i . k_j / sqrt(d)) v_j`` over the allowed scales j of query scale i. Fine scales may look at
-    coarse ones and not the other way round, so information flows from the trend to the detail. The maps have no bias of
+    Single head: ``softmax(q_i . k_j / sqrt(d)) v_j`` over the allowed scales j of query scale i. Fine scales may look
+    at coarse ones and not the other way round, so information flows from the trend to the detail. The maps have no bias of
     their own: the norm in front has one for each scale.
 
     Parameters
@@ -234,7 +244,7 @@ class ScaleAttention(nn.Module):
 
 
 def _map_channels(linear: nn.Linear, z: Tensor) -> Tensor:
-    """Apply a linear map to the channels of z (n, k, d, m); one product per node and scale, as their matrices fit the cache."""
+    """Apply a linear map to the channels of z (n, k, d, m), node by node and scale by scale, as those fit the cache."""
     n, k, d, m = z.shape
     weight = linear.weight.expand(n * k, -1, -1)
     return torch.bmm(weight, z.reshape(n * k, d, m)).view(n, k, -1, m)
@@ -243,8 +253,8 @@ def _map_channels(linear: nn.Linear, z: Tensor) -> Tensor:
 class AGCCN(nn.Module):
     """Adaptive graph causal convolution network: graph convolution, then attention over the scales.
 
-    ``U = norm(conv(Z))``, ``out = norm(U + attention(U))``. The norms look at one scale at a time: norms over all scales
-    together would let the fine scales reach the coarse ones past the causal order.
+    ``U = norm(conv(Z))``, ``out = norm(U + attention(U))``. The norms look at one scale at a time: norms over all
+    scales together would let the fine scales reach the coarse ones past the causal order.
 
     Parameters
     ----------
@@ -277,8 +287,10 @@ class AGCCN(nn.Module):
 
     def _attend_fused(self, u: Tensor) -> Tensor:
         """All that follows the graph convolution as one operator, which keeps nothing but its input."""
+        from ..ops.scale_attention import scale_attention  # needs numba
+
         first, last, attention = self.conv_norm, self.attention_norm, self.attention
-        return torch.ops.stmest.scale_attention(
+        return scale_attention(
             u, first.weight, first.bias, attention.in_proj.weight, attention.out_proj.weight, last.weight, last.bias,
             attention.causal, first.eps,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The forecast head of node-wise networks: the whole encoded window of a node, its calendar and its identity, to the horizon.
+"""The forecast head of node-wise networks: encoded window, calendar and identity of a node to its horizon.
 
 Builds on torch alone; used by ``networks.stm3``.
 """
@@ -61,7 +61,9 @@ class ForecastHead(nn.Module):
         self.hidden_out = nn.Linear(width, horizon * n_outputs, bias=False)
         self.hidden_origin = nn.Linear(n_time_features, width, bias=False) if n_time_features else None
         self.profile_time = nn.Linear(n_time_features, width) if n_time_features else None
-        self.profile_node = nn.Linear(embedding_dim, width * n_outputs, bias=False) if n_time_features else None
+        self.profile_node = (
+            nn.Linear(embedding_dim, width * n_outputs, bias=False) if n_time_features else None
+        )
         if zero_init:
             for layer in (self.direct, self.hidden_out, self.profile_node):
                 for parameter in () if layer is None else layer.parameters():

@@ -1,11 +1,11 @@
 """Multiscale features: convolutions of several widths over time, and a bank of multiscale Mamba blocks.
 
-Chen et al., "STM3: Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction" (arXiv 2508.12247).
-Builds on ``ops`` and ``layers.mamba``; used by ``layers.experts`` and ``networks.stm3``.
+Chen et al., "STM3: Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction" (arXiv
+2508.12247). Builds on ``ops`` and ``layers.mamba``; used by ``layers.experts`` and ``networks.stm3``.
 
 All tensors are channel-major: (r, k, d, m) with r rows (nodes, or node-window pairs), k scales from fine to coarse, d
-channels, and m = g * t positions, g windows of t steps one after the other. The short axes k and d are then sums of long
-contiguous planes, and every linear map is a product with matrices that stay in the cache.
+channels, and m = g * t positions, g windows of t steps one after the other. The short axes k and d are then sums of
+long contiguous planes, and every linear map is a product with matrices that stay in the cache.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def _fold_time(unfolded: Tensor, out: Tensor) -> None:
 class _ScaleConvolution(torch.autograd.Function):
     """One dense convolution over time per row and scale, position-major result, cut in two halves.
 
-    x (r, k, d, g, t), bias (r, k, 2 o) and for each scale q a weight (r, k_q * d, 2 o) -> two of (r, k, g * t, o), views of
-    one tensor. The neighbourhoods are laid out again on the way back instead of being kept: they would be the largest
+    x (r, k, d, g, t), bias (r, k, 2 o) and for each scale q a weight (r, k_q * d, 2 o) -> two of (r, k, g * t, o), views
+    of one tensor. The neighbourhoods are laid out again on the way back instead of being kept: they would be the largest
     tensors of the network.
     """
 
@@ -131,25 +131,27 @@ class _Selection(torch.autograd.Function):
         r, k, m, d = h.shape
         flat = h.reshape(-1, d).t()
         # channel-major products have long rows, which is three times as fast; one transposition at the end
-        h_gradient: Tensor | None = None
+        h_gradient = h.new_zeros(r * k, d, m)
         weight_gradients = []
-        for part, columns in zip(gradients, weight.split([g.shape[-1] for g in gradients], dim=1), strict=True):
+        for part, columns in zip(
+            gradients, weight.split([g.shape[-1] for g in gradients], dim=1), strict=True
+        ):
             rows = part.reshape(r * k, m, -1)
-            factor = columns.unsqueeze(0).expand(r * k, -1, -1)
-            if h_gradient is None:
-                h_gradient = torch.bmm(factor, rows.transpose(1, 2))
-            else:
-                h_gradient.baddbmm_(factor, rows.transpose(1, 2))
+            h_gradient.baddbmm_(columns.unsqueeze(0).expand(r * k, -1, -1), rows.transpose(1, 2))
             weight_gradients.append(flat @ rows.flatten(0, 1))
         offset_gradient = gradients[0].sum((0, 2))
-        return h_gradient.transpose(1, 2).contiguous().view_as(h), torch.cat(weight_gradients, 1), offset_gradient
+        return (
+            h_gradient.transpose(1, 2).contiguous().view_as(h),
+            torch.cat(weight_gradients, 1),
+            offset_gradient,
+        )
 
 
 class MultiscaleLift(nn.Module):
     """Lift the input channels to `d_model` and convolve them over time once per scale.
 
-    ``z_q = conv_{k_q}(W [x, time])``: a linear map shared by all scales, then for each a dense convolution along time of
-    its own width, centred, the ends repeated. Both are linear, so they are multiplied into one kernel per scale
+    ``z_q = conv_{k_q}(W [x, time])``: a linear map shared by all scales, then for each a dense convolution along time
+    of its own width, centred, the ends repeated. Both are linear, so they are multiplied into one kernel per scale
     first. The calendar is the same for all nodes and is convolved once. arXiv 2508.12247, section 4.2; see
     `stmest.networks.stm3` for why the convolution runs along time.
 
@@ -210,7 +212,7 @@ class MultiscaleLift(nn.Module):
 class MultiscaleMamba(nn.Module):
     """A bank of Mamba blocks, each reading all scales with one shared base and a scale-specific step size.
 
-    Inside a block, scale is a batch axis: projections, short convolution, decay rates and skip are shared by the scales.
+    Inside a block, scale is a batch axis: projections, short convolution, decay rates and skip are shared by them all.
     Scale q has a dense convolution along time of width k_q behind the input projection, and an offset of the raw step
     size, ``step = softplus(W_dt r + b_dt + Omega_q)``, that starts at ``-log k_q``: coarse scales remember longer.
     Scales do not mix here. arXiv 2508.12247, section 4.4, in the form described in `stmest.networks.stm3`.
@@ -264,7 +266,9 @@ class MultiscaleMamba(nn.Module):
         self.dt_bias = no_decay(nn.Parameter(torch.stack([init_dt_bias(d_inner).detach() for _ in range(e)])))
         offset = -torch.log(torch.tensor(self.scales, dtype=torch.float32))
         self.omega = no_decay(nn.Parameter(offset[None, :, None].repeat(e, 1, d_inner)))
-        self.A_log = no_decay(nn.Parameter(torch.stack([init_a_log(d_inner, d_state).detach() for _ in range(e)])))
+        self.A_log = no_decay(
+            nn.Parameter(torch.stack([init_a_log(d_inner, d_state).detach() for _ in range(e)]))
+        )
         self.D = no_decay(nn.Parameter(torch.ones(e, d_inner)))
         self.out_proj = _uniform(e, d_inner, d_model, fan_in=d_inner)
 
@@ -299,10 +303,12 @@ class MultiscaleMamba(nn.Module):
 
     def _run_fused(self, x: Tensor, n_rows: Sequence[int]) -> Tensor:
         """All of the bank as one operator, which keeps nothing but its input; (r, k, d, g, t) -> the same."""
+        from ..ops.multiscale import multiscale_mamba  # needs numba
+
         to_scan, to_gate = self.in_proj.chunk(2, dim=-1)
         kernels = torch.cat([torch.matmul(to_scan.unsqueeze(1), kernel) for kernel in self.scale_kernels], 1)
         low_rank, to_b, to_c = self._selection_weights()
-        return torch.ops.stmest.multiscale_mamba(
+        return multiscale_mamba(
             x, kernels, to_gate, self.scale_bias, self.conv_weight, self.conv_bias, low_rank @ self.dt_proj, to_b, to_c,
             self.dt_bias.unsqueeze(1) + self.omega, -torch.exp(self.A_log), self.D, self.out_proj,
             list(n_rows), list(self.scales),
@@ -314,7 +320,9 @@ class MultiscaleMamba(nn.Module):
         block = torch.repeat_interleave(torch.tensor(n_rows)).to(x.device)
         kernels, bias = self._composed()
         weights = (kernel.index_select(0, block) for kernel in kernels)
-        mixed, gates = _ScaleConvolution.apply(x, bias.index_select(0, block), *weights)  # (r, k, g * t, d_inner) each
+        mixed, gates = _ScaleConvolution.apply(
+            x, bias.index_select(0, block), *weights
+        )  # (r, k, g * t, d_inner) each
         parts = zip(mixed.split(list(n_rows)), gates.split(list(n_rows)), strict=True)
         outputs = [self._scan(e, h, gate, t) for e, (h, gate) in enumerate(parts) if len(h) > 0]
         out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
@@ -345,7 +353,9 @@ class MultiscaleMamba(nn.Module):
         h = causal_conv1d(h, self.conv_weight[e], self.conv_bias[e], backend=self._conv_backend)
         low_rank, to_b, to_c = (weight[e] for weight in self._selection_weights())
         selection = torch.cat([low_rank @ self.dt_proj[e], to_b, to_c], dim=-1)  # (d_inner, d_inner + 2 s)
-        delta, B, C = (_sequences(v, n_steps) for v in _Selection.apply(h.view(shape), selection, self.omega[e]))
+        delta, B, C = (
+            _sequences(v, n_steps) for v in _Selection.apply(h.view(shape), selection, self.omega[e])
+        )
         rates = -torch.exp(self.A_log[e])
         y = selective_scan(h, delta, rates, B, C, self.D[e], gate, self.dt_bias[e], backend=self.scan_backend)
         return y.view(shape)  # type: ignore[union-attr]

@@ -99,7 +99,10 @@ class InstanceNorm(nn.Module):
     """
 
     def __init__(
-        self, target_channels: Sequence[int], observed_channels: Sequence[int] | None = None, eps: float = 1e-5
+        self,
+        target_channels: Sequence[int],
+        observed_channels: Sequence[int] | None = None,
+        eps: float = 1e-5,
     ) -> None:
         super().__init__()
         self.target_channels = list(target_channels)
@@ -109,7 +112,9 @@ class InstanceNorm(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, WindowStatistics]:
         """Normalise the target channels of x (b, t, n, f)."""
         target = x[..., self.target_channels]
-        observed = torch.ones_like(target) if self.observed_channels is None else x[..., self.observed_channels]
+        observed = (
+            torch.ones_like(target) if self.observed_channels is None else x[..., self.observed_channels]
+        )
         with torch.no_grad():
             count = observed.sum(1, keepdim=True).clamp(min=1.0)
             mean = (target * observed).sum(1, keepdim=True) / count

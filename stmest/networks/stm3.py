@@ -1,7 +1,7 @@
-"""STM3: mixture of multiscale Mamba, and STM2, its base with a single expert.
+r"""STM3: mixture of multiscale Mamba, and STM2, its base with a single expert.
 
 Chen, Zhang, Xin and Zhu, "STM3: Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction"
-(arXiv 2508.12247): section 4.2 lift and scales, 4.3 AGCCN, 4.4 multiscale Mamba, 4.5 experts, routing, contrastive loss.
+(arXiv 2508.12247): section 4.2 lift and scales, 4.3 AGCCN, 4.4 multiscale Mamba, 4.5 experts, routing and losses.
 The paper's equations are known to us through summaries and the authors' public program.
 
 =================  =====================================================================
@@ -22,145 +22,43 @@ tau, lambda        ``contrastive_temperature``; weights of auxiliary losses belo
 The figure of the paper, in one line per step, with z (n, k, d, b * t) all the way::
 
     z = lift(x, calendar)                              a dense convolution over time for each scale
-    z = z + AGCCN(z)                        \\ times     graph convolution, then attention over the scales
-    z = z + experts(norm(z))                / n_layers  mixture of multiscale Mamba blocks, over time
+    z = z + AGCCN(z)             \ n_layers            graph convolution, then attention over the scales
+    z = z + experts(norm(z))     / times               mixture of multiscale Mamba blocks, over time
     y = head(z, node embedding, calendar)              flattened window of each node to its horizon
 
 Where we differ, and why
 ------------------------
-- *Convolution axis.* The authors' program slides its scale kernels over the node index, so neighbours in the numbering mix
-  and renumbering the sensors changes the model. Ours run over time, and repeat the ends of the window.
-- *Norms.* Theirs span scales, which lets fine scales leak into coarse ones and undoes the causal order; ours see one scale.
+- *Convolution axis.* The authors' program slides its scale kernels over the node index, so neighbours in the numbering
+  mix, and renumbering the sensors changes the model. Ours run over time, and repeat the ends of the window.
+- *Norms.* Theirs span scales, which lets fine scales leak into coarse ones against the causal order; ours see one.
 - *One base, many scales.* Their scale bias is one number per channel on top of a bias that is already there, and all
   weights mix the scales. Here scales share one Mamba and differ in a step-size offset, ``-log k_q`` at the start, and
-  in their convolution; only attention mixes them. The tanh on the selection is dropped.
+  in their convolution; only attention mixes them. No tanh bounds the selection. A norm stands in front.
 - *Router.* A renormalised single expert has weight 1 and its gate learns nothing. The probability itself is the
   weight here, noise stops at evaluation, a balance term exists, and a node is routed once, not once per window.
-- *Pre-norm* in front of the experts, because two un-normalised residual branches drift.
 - *Contrastive loss.* Theirs counts other scales as positives and so merges what it means to separate; see
   `stmest.layers.experts.contrastive_loss`. It is computed on demand only.
-- *Initialisation* stays with each layer. Re-initialising everything afterwards would erase Mamba's step sizes and decays.
-- *Added*: calendar channels, a given graph beside the learned one, instance normalisation, a head that knows the
-  calendar and the node. All can be left out.
+- *Initialisation* stays with each layer; re-initialising everything afterwards erases Mamba's step sizes and decays.
+- *Added*: calendar channels, a given graph, instance normalisation, a head that knows calendar and node.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..exceptions import GraphError, ParameterError
-from ..layers.experts import ExpertMixture, Router, Routing, balance_loss, contrastive_loss
+from ..exceptions import ParameterError
+from ..layers.experts import Routing
 from ..layers.graph_conv import AGCCN, GraphSupports
 from ..layers.head import ForecastHead
 from ..layers.multiscale import MultiscaleLift, MultiscaleMamba
-from ..layers.norms import InstanceNorm, ScaleNorm
+from ..layers.norms import InstanceNorm
+from ..layers.stm3_layer import LayerState, STM3Layer, auxiliary_losses, check_architecture, pool_steps
 
 __all__ = ["STM3Network"]
-
-
-class LayerState(NamedTuple):
-    """What one layer hands on.
-
-    Attributes
-    ----------
-    z : Tensor of shape (n, k, d, b * t)
-        Output.
-    mixed : Tensor of shape (n, k, d, b * t)
-        Output of its AGCCN half, before the experts.
-    routed : Tensor of shape (n * b, top_k, k, d), or None
-        Outputs of the chosen experts, mean over time; only on demand.
-    routing : Routing or None
-        With n rows, or n * b if windows are routed; None without experts.
-    """
-
-    z: Tensor
-    mixed: Tensor
-    routed: Tensor | None
-    routing: Routing | None
-
-
-class STM3Layer(nn.Module):
-    """One layer: ``z + AGCCN(z)``, then ``z + experts(norm(z))``.
-
-    Parameters
-    ----------
-    experts : MultiscaleMamba
-        Bank of ``n_experts`` blocks and one more if `shared`; a single block if `n_experts` is 0.
-    agccn : AGCCN
-        Spatial half.
-    embedding_dim : int
-        Width of the node embeddings.
-    n_experts, top_k, shared, routing
-        As `STM3Network`.
-    dropout : float
-        On both branches; whole positions share nothing.
-
-    Shapes
-    ------
-    z (n, k, d, b * t), E (n, c), supports (n_supports, n, n) -> `LayerState`
-    """
-
-    def __init__(
-        self,
-        agccn: AGCCN,
-        experts: MultiscaleMamba,
-        embedding_dim: int,
-        n_experts: int,
-        top_k: int,
-        shared: bool,
-        routing: str,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        d_model, k = experts.in_proj.shape[1], len(experts.scales)
-        self.by_input = routing == "input"
-        described = k * d_model if self.by_input else embedding_dim
-        self.agccn = agccn
-        self.norm = ScaleNorm(k, d_model)
-        self.router = Router(described, n_experts, top_k) if n_experts else None
-        self.experts = ExpertMixture(experts, n_experts, described, shared) if n_experts else experts
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(
-        self, z: Tensor, embedding: Tensor, supports: Tensor, n_steps: int, keep_routed: bool = False
-    ) -> LayerState:
-        """Map z (n, k, d, b * t) to its next state."""
-        mixed = z + self.dropout(self.agccn(z, embedding, supports))
-        update, routed, routing = self._mix(self.norm(mixed), embedding, n_steps, keep_routed)
-        return LayerState(mixed + self.dropout(update), mixed, routed, routing)
-
-    def route(self, x: Tensor, embedding: Tensor, n_steps: int) -> tuple[Tensor, Tensor, Routing]:
-        """Return rows (r, k, d, m), their descriptions (r, ...) and their routing, for normed x (n, k, d, b * t)."""
-        if self.router is None:
-            raise ParameterError("the network has no experts, so nothing is routed; n_experts must be positive.")
-        if self.by_input:
-            n, k, d, m = x.shape
-            x = x.view(n, k, d, -1, n_steps).permute(0, 3, 1, 2, 4).reshape(-1, k, d, n_steps)
-            embedding = x.mean(-1).flatten(1)
-        return x, embedding, self.router(embedding)
-
-    def _mix(
-        self, x: Tensor, embedding: Tensor, n_steps: int, keep_routed: bool
-    ) -> tuple[Tensor, Tensor | None, Routing | None]:
-        n, k, d, m = x.shape
-        if isinstance(self.experts, MultiscaleMamba):
-            out = self.experts(x, [n], n_steps)
-            return out, _pooled(out.unsqueeze(1), n_steps) if keep_routed else None, None
-        rows, description, routing = self.route(x, embedding, n_steps)
-        output, routed = self.experts(rows, n_steps, routing, description, keep_routed)
-        if self.by_input:
-            output = output.view(n, -1, k, d, n_steps).permute(0, 2, 3, 1, 4).reshape(n, k, d, m)
-        return output, None if routed is None else _pooled(routed, n_steps), routing
-
-
-def _pooled(out: Tensor, n_steps: int) -> Tensor:
-    """Mean over the steps of each window: (r, top_k, k, d, g * t) -> (r * g, top_k, k, d)."""
-    pooled = out.unflatten(-1, (-1, n_steps)).mean(-1)
-    return pooled.permute(0, 4, 1, 2, 3).flatten(0, 1)
 
 
 class STM3Network(nn.Module):
@@ -168,12 +66,8 @@ class STM3Network(nn.Module):
 
     Parameters
     ----------
-    n_nodes, n_inputs, n_outputs : int
-        Nodes, input channels of each, channels forecast.
-    input_length, horizon : int
-        Input steps, steps ahead.
-    n_time_features : int
-        Calendar channels.
+    n_nodes, n_inputs, n_outputs, input_length, horizon, n_time_features : int
+        Nodes, input channels of each, channels forecast, input steps, steps ahead, calendar channels.
     adjacency : Tensor of shape (n, n), optional
         Given graph: [i, j] is the weight of edge i -> j.
     graph : {"both", "given", "learned"}
@@ -182,14 +76,12 @@ class STM3Network(nn.Module):
         Odd widths of the convolutions over time, ascending.
     d_model : int
         Channels per scale.
-    n_layers : int
-    n_experts : int
-        Routed experts; 0 is STM2, a single multiscale Mamba for all nodes.
-    top_k : int
-        Experts each node is sent to.
+    n_layers, node_embedding_dim : int
+        Layers; width of the node embeddings.
+    n_experts, top_k : int
+        Routed experts, 0 being STM2, a single multiscale Mamba for all nodes; experts each node is sent to.
     shared_expert : bool
         Whether one more expert sees all nodes.
-    node_embedding_dim : int
     cheb_order : int
         Chebyshev terms of the learned graph, the identity included.
     d_state, d_conv, expand : int
@@ -202,17 +94,13 @@ class STM3Network(nn.Module):
         Route each node by its embedding, or each window of each node by its features.
     causal_scales : bool
         Whether scales attend to themselves and coarser ones only.
-    contrastive : bool
-        Whether to compute the contrastive term.
-    contrastive_temperature : float
-    target_channels : sequence of int, optional
-        Input channels that are forecast, for `instance_norm`; the first `n_outputs` by default.
-    observed_channels : sequence of int, optional
-        For each of them, the 0/1 input channel that says where it was observed.
-    head_width : int
-        Hidden units of the head.
-    zero_init_head : bool
-        Start with a forecast of 0.
+    contrastive, contrastive_temperature : bool, float
+        Whether to compute the contrastive term, and its temperature.
+    target_channels, observed_channels : sequence of int, optional
+        For `instance_norm`: input channels that are forecast, by default the first; for each of them the 0/1 input
+        channel that says where it was observed.
+    head_width, zero_init_head : int, bool
+        Hidden units of the head; whether it starts with a forecast of 0.
     scan_backend : str
         As in `stmest.ops.selective_scan`.
 
@@ -256,10 +144,11 @@ class STM3Network(nn.Module):
         scan_backend: str = "auto",
     ) -> None:
         super().__init__()
-        _check(n_nodes, adjacency, graph, scales, n_experts, top_k, routing)
+        check_architecture(n_nodes, adjacency, graph, scales, n_experts, top_k, routing)
         self.n_nodes, self.input_length, self.horizon = n_nodes, input_length, horizon
         self.n_time_features, self.n_experts = n_time_features, n_experts
-        self.contrastive, self.contrastive_temperature = contrastive and n_experts > 0, contrastive_temperature
+        self.contrastive = contrastive and n_experts > 0
+        self.contrastive_temperature = contrastive_temperature
         k, c = len(scales), node_embedding_dim
         targets = range(n_outputs) if target_channels is None else target_channels
         self.instance_norm = InstanceNorm(targets, observed_channels) if instance_norm else None
@@ -312,7 +201,8 @@ class STM3Network(nn.Module):
         auxiliary : dict of str to Tensor of shape ()
             In training with experts: "balance", and "contrastive" if asked for; mean over the layers, not weighted.
         """
-        with torch.autocast(x.device.type, enabled=False):  # too narrow to gain by half precision, and its kernels need more
+        # the network is too narrow to gain by half precision, and its kernels compute in single
+        with torch.autocast(x.device.type, enabled=False):
             return self._forward(x, time if self.n_time_features else None)
 
     def _forward(self, x: Tensor, calendar: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
@@ -326,7 +216,7 @@ class STM3Network(nn.Module):
         forecast = self.head(encoded, self.embedding, origin, targets)
         if self.instance_norm is not None and statistics is not None:
             forecast = self.instance_norm.inverse(forecast, statistics)
-        return forecast, self._auxiliary(states) if self.training else {}
+        return forecast, auxiliary_losses(states, self.contrastive_temperature) if self.training else {}
 
     def _encode(self, x: Tensor, calendar: Tensor | None, keep_routed: bool = False) -> list[LayerState]:
         z = self.lift(x, None if calendar is None else calendar[:, : self.input_length])
@@ -336,20 +226,6 @@ class STM3Network(nn.Module):
             states.append(layer(z, self.embedding, supports, self.input_length, keep_routed))
             z = states[-1].z
         return states
-
-    def _auxiliary(self, states: list[LayerState]) -> dict[str, Tensor]:
-        losses: dict[str, list[Tensor]] = {}
-        for state in states:
-            if state.routing is not None:
-                losses.setdefault("balance", []).append(balance_loss(state.routing))
-                if state.routed is not None:
-                    losses.setdefault("contrastive", []).append(self._contrast(state.routed, state.routing))
-        return {name: torch.stack(terms).mean() for name, terms in losses.items()}
-
-    def _contrast(self, routed: Tensor, routing: Routing) -> Tensor:
-        """Contrastive term of outputs (n * b, top_k, k, d); rows of the routing are nodes, or node-window pairs."""
-        experts = routing.experts.repeat_interleave(len(routed) // len(routing.experts), dim=0)
-        return contrastive_loss(routed.flatten(0, 1), experts.flatten(), self.contrastive_temperature)
 
     @torch.no_grad()
     def learned_graph(self) -> Tensor:
@@ -372,15 +248,17 @@ class STM3Network(nn.Module):
         layer : int
             Position of the layer.
         """
-        chosen = self.layers[layer]
+        chosen = cast(STM3Layer, self.layers[layer])
         if chosen.router is None:
             raise ParameterError("the network has no experts (n_experts=0), so there is no routing.")
         if not chosen.by_input:
             return torch.softmax(self.embedding @ chosen.router.weight, dim=-1)
         if x is None:
-            raise ParameterError('routing="input" depends on the windows: give x, and time if the network has calendar.')
-        state = self._evaluated(x, time)[layer]
-        return state.routing.probabilities.view(self.n_nodes, -1, self.n_experts).mean(1)
+            raise ParameterError(
+                'routing="input" depends on the windows: give x, and time if there is a calendar.'
+            )
+        routing = cast(Routing, self._evaluated(x, time)[layer].routing)
+        return routing.probabilities.view(self.n_nodes, -1, self.n_experts).mean(1)
 
     @torch.no_grad()
     def representations(self, x: Tensor, time: Tensor | None = None) -> dict[str, Tensor]:
@@ -393,10 +271,8 @@ class STM3Network(nn.Module):
             "experts": output of the chosen experts (without the shared one), mean over time, (b, n, k, d).
         """
         state = self._evaluated(x, time)[-1]
-        scales = _pooled(state.mixed.unsqueeze(1), self.input_length).squeeze(1)  # (n * b, k, d)
-        routed = state.routed
-        if routed is None:
-            raise ParameterError("no expert output was kept; this is a defect of the network.")
+        scales = pool_steps(state.mixed.unsqueeze(1), self.input_length).squeeze(1)  # (n * b, k, d)
+        routed = cast(Tensor, state.routed)  # kept, as `_evaluated` asks for it
         if state.routing is None:
             experts = routed.squeeze(1)
         else:
@@ -404,7 +280,8 @@ class STM3Network(nn.Module):
             weights = weights.repeat_interleave(len(routed) // len(weights), dim=0)
             experts = (routed * weights[..., None, None]).sum(1)
         shape = (self.n_nodes, -1, *scales.shape[1:])
-        return {"scales": scales.view(shape).transpose(0, 1), "experts": experts.reshape(shape).transpose(0, 1)}
+        found = {"scales": scales, "experts": experts}
+        return {name: value.reshape(shape).transpose(0, 1) for name, value in found.items()}
 
     def _evaluated(self, x: Tensor, time: Tensor | None) -> list[LayerState]:
         """Layer states in evaluation mode, whatever mode the network is in."""
@@ -420,21 +297,3 @@ class STM3Network(nn.Module):
     def extra_repr(self) -> str:
         """Shown by repr."""
         return f"n_nodes={self.n_nodes}, input_length={self.input_length}, horizon={self.horizon}"
-
-
-def _check(
-    n_nodes: int, adjacency: Tensor | None, graph: str, scales: Sequence[int], n_experts: int, top_k: int, routing: str
-) -> None:
-    if graph not in ("both", "given", "learned"):
-        raise ParameterError(f'graph={graph!r} is not known; choose "both", "given" or "learned".')
-    if graph == "given" and adjacency is None:
-        raise ParameterError('graph="given" needs an adjacency.')
-    if adjacency is not None and tuple(adjacency.shape) != (n_nodes, n_nodes):
-        raise GraphError(f"adjacency has shape {tuple(adjacency.shape)}; {n_nodes} nodes need {(n_nodes, n_nodes)}.")
-    widths = list(scales)
-    if not widths or any(width < 1 or width % 2 == 0 for width in widths) or widths != sorted(widths):
-        raise ParameterError(f"scales={tuple(widths)} must be odd positive widths in ascending order.")
-    if n_experts < 0 or (n_experts and not 1 <= top_k <= n_experts):
-        raise ParameterError(f"top_k={top_k} must lie between 1 and n_experts={n_experts}.")
-    if routing not in ("node", "input"):
-        raise ParameterError(f'routing={routing!r} is not known; choose "node" or "input".')

@@ -25,7 +25,7 @@ from .numba_multiscale import Shape, Tiles, Weights, forward_tiles
 from .numba_multiscale_backward import GradientTiles, Sums, backward_tiles
 from .numba_simd import BLOCK, FLOAT_BYTES, LANES
 
-__all__ = ["MAX_STEPS", "run_together"]
+__all__ = ["MAX_STEPS", "multiscale_mamba", "run_together"]
 
 # All steps of a tile are held at once; with more than this its scratch memory leaves the cache.
 MAX_STEPS = 1024
@@ -102,7 +102,9 @@ def run_together(calls: Sequence[Callable[[], None]]) -> None:
     if pool is None:
         pool = ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-scan")
         pool = _pools.setdefault(n_workers, pool)
-    shares = [calls[len(calls) * i // n_workers : len(calls) * (i + 1) // n_workers] for i in range(n_workers)]
+    shares = [
+        calls[len(calls) * i // n_workers : len(calls) * (i + 1) // n_workers] for i in range(n_workers)
+    ]
     others = [pool.submit(_run_all, share) for share in shares[1:]]
     _run_all(shares[0])
     for other in others:
@@ -137,7 +139,7 @@ def _tables(widths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @torch.library.custom_op("stmest::multiscale_mamba", mutates_args=())
-def _forward(
+def multiscale_mamba(
     x: Tensor,
     kernels: Tensor,
     to_gate: Tensor,
@@ -178,7 +180,7 @@ def _forward(
     return out
 
 
-@_forward.register_fake
+@multiscale_mamba.register_fake
 def _(x, *arguments):
     return x.new_empty(x.shape)
 
@@ -245,4 +247,4 @@ def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return (*torch.ops.stmest.multiscale_mamba_backward(grad, x, weights, ctx.n_rows, ctx.widths), None, None)
 
 
-_forward.register_autograd(_gradients, setup_context=_save)
+multiscale_mamba.register_autograd(_gradients, setup_context=_save)

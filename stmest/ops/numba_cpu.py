@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..exceptions import ParameterError
 from .numba_conv import conv_backward, conv_forward, conv_scratch_vectors
 from .numba_scan import CHUNK, ScanMemory, padded_states, scan_forward, scratch_vectors
 from .numba_scan_backward import scan_backward
@@ -102,6 +103,8 @@ def _run_parts(kernel: Callable[..., None], layout: Layout, n_vectors: int, *arg
 def _view(tensor: Tensor | None) -> View:
     if tensor is None:
         return NO_VIEW
+    if tensor.dtype != torch.float32:
+        raise ParameterError(f"The numba kernels compute in float32; got {tensor.dtype}.")
     return View(tensor.data_ptr(), *tensor.stride())
 
 
@@ -147,7 +150,7 @@ def _plain(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.contiguous()
 
 
-@torch.library.custom_op("stmest::selective_scan", mutates_args=())
+@torch.library.custom_op("stmest::selective_scan", mutates_args=(), device_types="cpu")
 def _scan(
     x: Tensor,
     delta: Tensor,
@@ -187,7 +190,7 @@ def _(x, delta, A, B, C, D, z, delta_bias, initial_state, want_final, keep):
     return x.new_empty(x.shape), final, _empty_checkpoints(x, A.shape[1], initial_state is not None, keep)
 
 
-@torch.library.custom_op("stmest::selective_scan_backward", mutates_args=())
+@torch.library.custom_op("stmest::selective_scan_backward", mutates_args=(), device_types="cpu")
 def _scan_backward(
     grad_y: Tensor,
     grad_final: Tensor | None,
@@ -261,7 +264,7 @@ def _scan_gradients(
 _scan.register_autograd(_scan_gradients, setup_context=_save_scan)
 
 
-@torch.library.custom_op("stmest::causal_conv1d", mutates_args=())
+@torch.library.custom_op("stmest::causal_conv1d", mutates_args=(), device_types="cpu")
 def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:
     """Return y (b, t, d)."""
     y = torch.empty(x.shape)
@@ -279,7 +282,7 @@ def _(x, weight, bias, activation):
     return x.new_empty(x.shape)
 
 
-@torch.library.custom_op("stmest::causal_conv1d_backward", mutates_args=())
+@torch.library.custom_op("stmest::causal_conv1d_backward", mutates_args=(), device_types="cpu")
 def _conv_backward(
     grad_y: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -89,7 +89,11 @@ class Weights(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """Addresses of tiles in scratch memory: x (d, padded + 2 reach), mixed (inner, taps - 1 + padded), B, C, the rest (inner, padded)."""
+    """Addresses of tiles in scratch memory.
+
+    x (d, padded + 2 reach), mixed (inner, taps - 1 + padded), b and c (padded, states), step_x (padded), out (d, padded), all
+    others (inner, padded).
+    """
 
     x: int
     mixed: int

@@ -188,17 +188,27 @@ def _compute(shape, weights, tiles):
         for o in range(3 * d):
             value = repeat(splat(ZERO))
             for c in range(d):
-                value = multiply_add(_number(weights.into, o * d + c), load_block(tiles.u, (q * d + c) * WIDTH), value)
+                value = multiply_add(
+                    _number(weights.into, o * d + c), load_block(tiles.u, (q * d + c) * WIDTH), value
+                )
             store(tiles.qkv, (q * 3 * d + o) * WIDTH, value)
     for q in range(shape.scales):
         _attend(shape, q, tiles)
         for o in range(d):
             value = load_block(tiles.u, (q * d + o) * WIDTH)
             for c in range(d):
-                value = multiply_add(_number(weights.out, o * d + c), load_block(tiles.mixed, (q * d + c) * WIDTH), value)
+                value = multiply_add(
+                    _number(weights.out, o * d + c), load_block(tiles.mixed, (q * d + c) * WIDTH), value
+                )
             store(tiles.total, (q * d + o) * WIDTH, value)
         _normalise(
-            shape, q, tiles.total, tiles.second_scale, weights.second_weight, weights.second_bias, tiles.result
+            shape,
+            q,
+            tiles.total,
+            tiles.second_scale,
+            weights.second_weight,
+            weights.second_bias,
+            tiles.result,
         )
 
 
@@ -294,7 +304,9 @@ def backward_tiles(first, last, shape, weights, tiles, sums, n_sums, x, gradient
             _attend_backward(shape, q, tiles)
         for q in range(k):
             own = q * d * BLOCK_BYTES
-            _map_backward(3 * d, d, weights.into, sums.into, tiles.d_qkv + 3 * own, tiles.u + own, tiles.d_u + own)
+            _map_backward(
+                3 * d, d, weights.into, sums.into, tiles.d_qkv + 3 * own, tiles.u + own, tiles.d_u + own
+            )
             _normalise_backward(
                 shape, q, tiles.d_u, tiles.x, tiles.first_scale, weights.first_weight,
                 sums.first_weight, sums.first_bias, tiles.d_u,

@@ -20,7 +20,7 @@ from ..exceptions import ParameterError
 from .multiscale import run_together
 from .numba_scale_attention import BLOCK_BYTES, WIDTH, Shape, Tiles, Weights, backward_tiles, forward_tiles
 
-__all__: list[str] = []
+__all__ = ["scale_attention"]
 
 # Tiles that justify a part of its own (about 0.1 ms), and how many parts there are at most
 PART_TILES, MOST_PARTS = 64, 16
@@ -49,7 +49,7 @@ def _shape(x: Tensor, causal: bool, eps: float) -> Shape:
 
 
 @torch.library.custom_op("stmest::scale_attention", mutates_args=())
-def _forward(
+def scale_attention(
     x: Tensor,
     first_weight: Tensor,
     first_bias: Tensor,
@@ -82,13 +82,15 @@ def _forward(
     return result
 
 
-@_forward.register_fake
+@scale_attention.register_fake
 def _(x, *arguments):
     return x.new_empty(x.shape)
 
 
 @torch.library.custom_op("stmest::scale_attention_backward", mutates_args=())
-def _backward(gradient: Tensor, x: Tensor, weights: Sequence[Tensor], causal: bool, eps: float) -> list[Tensor]:
+def _backward(
+    gradient: Tensor, x: Tensor, weights: Sequence[Tensor], causal: bool, eps: float
+) -> list[Tensor]:
     """Return the gradients of x and the six parameters."""
     shape, bounds = _shape(x, causal, eps), _bounds(_shape(x, causal, eps))
     weights = [v.contiguous() for v in weights]
@@ -128,4 +130,4 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return (*torch.ops.stmest.scale_attention_backward(gradient, x, weights, ctx.causal, ctx.eps), None, None)
 
 
-_forward.register_autograd(_gradients, setup_context=_save)
+scale_attention.register_autograd(_gradients, setup_context=_save)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stmest.data import scaling
+from stmest.data import pieces
 from stmest.data.scaling import SCALERS, NodeScaler
 from stmest.exceptions import ParameterError
 
@@ -45,11 +45,11 @@ def test_statistics_are_those_of_the_observed_values():
 def test_reading_in_pieces_changes_nothing(monkeypatch):
     values = holey(4)
     whole = [NodeScaler(method).fit(values) for method in SCALERS]
-    monkeypatch.setattr(scaling, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(pieces, "NUMBERS_AT_ONCE", 60)
     for method, expected in zip(SCALERS, whole, strict=True):
-        pieces = NodeScaler(method).fit(values)
-        np.testing.assert_allclose(pieces.center, expected.center, rtol=1e-12)
-        np.testing.assert_allclose(pieces.scale, expected.scale, rtol=1e-12)
+        in_pieces = NodeScaler(method).fit(values)
+        np.testing.assert_allclose(in_pieces.center, expected.center, rtol=1e-12)
+        np.testing.assert_allclose(in_pieces.scale, expected.scale, rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", SCALERS)

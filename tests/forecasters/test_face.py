@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import joblib
 import networkx as nx
@@ -392,3 +396,37 @@ def test_memory_maps_are_fitted_without_a_copy(tmp_path, frame):
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     model = tiny().fit(mapped)
     np.testing.assert_array_equal(model.predict(), tiny().fit(np.array(mapped)).predict())
+
+
+_FIT_A_MEMORY_MAP = """
+import pathlib, sys
+import numpy as np
+from tests.forecasters.tiny import TinyForecaster
+
+
+def resident(field):
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
+parameters = {"batch_size": 16, "max_epochs": 1, "random_state": 0}
+TinyForecaster(**parameters).fit(np.random.default_rng(0).normal(size=(40, 3)))  # what is imported is not data
+X = np.load(sys.argv[1], mmap_mode="r")
+pathlib.Path("/proc/self/clear_refs").write_text("5")
+before = resident("VmRSS")
+TinyForecaster(**parameters).fit(X)
+sys.stdout.write(str((resident("VmHWM") - before) / X.nbytes))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak of memory from /proc")
+def test_fit_needs_at_most_twice_the_memory_of_the_data(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.standard_normal((2000, 10_000), dtype=np.float32))  # 80 MB
+    root = Path(__file__).parents[2]
+    run = subprocess.run(
+        [sys.executable, "-c", _FIT_A_MEMORY_MAP, str(tmp_path / "x.npy")],
+        cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < 2.0  # pages of the map that were touched count too

@@ -22,14 +22,14 @@ class TinyNetwork(nn.Module):
         self.own = nn.Linear(flat, sizes["horizon"] * sizes["n_outputs"])
         self.others = nn.Linear(flat, sizes["horizon"] * sizes["n_outputs"], bias=False)
         self.calendar = nn.Linear(sizes["n_time_features"], 1) if sizes["n_time_features"] else None
-        self.register_buffer(
-            "adjacency", torch.zeros(sizes["n_nodes"], sizes["n_nodes"]) if adjacency is None else adjacency
-        )
+        self.register_buffer("adjacency", adjacency)
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         b, _, n, _ = x.shape
         flat = x.transpose(1, 2).flatten(2)
-        out = self.own(flat) + self.adjacency.T @ self.others(flat)
+        out = self.own(flat)
+        if self.adjacency is not None:
+            out = out + self.adjacency.T @ self.others(flat)
         out = out.view(b, n, self.sizes["horizon"], -1).transpose(1, 2)
         if self.calendar is not None:
             out = out + self.calendar(time[:, -self.sizes["horizon"] :])[:, :, None]

@@ -48,7 +48,9 @@ def test_experts_run_only_on_the_rows_routed_to_them(monkeypatch):
     mixture, router = _mixture(), _router()
     seen = []
     scan = multiscale.selective_scan
-    monkeypatch.setattr(multiscale, "selective_scan", lambda x, *args, **kw: seen.append(len(x)) or scan(x, *args, **kw))
+    monkeypatch.setattr(
+        multiscale, "selective_scan", lambda x, *args, **kw: seen.append(len(x)) or scan(x, *args, **kw)
+    )
     x, description = torch.randn(7, 2, 2, 3 * T), torch.randn(7, 5)
     routing = router(description)
     mixture(x, T, routing, description)

@@ -10,7 +10,9 @@ from stmest.layers.graph_conv import (
     transition_matrices,
 )
 
-DIRECTED = torch.tensor([[0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+DIRECTED = torch.tensor(
+    [[0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+)
 
 
 def test_information_flows_along_the_edges():
@@ -80,7 +82,9 @@ def test_node_adaptive_convolution_equals_its_formula():
     weights = torch.einsum("nc,cjab->njab", embedding, conv.pool)
     gathered = torch.cat([torch.eye(4)[None], supports])
     mixed = torch.einsum("jnl,lkbm->jnkbm", gathered, z)
-    expected = torch.einsum("njab,jnkbm->nkam", weights, mixed) + (embedding @ conv.bias_pool)[:, None, :, None]
+    expected = (
+        torch.einsum("njab,jnkbm->nkam", weights, mixed) + (embedding @ conv.bias_pool)[:, None, :, None]
+    )
     torch.testing.assert_close(conv(z, embedding, supports), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -133,7 +137,9 @@ def test_agccn_gradients(causal):
     names, parameters = zip(*agccn.named_parameters(), strict=True)
 
     def run(z, embedding, supports, *values):
-        return torch.func.functional_call(agccn, dict(zip(names, values, strict=True)), (z, embedding, supports))
+        return torch.func.functional_call(
+            agccn, dict(zip(names, values, strict=True)), (z, embedding, supports)
+        )
 
     assert torch.autograd.gradcheck(run, (z, embedding, supports, *parameters))
 

@@ -157,4 +157,6 @@ def test_every_backend_agrees(scales):
 
 
 def test_bank_repr():
-    assert repr(_bank()).startswith("MultiscaleMamba(\n  n_blocks=2, d_model=3, scales=(1, 3, 5), d_inner=6, d_state=4")
+    assert repr(_bank()).startswith(
+        "MultiscaleMamba(\n  n_blocks=2, d_model=3, scales=(1, 3, 5), d_inner=6, d_state=4"
+    )

@@ -11,7 +11,9 @@ def test_scale_norm_matches_layer_norm():
         norm.weight.uniform_(0.5, 2.0)
         norm.bias.normal_()
     x = torch.randn(2, 3, 5, 7)
-    expected = torch.nn.functional.layer_norm(x.transpose(2, 3), (5,)).transpose(2, 3) * norm.weight + norm.bias
+    expected = (
+        torch.nn.functional.layer_norm(x.transpose(2, 3), (5,)).transpose(2, 3) * norm.weight + norm.bias
+    )
     torch.testing.assert_close(norm(x), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -72,4 +74,6 @@ def test_instance_norm_of_a_constant_window_is_finite():
     norm = InstanceNorm([0])
     scaled, statistics = norm(torch.full((1, 4, 1, 1), 3.0))
     assert torch.equal(scaled, torch.zeros_like(scaled))
-    torch.testing.assert_close(norm.inverse(torch.zeros(1, 2, 1, 1), statistics), torch.full((1, 2, 1, 1), 3.0))
+    torch.testing.assert_close(
+        norm.inverse(torch.zeros(1, 2, 1, 1), statistics), torch.full((1, 2, 1, 1), 3.0)
+    )

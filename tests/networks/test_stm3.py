@@ -5,9 +5,11 @@ import torch
 from torch.nn import functional as F
 
 from stmest.exceptions import GraphError, ParameterError
+from stmest.layers import graph_conv, multiscale
 from stmest.layers.experts import ExpertMixture
 from stmest.layers.multiscale import MultiscaleMamba
 from stmest.networks.stm3 import STM3Network
+from stmest.ops import Choice
 
 N, T, H, B, C = 5, 6, 4, 3, 2
 ADJACENCY = torch.tensor(
@@ -17,7 +19,14 @@ ADJACENCY = torch.tensor(
 
 def _network(seed=0, n_inputs=2, n_outputs=1, calendar=0, **kwargs):
     torch.manual_seed(seed)
-    kwargs = {"d_model": 3, "scales": (1, 3, 5), "n_experts": 3, "d_state": 4, "node_embedding_dim": 4, **kwargs}
+    kwargs = {
+        "d_model": 3,
+        "scales": (1, 3, 5),
+        "n_experts": 3,
+        "d_state": 4,
+        "node_embedding_dim": 4,
+        **kwargs,
+    }
     return STM3Network(N, n_inputs, n_outputs, T, H, calendar, **kwargs)
 
 
@@ -57,7 +66,8 @@ def test_every_variant_forecasts_and_trains_all_its_parameters(kwargs):
     forecast, auxiliary = network(x, time)
     assert forecast.shape == (B, H, N, 2)
     assert auxiliary.keys() == (
-        (set() if kwargs.get("n_experts") == 0 else {"balance"}) | ({"contrastive"} if kwargs.get("contrastive") else set())
+        (set() if kwargs.get("n_experts") == 0 else {"balance"})
+        | ({"contrastive"} if kwargs.get("contrastive") else set())
     )
     (forecast.square().mean() + sum(auxiliary.values())).backward()
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
@@ -107,7 +117,9 @@ def test_permuting_the_windows_permutes_the_forecast():
     x, time = _windows(calendar=C)
     order = torch.tensor([2, 0, 1])
     with torch.no_grad():
-        torch.testing.assert_close(network(x[order], time[order])[0], network(x, time)[0][order], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            network(x[order], time[order])[0], network(x, time)[0][order], atol=1e-5, rtol=1e-5
+        )
 
 
 def test_windows_do_not_see_each_other():
@@ -120,8 +132,12 @@ def test_windows_do_not_see_each_other():
 
 def test_information_follows_the_direction_of_the_given_graph():
     network = _network(graph="given", adjacency=ADJACENCY, n_layers=1).eval()
-    assert torch.nonzero(network.supports.walks[0][1]).flatten().tolist() == [0]  # node 1 listens to 0, as 0 -> 1
-    with torch.no_grad():  # silence the reverse walk: support 2 of the pool, behind the identity and the forward one
+    assert torch.nonzero(network.supports.walks[0][1]).flatten().tolist() == [
+        0
+    ]  # node 1 listens to 0, as 0 -> 1
+    with (
+        torch.no_grad()
+    ):  # silence the reverse walk: support 2 of the pool, behind the identity and the forward one
         network.layers[0].agccn.conv.pool[:, 2] = 0.0
     x, _ = _windows()
     bumped = x.clone()
@@ -232,7 +248,10 @@ def test_graphs_for_people():
 def test_representations(kwargs):
     network = _network(calendar=C, **kwargs)
     found = network.representations(*_windows(calendar=C))
-    assert {name: tuple(v.shape) for name, v in found.items()} == {"scales": (B, N, 3, 3), "experts": (B, N, 3, 3)}
+    assert {name: tuple(v.shape) for name, v in found.items()} == {
+        "scales": (B, N, 3, 3),
+        "experts": (B, N, 3, 3),
+    }
     assert all(v.std() > 0 for v in found.values())
     assert network.training
 
@@ -350,3 +369,25 @@ def test_repr_names_the_parts():
     text = repr(_network())
     assert text.startswith("STM3Network(\n  n_nodes=5, input_length=6, horizon=4")
     assert "GraphSupports(order=3, learned=True, given=0)" in text
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{}, {"routing": "input"}, {"n_experts": 0, "causal_scales": False}], ids=str
+)
+def test_forecast_does_not_depend_on_numba(kwargs, monkeypatch):
+    network = _network(scan_backend="auto", **kwargs).eval()
+    x, _ = _windows()
+    with torch.no_grad():
+        fast = network(x)[0]
+        for module in (multiscale, graph_conv):
+            monkeypatch.setattr(module, "choose_backend", lambda x: Choice("chunked", "for this test"))
+        torch.testing.assert_close(network(x)[0], fast, atol=1e-5, rtol=1e-4)
+
+
+def test_autocast_changes_nothing():
+    network = _network().eval()
+    x, _ = _windows()
+    with torch.no_grad():
+        expected = network(x)[0]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(network(x)[0], expected)

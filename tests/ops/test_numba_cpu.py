@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stmest.exceptions import ParameterError
 from stmest.ops import causal_conv1d, selective_scan
 from stmest.ops.reference import causal_conv1d_reference
 
@@ -98,6 +99,14 @@ def test_a_gradient_that_is_one_number_for_all():
 @pytest.mark.parametrize("used", [0, 1])
 def test_only_the_output_or_only_the_final_state_may_be_used(used):
     assert_gradients_of_one_result(numba_scan, make_inputs(2, 40, 8, 5), used)
+
+
+def test_the_operators_refuse_another_precision():
+    inputs = make_inputs(2, 5, 4, 3, dtype=torch.float64)
+    with pytest.raises(ParameterError, match="float32"):
+        torch.ops.stmest.selective_scan(*inputs, True, False)
+    with pytest.raises(ParameterError, match="float32"):
+        torch.ops.stmest.causal_conv1d(inputs[0], torch.ones(4, 2, dtype=torch.float64), None, True)
 
 
 def test_no_rows_at_all():

@@ -1,0 +1,34 @@
+"""Reading long data a bounded number of values at a time, so that memory maps stay on disk.
+
+Builds on numpy; used wherever all rows have to be looked at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+__all__ = ["row_pieces"]
+
+NUMBERS_AT_ONCE = 1 << 20
+
+
+def row_pieces(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Cut an array into runs of rows of about a million values.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, ...)
+        Any array, also a memory map.
+
+    Yields
+    ------
+    first : int
+        Number of the first row of the run.
+    piece : ndarray
+        View of the run.
+    """
+    at_once = max(1, NUMBERS_AT_ONCE // max(1, int(np.prod(values.shape[1:]))))
+    for first in range(0, len(values), at_once):
+        yield first, values[first : first + at_once]

@@ -202,6 +202,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             criterion=MaskedLoss(self.loss, self._error_weights()),
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=self.weight_decay,
+            optimizer__fused=self.device_.type in ("cpu", "cuda"),  # many small parameters: one kernel for all
             optimizer__param_groups=_undecayed(self.network_),
             lr=self.learning_rate,
             max_epochs=self.max_epochs,

@@ -160,6 +160,9 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     STM3: Chen, Zhang, Xin, Zhu, "Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction",
     arXiv 2508.12247. `stmest/networks/stm3.py` lists where this implementation differs, and why.
 
+    Without `adj` the node embeddings start from the lagged correlations of the training rows, less the daily cycle, so
+    that the learned graph begins with who goes ahead of whom. The network computes in float32 whatever `precision` says.
+
     Examples
     --------
     >>> from stmest import STM3Forecaster, make_sensor_network

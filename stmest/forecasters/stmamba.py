@@ -153,12 +153,12 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
             require("torch_geometric", "graph")
 
     def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
-        architecture: dict[str, Any] = {name: getattr(self, name) for name in _ARCHITECTURE}
+        settings: dict[str, Any] = {**sizes, **{name: getattr(self, name) for name in _ARCHITECTURE}}
         if graph is not None:
-            architecture["adjacency"] = torch.from_numpy(graph.to_dense())
+            settings["adjacency"] = torch.from_numpy(graph.to_dense())
         elif self.graph == "given":
             raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
-        return STMambaNetwork(**sizes, **architecture)
+        return STMambaNetwork(**settings)
 
     # ---------------------------------------------------------------- what it learnt
 

@@ -147,10 +147,11 @@ class ExpertMixture(nn.Module):
             rows = torch.cat([rows, torch.arange(r, device=rows.device)])
             n_rows.append(r)
         out = self.experts(x.index_select(0, rows), n_rows, n_steps)
-        routed = out.index_select(0, torch.argsort(order)).view(r, top_k, *x.shape[1:])
+        chosen_out, shared_out = out.split([r * top_k, len(out) - r * top_k])
+        routed = chosen_out.index_select(0, torch.argsort(order)).view(r, top_k, *x.shape[1:])
         output = sum(_per_row(routing.weights[:, j]) * routed[:, j] for j in range(top_k))
         if self.gate is not None:
-            output = torch.addcmul(output, _per_row(torch.sigmoid(description @ self.gate)), out[-r:])
+            output = torch.addcmul(output, _per_row(torch.sigmoid(description @ self.gate)), shared_out)
         return Mixed(output, routed if keep_routed else None)
 
     def extra_repr(self) -> str:

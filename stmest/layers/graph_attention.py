@@ -55,7 +55,9 @@ def choose_attention(n_nodes: int, n_edges: int, kind: str = "dot", device_type:
     limit = MOST_DENSITY_KERNEL if kernel else MOST_DENSITY_TORCH
     form = "the CPU kernel" if kernel else "torch's indexing"
     if density > limit:
-        return Choice("dense", f"{density:.0%} of all pairs are edges; {form} is the cheaper up to {limit:.0%}")
+        return Choice(
+            "dense", f"{density:.0%} of all pairs are edges; {form} is the cheaper up to {limit:.0%}"
+        )
     if n_nodes > MOST_COMPLETE_NODES and density > MOST_DENSITY_TORCH:
         return Choice("dense", f"a list of {n_edges} edges would take more memory than the fused attention")
     return Choice("sparse", f"{density:.1%} of all pairs are edges; {form} is the cheaper up to {limit:.0%}")
@@ -93,7 +95,9 @@ class AttentionGraph(nn.Module):
                 f"attention_backend={backend!r} is not known; choose from {('auto', *ATTENTION_BACKENDS)}."
             )
         if backend == "dense" and kind != "dot":
-            raise ParameterError(f'attention={kind!r} runs along the edges only; attention_backend="dense" does not.')
+            raise ParameterError(
+                f'attention={kind!r} runs along the edges only; attention_backend="dense" does not.'
+            )
         self.n_nodes, self.kind, self.backend, self.complete = n_nodes, kind, backend, adjacency is None
         # A function of the given graph, and so not part of the weights
         edges = _edges(torch.eye(n_nodes) if adjacency is None else _checked(adjacency, n_nodes))
@@ -123,7 +127,9 @@ class AttentionGraph(nn.Module):
         n, device = self.n_nodes, self.sources.device
         one_each = torch.arange(n, device=device)
         starts = torch.arange(0, n * n + 1, n, device=device)
-        return Edges(starts, one_each.repeat(n), one_each.repeat_interleave(n), torch.zeros(n * n, device=device))
+        return Edges(
+            starts, one_each.repeat(n), one_each.repeat_interleave(n), torch.zeros(n * n, device=device)
+        )
 
     def mask(self, dtype: torch.dtype) -> Tensor | None:
         """Return what is added to the scores (target, source): log-weights, minus infinity where there is no edge."""
@@ -161,7 +167,12 @@ class GraphAttention(nn.Module):
     """
 
     def __init__(
-        self, d_model: int, n_heads: int = 2, kind: str = "dot", embedding_dim: int = 0, weighted: bool = False
+        self,
+        d_model: int,
+        n_heads: int = 2,
+        kind: str = "dot",
+        embedding_dim: int = 0,
+        weighted: bool = False,
     ) -> None:
         super().__init__()
         if d_model % n_heads:
@@ -217,12 +228,16 @@ class GraphAttention(nn.Module):
         """Output (n, r, d) and weights (m, h, r) of torch_geometric's layers, on one graph of n * r nodes."""
         n, r, _ = x.shape
         rows = torch.arange(r, device=x.device)
-        index = torch.stack([(nodes.unsqueeze(1) * r + rows).flatten() for nodes in (edges.sources, edges.targets)])
+        index = torch.stack(
+            [(nodes.unsqueeze(1) * r + rows).flatten() for nodes in (edges.sources, edges.targets)]
+        )
         features = None
         if self.conv.edge_dim is not None:
             fixed = edges.log_weight if self.by_node is None else self._fixed_scores(edges, embedding).mean(1)
             features = fixed.repeat_interleave(r).unsqueeze(1)
-        out, (_, weights) = self.conv(x.reshape(n * r, -1), index, edge_attr=features, return_attention_weights=True)
+        out, (_, weights) = self.conv(
+            x.reshape(n * r, -1), index, edge_attr=features, return_attention_weights=True
+        )
         return out.view(n, r, -1), weights.view(-1, r, self.n_heads).transpose(1, 2)
 
     def _fixed_scores(self, edges: Edges, embedding: Tensor | None) -> Tensor:
@@ -276,9 +291,13 @@ def _as_matrix(weight: Tensor, edges: Edges) -> Tensor:
 
 def _checked(adjacency: Tensor, n_nodes: int) -> Tensor:
     if tuple(adjacency.shape) != (n_nodes, n_nodes):
-        raise GraphError(f"adjacency has shape {tuple(adjacency.shape)}; {n_nodes} nodes need {(n_nodes, n_nodes)}.")
+        raise GraphError(
+            f"adjacency has shape {tuple(adjacency.shape)}; {n_nodes} nodes need {(n_nodes, n_nodes)}."
+        )
     if not bool(torch.isfinite(adjacency).all()) or bool((adjacency < 0).any()):
-        raise GraphError("adjacency holds negative, missing or infinite weights; edges need finite weights >= 0.")
+        raise GraphError(
+            "adjacency holds negative, missing or infinite weights; edges need finite weights >= 0."
+        )
     return adjacency
 
 

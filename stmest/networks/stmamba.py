@@ -120,7 +120,9 @@ class FeedForward(nn.Module):
     def __init__(self, d_model: int, ratio: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(d_model)
-        self.mlp = nn.Sequential(nn.Linear(d_model, ratio * d_model), nn.GELU(), nn.Linear(ratio * d_model, d_model))
+        self.mlp = nn.Sequential(
+            nn.Linear(d_model, ratio * d_model), nn.GELU(), nn.Linear(ratio * d_model, d_model)
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,7 +139,9 @@ class STMambaBlock(nn.Module):
     x (b, t, n, d), AttentionGraph, E (n, c) -> (b, t, n, d)
     """
 
-    def __init__(self, spatial: SpatialStep | None, temporal: TemporalStep | None, mlp: FeedForward | None) -> None:
+    def __init__(
+        self, spatial: SpatialStep | None, temporal: TemporalStep | None, mlp: FeedForward | None
+    ) -> None:
         super().__init__()
         self.spatial, self.temporal, self.mlp = spatial, temporal, mlp
 
@@ -229,7 +233,9 @@ class STMambaNetwork(nn.Module):
         self.n_time_features, self.head_kind, self.d_model = n_time_features, head, d_model
         width = node_embedding_dim or 1
         # Without embeddings all nodes are the same node to the network
-        embedding = torch.randn(n_nodes, width) * width**-0.5 if node_embedding_dim else torch.ones(n_nodes, 1)
+        embedding = (
+            torch.randn(n_nodes, width) * width**-0.5 if node_embedding_dim else torch.ones(n_nodes, 1)
+        )
         self.embedding = nn.Parameter(embedding, requires_grad=node_embedding_dim > 0)
         self.graph = AttentionGraph(
             n_nodes, adjacency if graph == "given" else None, attention, attention_backend
@@ -314,21 +320,25 @@ class STMambaNetwork(nn.Module):
         Tensor of shape (n_layers, n, n)
             [l, i, j]: attention of node i to node j in layer l; rows sum to one.
         """
-        z, weights = self._lift(x, time), []
-        for block in self.blocks:
-            if block.spatial is None:
-                raise ParameterError("the network has no attention (n_heads=0), so there are no weights.")
-            weights.append(block.spatial.weights(z, self.graph, self.embedding))
+        steps, weights = self._spatial_steps(), []
+        if not steps:
+            raise ParameterError("the network has no attention (n_heads=0), so there are no weights.")
+        z = self._lift(x, time)
+        for block, step in zip(self.blocks, steps, strict=True):
+            weights.append(step.weights(z, self.graph, self.embedding))
             z = block(z, self.graph, self.embedding)
         return torch.stack(weights)
 
     @torch.no_grad()
     def fixed_graph(self) -> Tensor:
         """Return (n, n), rows summing to one: who attends to whom before any readings are seen, mean over layers."""
-        steps = [block.spatial.attention for block in self.blocks if block.spatial is not None]
-        if not steps:
+        layers = [step.attention for step in self._spatial_steps()]
+        if not layers:
             return torch.eye(self.n_nodes, device=self.embedding.device)
-        return torch.stack([step.fixed_weights(self.graph, self.embedding) for step in steps]).mean(0)
+        return torch.stack([layer.fixed_weights(self.graph, self.embedding) for layer in layers]).mean(0)
+
+    def _spatial_steps(self) -> list[SpatialStep]:
+        return [block.spatial for block in self.blocks if isinstance(block.spatial, SpatialStep)]
 
     def extra_repr(self) -> str:
         """Shown by repr."""
@@ -353,4 +363,6 @@ def _check_head(head: str, temporal: bool) -> None:
     if head not in ("flatten", "last"):
         raise ParameterError(f'head={head!r} is not known; choose "flatten" or "last".')
     if head == "last" and not temporal:
-        raise ParameterError('temporal=False needs head="flatten": the last step alone would know nothing of the past.')
+        raise ParameterError(
+            'temporal=False needs head="flatten": the last step alone would know nothing of the past.'
+        )

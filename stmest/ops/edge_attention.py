@@ -101,7 +101,9 @@ def edge_softmax(scores: Tensor, edges: Edges) -> Tensor:
 def _attend(projected: Tensor, edges: Edges) -> Tensor:
     query, key, value = projected.unbind(1)  # (n, h, c, r) each
     products = query.index_select(0, edges.targets) * key.index_select(0, edges.sources)
-    scores = products.sum(2) * projected.shape[3] ** -0.5 + edges.log_weight.to(projected.dtype).view(-1, 1, 1)
+    scores = products.sum(2) * projected.shape[3] ** -0.5 + edges.log_weight.to(projected.dtype).view(
+        -1, 1, 1
+    )
     weight = edge_softmax(scores, edges).unsqueeze(2)  # (m, h, 1, r)
     carried = weight * value.index_select(0, edges.sources)
     return torch.zeros_like(query).index_add(0, edges.targets, carried)

@@ -229,7 +229,9 @@ def _run(function: Any, n_blocks: int, n_scratch: int, *args: Any) -> None:
         return
     pool = _pools.get(n_workers)
     if pool is None:
-        pool = _pools.setdefault(n_workers, ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-attend"))
+        pool = _pools.setdefault(
+            n_workers, ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-attend")
+        )
     others = [pool.submit(function, *call) for call in calls[1:]]
     function(*calls[0])
     for other in others:
@@ -241,6 +243,7 @@ class EdgeAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, starts: Tensor, sources: Tensor, log_weight: Tensor) -> Tensor:
+        """Attend; keep what the way back needs."""
         n, _, h, c, rows = projected.shape
         missing = -rows % ROWS
         padded = (F.pad(projected, (0, missing)) if missing else projected).contiguous()
@@ -259,6 +262,7 @@ class EdgeAttention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        """Return the gradient of `projected`."""
         padded, _, _, _, tops, sums = ctx.saved_tensors
         rows = gradient.shape[-1]
         missing = padded.shape[-1] - rows

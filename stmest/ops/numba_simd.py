@@ -16,7 +16,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
+import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import types

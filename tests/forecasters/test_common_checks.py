@@ -9,7 +9,6 @@ from stmest import STMambaForecaster
 from .common import expected_failures
 from .tiny import TinyForecaster
 
-
 STMAMBA = STMambaForecaster(
     input_length=4, horizon=2, d_model=4, d_state=4, n_layers=1, max_epochs=2, random_state=0
 )

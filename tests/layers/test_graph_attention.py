@@ -65,7 +65,9 @@ def test_weights_belong_to_the_edges_and_rows_sum_to_one(kind, backend):
         assert weights[5, 5] == 1.0
 
 
-@pytest.mark.parametrize("adjacency", [ADJACENCY, None, torch.zeros(N, N)], ids=["given", "complete", "no edges"])
+@pytest.mark.parametrize(
+    "adjacency", [ADJACENCY, None, torch.zeros(N, N)], ids=["given", "complete", "no edges"]
+)
 @pytest.mark.parametrize("embedding_dim", [0, 3])
 def test_dense_and_sparse_give_the_same(adjacency, embedding_dim):
     layer = _layer(embedding_dim=embedding_dim)

@@ -11,7 +11,7 @@ from stmest.exceptions import GraphError, ParameterError
 from stmest.layers.graph_attention import AttentionGraph, GraphAttention
 from stmest.layers.mamba import MambaBlock
 from stmest.networks import stmamba
-from stmest.networks.stmamba import STMambaBlock, STMambaNetwork, SpatialStep, TemporalStep, by_node, by_step
+from stmest.networks.stmamba import SpatialStep, STMambaBlock, STMambaNetwork, TemporalStep, by_node, by_step
 
 N, T, H, B, C, D = 5, 6, 4, 3, 2, 8
 ADJACENCY = torch.tensor(
@@ -86,7 +86,9 @@ def test_every_variant_forecasts_and_trains_all_its_parameters(kwargs):
     trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
     assert [name for name, p in trainable.items() if p.grad is None] == []
     assert all(torch.isfinite(p.grad).all() for p in trainable.values())
-    if not AttentionGraph(N, kwargs.get("adjacency")).n_edges == N:  # with a single neighbour there is nothing to weigh
+    if (
+        AttentionGraph(N, kwargs.get("adjacency")).n_edges != N
+    ):  # with a single neighbour there is nothing to weigh
         assert [name for name, p in trainable.items() if p.grad.abs().max() == 0] == []
     network.eval()
     assert torch.equal(network(x, time)[0], network(x, time)[0])
@@ -172,7 +174,9 @@ def test_an_isolated_node_ignores_all_others():
     assert network.attention_weights(x)[:, 4, 4].tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("kwargs", [{"adjacency": ADJACENCY}, {"graph": "learned"}, {"graph": "full"}], ids=str)
+@pytest.mark.parametrize(
+    "kwargs", [{"adjacency": ADJACENCY}, {"graph": "learned"}, {"graph": "full"}], ids=str
+)
 @pytest.mark.parametrize("embedding_dim", [0, 4])
 def test_permuting_nodes_and_graph_permutes_the_forecast(kwargs, embedding_dim):
     if kwargs.get("graph") == "learned" and not embedding_dim:
@@ -200,7 +204,9 @@ def test_early_steps_matter(head):
     assert ((network(x)[0] - before).abs().amax((0, 1, 3)) > 1e-5).all()
 
 
-@pytest.mark.parametrize("kwargs", [{"adjacency": ADJACENCY}, {}, {"graph": "full"}], ids=["given", "learned", "full"])
+@pytest.mark.parametrize(
+    "kwargs", [{"adjacency": ADJACENCY}, {}, {"graph": "full"}], ids=["given", "learned", "full"]
+)
 def test_dense_and_sparse_give_the_same(kwargs):
     x, _ = _windows()
     dense, sparse = (_network(attention_backend=backend, **kwargs) for backend in ("dense", "sparse"))

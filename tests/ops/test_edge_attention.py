@@ -7,7 +7,6 @@ import sys
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from stmest.exceptions import MissingDependencyError, ParameterError
 from stmest.ops import backends

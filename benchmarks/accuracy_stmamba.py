@@ -3,9 +3,10 @@
     python benchmarks/accuracy_stmamba.py [--tasks simulated,molene,taxi] [--seeds 3] [--networks ...] [--threads 1] [--fresh]
 
 Split, windows and baselines are those of accuracy_stm3.py. Finished runs are kept in results/accuracy_stmamba.json, so
-that an interrupted benchmark goes on where it stopped; ``--fresh`` begins anew. All networks of a task train for the same
-number of epochs at most (``--max-epochs taxi=6``). On the simulated network, graph_auc is the area under the ROC curve of
-the attention weights of a network that was not given the graph against the true edges.
+that an interrupted benchmark goes on where it stopped, and tasks may run in processes of their own; ``--fresh`` begins
+anew. All networks of a task train for the same number of epochs at most (``--max-epochs taxi=6,simulated=15``). On the
+simulated network, graph_auc is the area under the ROC curve of the attention weights of a network that was not given the
+graph against the true edges.
 Needs the folder of real data in STMEST_DATA for Molene and taxi.
 """
 
@@ -77,7 +78,7 @@ def measure(task_name: str, results: dict[str, Any], options: argparse.Namespace
             scores |= {"epochs": forecaster.n_iter_, "best_epoch": forecaster.best_epoch_}
         if "truth" in task and adj is None and isinstance(forecaster, STMambaForecaster):
             scores["graph_auc"] = found(forecaster, task)
-        results[key] = scores
+        results |= {**_finished(), key: scores}  # another process may work on another task
         save("accuracy_stmamba", {"settings": settings(options), "runs": results})
 
 
@@ -120,6 +121,11 @@ def summary(results: dict[str, Any]) -> str:
     return table(["model", "seeds", "MAE", "+-", *columns[1:]], rows)
 
 
+def _finished() -> dict[str, Any]:
+    path = RESULTS / "accuracy_stmamba.json"
+    return json.loads(path.read_text())["runs"] if path.exists() else {}
+
+
 def _caps(text: str) -> dict[str, int]:
     return {task: int(epochs) for task, epochs in (item.split("=") for item in text.split(",") if item)}
 
@@ -134,13 +140,17 @@ def main() -> None:
     parser.add_argument(
         "--networks", default=DEFAULT_NETWORKS, help=f"with semicolons: {'; '.join(NETWORKS)}"
     )
-    parser.add_argument("--max-epochs", type=_caps, default={"taxi": 6}, metavar="TASK=N,...")
+    parser.add_argument(
+        "--max-epochs", type=_caps, default={"taxi": 6, "simulated": 15}, metavar="TASK=N,..."
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--fresh", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     path = RESULTS / "accuracy_stmamba.json"
-    results = {} if options.fresh or not path.exists() else json.loads(path.read_text())["runs"]
+    if options.fresh:
+        path.unlink(missing_ok=True)
+    results = _finished()
     for task in options.tasks.split(","):
         measure(task, results, options)
     sys.stdout.write(

@@ -248,6 +248,10 @@ def _usual_step(index: pd.Index, default: Any) -> Any:
 
 def _checked_values(values: Any) -> np.ndarray:
     """Numeric values as floats, two or three axes, NaN allowed, infinity not; float32 and float64 are not copied."""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        raise DataError(
+            f"X has one axis, shape {values.shape}; needed: (n_times, n_nodes). Reshape your data: X[:, None] is a single node."
+        )
     array = check_array(
         values, dtype=[np.float64, np.float32], allow_nd=True, ensure_all_finite=False, input_name="X"
     )

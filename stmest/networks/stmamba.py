@@ -51,7 +51,7 @@ from ..layers.mamba import BidirectionalMamba, MambaBlock
 __all__ = ["STMambaBlock", "STMambaNetwork", "SpatialStep", "TemporalStep", "by_node", "by_step"]
 
 GRAPHS = ("auto", "given", "learned", "full")
-# Elements (b, t, n, d) that go through the network at a time; about 200 bytes each in training. Larger batches are cut
+# Elements (b, t, n, d) that go through the network at a time; about 300 bytes each in training. Larger batches are cut
 # by windows and computed again on the way back, which costs a third more time and keeps memory flat.
 MOST_ELEMENTS = 1 << 22
 

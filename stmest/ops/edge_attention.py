@@ -71,7 +71,8 @@ def edge_attention(projected: Tensor, edges: Edges, *, backend: str = "auto") ->
             backends.require_usable("numba", obstacle)
             from .numba_attention import EdgeAttention
 
-            out = EdgeAttention.apply(projected.float(), edges.starts, edges.sources, edges.log_weight)
+            log_weight = edges.log_weight.float().contiguous()
+            out = EdgeAttention.apply(projected.float(), edges.starts, edges.sources, log_weight)
         else:
             out = _attend(projected.to(wanted), edges)
         return out.to(projected.dtype)

@@ -238,6 +238,12 @@ def _run(function: Any, n_blocks: int, n_scratch: int, *args: Any) -> None:
         other.result()
 
 
+def _problem(padded: Tensor, starts: Tensor, sources: Tensor, log_weight: Tensor) -> Problem:
+    n, _, h, c, rows = padded.shape
+    addresses = (starts.data_ptr(), sources.data_ptr(), log_weight.data_ptr())
+    return Problem(n, h, c, rows, c**-0.5, *addresses)
+
+
 class EdgeAttention(torch.autograd.Function):
     """Attention along edges of projected (n, 3, h, c, r), float32 on the CPU -> (n, h, c, r)."""
 
@@ -247,13 +253,12 @@ class EdgeAttention(torch.autograd.Function):
         n, _, h, c, rows = projected.shape
         missing = -rows % ROWS
         padded = (F.pad(projected, (0, missing)) if missing else projected).contiguous()
-        out = padded.new_empty(n, h, c, rows + missing)
-        tops, sums = padded.new_empty(2, n, h, rows + missing).unbind(0)
-        addresses = (starts.data_ptr(), sources.data_ptr(), log_weight.data_ptr())
-        ctx.problem = Problem(n, h, c, rows + missing, c**-0.5, *addresses)
+        problem = _problem(padded, starts, sources, log_weight)
+        out = padded.new_empty(n, h, c, problem.rows)
+        tops, sums = padded.new_empty(2, n, h, problem.rows).unbind(0)
         ctx.most = int(starts.diff().max())
         _run(
-            attend_forward, (rows + missing) // ROWS, ctx.most, ctx.problem, padded.data_ptr(), out.data_ptr(),
+            attend_forward, problem.rows // ROWS, ctx.most, problem, padded.data_ptr(), out.data_ptr(),
             tops.data_ptr(), sums.data_ptr(),
         )  # fmt: skip
         ctx.save_for_backward(padded, starts, sources, log_weight, tops, sums)
@@ -263,13 +268,15 @@ class EdgeAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         """Return the gradient of `projected`."""
-        padded, _, _, _, tops, sums = ctx.saved_tensors
+        # Under checkpointing these are other tensors than in forward, hence other addresses
+        padded, starts, sources, log_weight, tops, sums = ctx.saved_tensors
+        problem = _problem(padded, starts, sources, log_weight)
         rows = gradient.shape[-1]
-        missing = padded.shape[-1] - rows
+        missing = problem.rows - rows
         gradient = (F.pad(gradient, (0, missing)) if missing else gradient).contiguous()
         out = torch.zeros_like(padded)
         _run(
-            attend_backward, padded.shape[-1] // ROWS, 2 * ctx.most, ctx.problem, padded.data_ptr(), tops.data_ptr(),
+            attend_backward, problem.rows // ROWS, 2 * ctx.most, problem, padded.data_ptr(), tops.data_ptr(),
             sums.data_ptr(), gradient.data_ptr(), out.data_ptr(),
         )  # fmt: skip
         return out[..., :rows], None, None, None

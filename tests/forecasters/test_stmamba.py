@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 
@@ -12,6 +13,7 @@ import torch
 from sklearn.model_selection import GridSearchCV
 
 from stmest import ForecastSplit, Graph, STMambaForecaster, compare, make_sensor_network
+from stmest.cli import main
 from stmest.exceptions import DataError, MissingDependencyError, ParameterError
 
 SMALL = {"input_length": 8, "horizon": 3, "d_model": 4, "n_layers": 1, "d_state": 4, "node_embedding_dim": 4}
@@ -225,6 +227,15 @@ def test_report_beside_others(data):
         {"stmamba": STMambaForecaster(**SMALL, max_epochs=1, random_state=0)}, data.values, data.graph
     )
     assert report["stmamba"].error is None
+
+
+def test_the_command_line_knows_it(data, tmp_path, capsys):
+    data.values.to_csv(tmp_path / "readings.csv")
+    arguments = ["--data", tmp_path / "readings.csv", "--models", "stmamba", "--max-epochs", 1, "--seed", 3]
+    assert main(["report", *map(str, [*arguments, "--out", tmp_path])]) == 0
+    assert "stmamba" in capsys.readouterr().out
+    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert told["models"]["stmamba"]["parameters"]["random_state"] == 3
 
 
 def test_same_seed_same_bytes(fitted, data):

@@ -220,8 +220,10 @@ def test_dense_and_sparse_give_the_same(kwargs):
     torch.testing.assert_close(dense.attention_weights(x), sparse.attention_weights(x), rtol=1e-5, atol=1e-5)
 
 
-def test_large_batches_in_pieces_give_the_same(monkeypatch):
-    network = _network(adjacency=ADJACENCY, calendar=C)
+@pytest.mark.parametrize("adjacency", [ADJACENCY, None], ids=["given", "learned"])
+@pytest.mark.parametrize("backend", ["dense", "sparse"])
+def test_large_batches_in_pieces_give_the_same(monkeypatch, adjacency, backend):
+    network = _network(adjacency=adjacency, attention_backend=backend, calendar=C)
     x, time = _windows(calendar=C, batch=5)
     results = []
     for limit in (1 << 22, 2 * T * N * D):

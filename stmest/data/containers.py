@@ -164,8 +164,6 @@ def as_panel(X: Any) -> Panel:
     DataError
         If the container does not have that form, holds infinite values, or its time index is unsorted or duplicated.
     """
-    if isinstance(X, Panel):
-        return X
     if isinstance(X, pd.DataFrame):
         if isinstance(X.index, pd.MultiIndex) or _long_columns(X) is not None:
             return _from_long(X)

@@ -162,6 +162,8 @@ class BaseForecaster(ABC, BaseEstimator):
 
     def _to_panel(self, X: Any, reset: bool) -> Panel:
         """Convert X, and remember or compare nodes and features."""
+        if isinstance(X, Panel):
+            return X  # rows that were compared when they were taken in
         panel = as_panel(X)
         named_columns = (
             isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]

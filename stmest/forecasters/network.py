@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import GradientNormClipping, LRScheduler, PassthroughScoring
 from skorch.helper import predefined_split
 from torch import Tensor, nn
@@ -23,7 +25,7 @@ from ..data.calendar import CALENDAR_FEATURES, choose_calendar, n_calendar_chann
 from ..data.containers import Panel
 from ..data.pieces import row_pieces
 from ..data.scaling import NodeScaler
-from ..data.splits import temporal_split
+from ..data.splits import temporal_split, window_starts
 from ..data.windows import Windows, carry_forward
 from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
@@ -202,7 +204,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             criterion=MaskedLoss(self.loss, self._error_weights()),
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=self.weight_decay,
-            optimizer__fused=self.device_.type in ("cpu", "cuda"),  # many small parameters: one kernel for all
+            optimizer__fused=self.device_.type
+            in ("cpu", "cuda"),  # many small parameters: one kernel for all
             optimizer__param_groups=_undecayed(self.network_),
             lr=self.learning_rate,
             max_epochs=self.max_epochs,
@@ -268,6 +271,25 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         with torch.inference_mode():
             forecast, _ = self.network_(**inputs)
         return self.scaler_.inverse(forecast.float().cpu().numpy(), self.target_)
+
+    def _input_batches(self, X: Any, stride: int) -> Iterator[dict[str, Tensor]]:
+        """Network inputs of all windows in X, a batch at a time, for looking into the network."""
+        check_is_fitted(self)
+        panel = self._to_panel(X, reset=False)
+        starts = window_starts(panel.n_times, self.input_length, stride)
+        if not len(starts):
+            raise DataError(
+                f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed."
+            )
+        windows = self._windows(panel, starts, with_targets=False)
+        for first in range(0, len(windows), self.batch_size):
+            batch = windows.gather(slice(first, first + self.batch_size))
+            yield {
+                name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()
+            }
+
+    def _node_labels(self) -> pd.Index:
+        return pd.RangeIndex(self.n_features_in_) if self.nodes_ is None else pd.Index(self.nodes_)
 
     # ---------------------------------------------------------------- pickling
 

@@ -15,9 +15,7 @@ from torch import nn
 
 from ..data.calendar import season_length
 from ..data.containers import Panel
-from ..data.splits import window_starts
-from ..data.windows import Windows
-from ..exceptions import DataError, ParameterError
+from ..exceptions import ParameterError
 from ..graphs import Graph, graph_from_correlation
 from ..networks.stm3 import STM3Network
 from ..training.engine import ForecastNet
@@ -238,14 +236,10 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         check_is_fitted(self)
         if not self.n_experts:
             return pd.DataFrame(index=self._node_labels())
-        windows = self._windows(self.context_, np.zeros(1, dtype=np.int64), with_targets=False)
-        return pd.DataFrame(self._routing_of(windows), index=self._node_labels())
-
-    def _routing_of(self, windows: Windows) -> np.ndarray:
-        batch = windows.gather(slice(None))
-        inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()}
+        (inputs,) = self._input_batches(self.context_, 1)
         with torch.inference_mode():
-            return self.network_.routing(**inputs).cpu().numpy()
+            probabilities = self.network_.routing(**inputs)
+        return pd.DataFrame(probabilities.cpu().numpy(), index=self._node_labels())
 
     def scale_embeddings(self, X: Any, stride: int = 1) -> np.ndarray:
         """What each scale makes of each window, for pictures of how well scales are told apart.
@@ -282,27 +276,12 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         return self._representations(X, stride)["experts"]
 
     def _representations(self, X: Any, stride: int) -> dict[str, np.ndarray]:
-        check_is_fitted(self)
-        panel = self._to_panel(X, reset=False)
-        starts = window_starts(panel.n_times, self.input_length, stride)
-        if not len(starts):
-            raise DataError(
-                f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed."
-            )
-        windows = self._windows(panel, starts, with_targets=False)
         parts: dict[str, list[np.ndarray]] = {}
-        for first in range(0, len(windows), self.batch_size):
-            batch = windows.gather(slice(first, first + self.batch_size))
-            inputs = {
-                name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()
-            }
+        for inputs in self._input_batches(X, stride):
             with torch.inference_mode():
                 for name, tensor in self.network_.representations(**inputs).items():
                     parts.setdefault(name, []).append(tensor.cpu().numpy())
         return {name: np.concatenate(arrays) for name, arrays in parts.items()}
-
-    def _node_labels(self) -> pd.Index:
-        return pd.RangeIndex(self.n_features_in_) if self.nodes_ is None else pd.Index(self.nodes_)
 
 
 class _RoutingMonitor(Callback):

@@ -12,8 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from ..data.splits import window_starts
-from ..exceptions import DataError, ParameterError
+from ..exceptions import ParameterError
 from ..graphs import Graph
 from ..layers.graph_attention import KINDS
 from ..networks.stmamba import GRAPHS, STMambaNetwork
@@ -196,26 +195,15 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
         check_is_fitted(self)
         if not self.n_heads:
             raise ParameterError("n_heads=0: the forecaster was fitted without attention.")
-        panel = self._to_panel(X, reset=False)
-        starts = window_starts(panel.n_times, self.input_length, stride)
-        if not len(starts):
-            raise DataError(
-                f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed."
-            )
-        windows = self._windows(panel, starts, with_targets=False)
         total = np.zeros((self.n_layers, self.n_features_in_, self.n_features_in_))
-        for first in range(0, len(windows), self.batch_size):
-            batch = windows.gather(slice(first, first + self.batch_size))
-            inputs = {
-                name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()
-            }
+        n_windows = 0
+        for inputs in self._input_batches(X, stride):
             with torch.inference_mode():
                 weights = self.network_.attention_weights(**inputs)
-            total += weights.double().cpu().numpy() * (len(batch.x) / len(windows))
-        if per_layer:
-            return [self._table(layer) for layer in total]
-        return self._table(total.mean(0))
+            total += weights.double().cpu().numpy() * len(inputs["x"])
+            n_windows += len(inputs["x"])
+        layers = [self._table(layer / n_windows) for layer in total]
+        return layers if per_layer else self._table(total.mean(0) / n_windows)
 
     def _table(self, matrix: np.ndarray) -> pd.DataFrame:
-        labels = pd.RangeIndex(self.n_features_in_) if self.nodes_ is None else pd.Index(self.nodes_)
-        return pd.DataFrame(matrix, index=labels, columns=labels)
+        return pd.DataFrame(matrix, index=self._node_labels(), columns=self._node_labels())

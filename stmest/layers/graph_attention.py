@@ -24,20 +24,22 @@ __all__ = ["KINDS", "AttentionGraph", "GraphAttention", "choose_attention"]
 
 KINDS = ("dot", "gat", "gatv2")
 ATTENTION_BACKENDS = ("dense", "sparse")
-# Share of the pairs of nodes that are edges up to which the edges are the cheaper way, as measured on one core (2 heads
-# of 8 channels, forward and backward, milliseconds):
-#                     rows   edge kernel   torch's indexing   fused dense
-#    69 nodes,  13 %   768            23                130           166
-#    69 nodes, 100 %   768            90                              166
-#   207 nodes,   5 %   768            58                959          2233
-#   207 nodes, 100 %   192           192                              304
-#  1000 nodes,   1 %    96            53                494          8306
-#  1000 nodes,  10 %    96           511                             7943
-#  1000 nodes, 100 %    96          4400                             8167
-# The kernel wins at every density; torch's indexing costs memory for every edge and row, and is taken for few edges only.
-MOST_DENSITY_KERNEL, MOST_DENSITY_TORCH = 1.0, 0.1
-# Nodes up to which a complete graph is listed edge by edge: 20 bytes for each of n * n.
-MOST_COMPLETE_NODES = 1024
+# Share of the pairs of nodes that are edges up to which the edges are the cheaper way. Measured in training the default
+# network on one busy core, windows per second, 8 neighbours per node or all (benchmarks/speed_stmamba.py):
+#
+#   nodes   8: kernel   8: dense    all: kernel   all: dense
+#      50          88         44             56           44
+#     200          20        5.1            8.0          3.7
+#     500         4.7        1.7            1.2          1.2
+#    1000         1.6       0.38           0.31         0.53
+#    2000         1.2       0.12           0.03         0.14
+#
+# Keys and values of a complete graph outgrow the cache beyond some 500 nodes; halfway in density the two ways meet, and
+# the limit keeps clear of that. torch's indexing, which devices without the kernel take, needs memory for every edge and
+# row; forward and backward of the attention alone took 130 : 166 ms (indexing : dense) at 69 nodes and a density of 13 %,
+# 959 : 2233 at 207 nodes and 5 %, 494 : 8306 at 1,000 nodes and 1 %.
+SMALL_GRAPH = 500
+MOST_DENSITY_SMALL, MOST_DENSITY_KERNEL, MOST_DENSITY_TORCH = 1.0, 0.3, 0.1
 # Scores that `GraphAttention.weights` holds at a time.
 SCORES_AT_ONCE = 1 << 24
 
@@ -61,16 +63,12 @@ def choose_attention(n_nodes: int, n_edges: int, kind: str = "dot", device_type:
     if kind != "dot":
         return Choice("sparse", f"{kind} is computed along the edges only")
     density = n_edges / n_nodes**2
-    kernel = device_type == "cpu" and not numba_problem()
-    limit = MOST_DENSITY_KERNEL if kernel else MOST_DENSITY_TORCH
-    form = "the CPU kernel" if kernel else "torch's indexing"
-    if density > limit:
-        return Choice(
-            "dense", f"{density:.0%} of all pairs are edges; {form} is the cheaper up to {limit:.0%}"
-        )
-    if n_nodes > MOST_COMPLETE_NODES and density > MOST_DENSITY_TORCH:
-        return Choice("dense", f"a list of {n_edges} edges would take more memory than the fused attention")
-    return Choice("sparse", f"{density:.1%} of all pairs are edges; {form} is the cheaper up to {limit:.0%}")
+    if device_type == "cpu" and not numba_problem():
+        form, limit = "the CPU kernel", MOST_DENSITY_SMALL if n_nodes <= SMALL_GRAPH else MOST_DENSITY_KERNEL
+    else:
+        form, limit = "torch's indexing", MOST_DENSITY_TORCH
+    reason = f"{density:.1%} of all pairs of {n_nodes} nodes are edges; {form} is the cheaper way up to {limit:.0%}"
+    return Choice("sparse" if density <= limit else "dense", reason)
 
 
 class AttentionGraph(nn.Module):

@@ -144,6 +144,7 @@ def test_the_rule_between_dense_and_sparse(monkeypatch):
     assert choose_attention(2000, 18_000, device_type="cuda").name == "sparse"
     assert choose_attention(100, 10_000, device_type="cuda").name == "dense"
     assert choose_attention(100, 10_000, "gat", "cuda").name == "sparse"
+    assert choose_attention(100, 10_000).name == "sparse"
     assert choose_attention(5000, 25_000_000).name == "dense"
     monkeypatch.setattr(graph_attention, "numba_problem", lambda: "not installed")
     assert choose_attention(100, 5000).name == "dense"

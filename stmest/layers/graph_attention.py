@@ -34,8 +34,10 @@ ATTENTION_BACKENDS = ("dense", "sparse")
 #    1000         1.6       0.38           0.31         0.53
 #    2000         1.2       0.12           0.03         0.14
 #
-# Keys and values of a complete graph outgrow the cache beyond some 500 nodes; halfway in density the two ways meet, and
-# the limit keeps clear of that. torch's indexing, which devices without the kernel take, needs memory for every edge and
+# Beyond some 500 nodes the complete graph is cheaper dense. No density in between was measured: straight lines between
+# the ends cross at 0.5 to 0.8 (1,000 nodes) and 0.2 (2,000; there the kernel pads 24 rows to 64), and 0.3 is a choice
+# between. One run each, batches of 32 windows where that was bearable, else of 1 to 4.
+# torch's indexing, which devices without the kernel take, needs memory for every edge and
 # row; forward and backward of the attention alone took 130 : 166 ms (indexing : dense) at 69 nodes and a density of 13 %,
 # 959 : 2233 at 207 nodes and 5 %, 494 : 8306 at 1,000 nodes and 1 %.
 SMALL_GRAPH = 500

@@ -5,8 +5,6 @@
 
 PYTHON ?= python3
 VENV := .venv
-# enough to see the networks work, and done within three minutes on two cores; the forecaster itself takes more
-DEMO_EPOCHS ?= 10
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt
 
 .PHONY: help demo test clean
@@ -16,7 +14,7 @@ help:
 
 demo: $(VENV)/.demo
 	@echo "==> stmest report: the simulated sensor network"
-	$(VENV)/bin/stmest report --max-epochs $(DEMO_EPOCHS)
+	$(VENV)/bin/stmest report
 
 test: $(VENV)/.test
 	@echo "==> ruff: lint"

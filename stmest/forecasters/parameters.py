@@ -140,7 +140,8 @@ callbacks : list of skorch callbacks, optional
 warm_start : bool, default={warm_start}
     Whether `fit` goes on from the present weights.
 random_state : int, RandomState or None, default={random_state}
-    Seed of initialisation and shuffling; an int makes fit and predict reproducible bit by bit on a CPU.
+    Seed of initialisation and shuffling; an int makes fit and predict reproducible bit by bit on a CPU, for the same
+    number of torch threads (joblib's workers have one each: `torch.set_num_threads(1)` gives the same without them).
 verbose : int, default={verbose}
     1 writes a line per epoch.
 """

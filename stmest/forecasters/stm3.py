@@ -62,7 +62,7 @@ class STM3Parameters(TrainingParameters):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainingParameters._parameter_constraints,
         "scales": [tuple, list],
-        "d_model": [whole(1)],
+        "d_model": [whole(3)],
         "n_layers": [whole(1)],
         "n_experts": [whole(0)],
         "top_k": [whole(1)],
@@ -97,7 +97,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     scales : tuple of int, default=(1, 3, 5, 7)
         Widths of the temporal convolutions, odd and increasing: one scale each, from fine to coarse.
     d_model : int, default=4
-        Width per scale.
+        Width per scale, at least 3: the norms over two channels would leave nothing but a sign.
     n_layers : int, default=1
         Layers, each a graph convolution and a mixture of experts.
     n_experts : int, default=4

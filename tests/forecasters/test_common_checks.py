@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from stmest import STMambaForecaster
+from stmest import STM3Forecaster, STMambaForecaster
 
 from .common import expected_failures
 from .tiny import TinyForecaster
 
-STMAMBA = STMambaForecaster(
-    input_length=4, horizon=2, d_model=4, d_state=4, n_layers=1, max_epochs=2, random_state=0
-)
+SMALL = {
+    "input_length": 4,
+    "horizon": 2,
+    "d_model": 4,
+    "d_state": 4,
+    "n_layers": 1,
+    "max_epochs": 2,
+    "random_state": 0,
+}
+FORECASTERS = [TinyForecaster(random_state=0), STM3Forecaster(**SMALL), STMambaForecaster(**SMALL)]
 
 
-@parametrize_with_checks([TinyForecaster(random_state=0), STMAMBA], expected_failed_checks=expected_failures)
+@parametrize_with_checks(FORECASTERS, expected_failed_checks=expected_failures)
 def test_common_checks(estimator, check):
     check(estimator)

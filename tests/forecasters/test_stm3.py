@@ -15,7 +15,7 @@ import torch
 from stmest import STM3Forecaster, make_sensor_network
 from stmest.exceptions import ParameterError
 
-SMALL = {"input_length": 8, "horizon": 3, "d_model": 2, "n_layers": 1, "d_state": 4, "node_embedding_dim": 4}
+SMALL = {"input_length": 8, "horizon": 3, "d_model": 4, "n_layers": 1, "d_state": 4, "node_embedding_dim": 4}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_what_it_learnt_is_labelled(fitted, data):
 def test_embeddings_of_scales_and_experts(fitted, data):
     scales = fitted.scale_embeddings(data.values, stride=50)
     experts = fitted.expert_embeddings(data.values, stride=50)
-    assert scales.shape == experts.shape == (4, 6, 4, 2)
+    assert scales.shape == experts.shape == (4, 6, 4, 4)
     assert not np.allclose(scales[:, :, 0], scales[:, :, -1])
 
 
@@ -114,7 +114,7 @@ def test_given_graph_is_needed_for_graph_given(data):
         ({"dropout": 1.0}, "dropout"),
         ({"n_experts": -1}, "n_experts"),
         ({"contrastive_temperature": 0.0}, "contrastive_temperature"),
-        ({"d_model": 0}, "d_model"),
+        ({"d_model": 2}, "d_model"),
     ],
 )
 def test_wrong_architecture_values(data, parameters, words):
@@ -146,7 +146,7 @@ _FIT = """
 import hashlib, sys
 from stmest import STM3Forecaster, make_sensor_network
 data = make_sensor_network(n_nodes=4, n_times=120, random_state=0)
-model = STM3Forecaster(input_length=8, horizon=2, d_model=2, n_layers=1, max_epochs=1, dropout=0.2, random_state=3)
+model = STM3Forecaster(input_length=8, horizon=2, d_model=4, n_layers=1, max_epochs=1, dropout=0.2, random_state=3)
 weights = model.fit(data.values, data.graph).network_.state_dict()
 digest = hashlib.sha256(b"".join(weights[name].numpy().tobytes() for name in sorted(weights)))
 sys.stdout.write(digest.hexdigest())

@@ -19,8 +19,9 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.calendar import calendar_features
-from ..data.containers import Panel, as_panel, follows, future_index
+from ..data.containers import Panel, as_panel
 from ..data.splits import window_starts
+from ..data.time_index import follows, future_index
 from ..data.windows import Windows
 from ..exceptions import DataError, GraphError, ParameterError
 from ..graphs import Graph, as_graph, is_graph_like

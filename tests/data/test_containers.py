@@ -10,7 +10,8 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stmest.data.containers import as_panel, follows, future_index
+from stmest.data.containers import as_panel
+from stmest.data.time_index import follows, future_index
 from stmest.exceptions import DataError, StmestError
 
 INDEX = pd.date_range("2024-03-01", periods=6, freq="h", name="time")

@@ -126,6 +126,7 @@ def calendar_features(index: pd.Index, kinds: Sequence[str]) -> np.ndarray:
             f"time features {list(kinds)} need an index of dates, but the data have {type(index).__name__}; "
             "give X as a DataFrame with a DatetimeIndex, or leave time_features='auto'."
         )
+    index = index.tz_localize(None)  # the wall clock, also on the days when it is put forward or back
     columns: list[np.ndarray] = []
     for kind in kinds:
         if kind == "day_of_week":

@@ -10,7 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
@@ -20,13 +21,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.calendar import calendar_features
 from ..data.containers import Panel, as_panel
-from ..data.splits import window_starts
+from ..data.profile import Residuals, SeasonalProfile
+from ..data.splits import temporal_split, window_starts
 from ..data.time_index import follows, future_index
 from ..data.windows import Windows
 from ..exceptions import DataError, GraphError, ParameterError
 from ..graphs import Graph, as_graph, is_graph_like
+from .window_ridge import choose_profile
 
-__all__ = ["BaseForecaster"]
+__all__ = ["SELECTION_FRACTION", "BaseForecaster"]
+
+# Share of the last training rows on which profile and penalty are chosen, where the forecaster has no validation part
+SELECTION_FRACTION = 0.125
 
 
 class BaseForecaster(ABC, BaseEstimator):
@@ -46,6 +52,8 @@ class BaseForecaster(ABC, BaseEstimator):
         Calendar features in use.
     given_graph_ : Graph or None
         The graph that `fit` was given.
+    profile_ : SeasonalProfile or None
+        What is subtracted from the readings before the forecaster sees them, and added to its forecasts.
     context_ : Panel
         The last rows, from which `predict` without data starts.
     """
@@ -56,6 +64,8 @@ class BaseForecaster(ABC, BaseEstimator):
     horizon: int
     adj: Any = None
     target: Any = None
+    seasonal_profile: Any = None
+    profile_: SeasonalProfile | None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -82,14 +92,14 @@ class BaseForecaster(ABC, BaseEstimator):
         Parameters
         ----------
         x : ndarray of shape (b, _context_length, n, f), float32
-            Input rows in the units of the data, NaN where missing.
+            Input rows in the units of the data, less the seasonal profile; NaN where missing.
         time : ndarray of shape (b, _context_length + horizon, c) or None
             Calendar channels.
 
         Returns
         -------
         ndarray of shape (b, horizon, n, f_target)
-            Forecasts in the units of the data, finite.
+            Forecasts in the units of the data, less the seasonal profile; finite.
         """
 
     def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
@@ -135,13 +145,41 @@ class BaseForecaster(ABC, BaseEstimator):
             self.target_ = _target_positions(self.target, panel)
             self.time_features_ = self._choose_time_features(panel)
             self.given_graph_ = graph
-            self._fit_panel(panel, graph)
+            if not self._continues():
+                self.profile_ = self._choose_profile(panel)
+            self._context_phase = 0
+            self._fit_panel(self._less_profile(panel, 0), graph)
+            self._learn_from_all(panel, graph)
             self.context_ = panel.tail(self._context_length)
+            self._context_phase = panel.n_times - self.context_.n_times
         return self
 
     def _continues(self) -> bool:
         """Whether fit goes on from the present state instead of starting anew."""
         return False
+
+    def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
+        """Take what costs nothing to learn again from all rows, the validation part included; nothing by default."""
+        return None
+
+    def _training_cut(self, panel: Panel) -> int:
+        """Rows that may be learnt from; a forecaster with a validation part keeps it out of everything it learns."""
+        return panel.n_times
+
+    def _choose_profile(self, panel: Panel) -> SeasonalProfile | None:
+        """The seasonal profile that `seasonal_profile` asks for, from the rows that may be learnt from."""
+        cycle = self.seasonal_profile
+        cut = self._training_cut(panel)
+        if cycle == "auto":
+            lengths = (self.input_length, self.horizon)
+            if panel.n_times < sum(lengths):
+                return None  # too short to learn from, which `_fit_panel` says
+            within = cut if cut < panel.n_times else temporal_split(cut, *lengths, SELECTION_FRACTION)[2]
+            cycle = choose_profile(panel.values, panel.index, within, *lengths, self.target_)
+        if cycle is None:
+            return None
+        index = None if panel.index is None else panel.index[:cut]
+        return SeasonalProfile(cycle).fit(panel.values[:cut], index)
 
     @contextmanager
     def _restored_on_error(self) -> Iterator[None]:
@@ -231,7 +269,7 @@ class BaseForecaster(ABC, BaseEstimator):
                 f"X has {panel.n_times} rows; {type(self).__name__} needs at least {self._context_length} rows of "
                 "look-back to forecast."
             )
-        tail = panel.tail(self._context_length)
+        tail = panel if panel is self.context_ else panel.tail(self._context_length)
         windows = self._windows(tail, np.zeros(1, dtype=np.int64), with_targets=False)
         return panel.like(self._forecast_windows(windows)[0], self.target_)
 
@@ -339,12 +377,33 @@ class BaseForecaster(ABC, BaseEstimator):
                 f"X begins at {panel.index[0]}, but the rows seen so far end at {known[-1]}, so that the next one is "
                 f"{future_index(known, 1)[0]}. Give the rows in between too (NaN where nothing was observed)."
             )
-        self.context_ = self.context_.followed_by(panel).tail(self._context_length)
+        whole = self.context_.followed_by(panel)
+        self.context_ = whole.tail(self._context_length)
+        self._context_phase += whole.n_times - self.context_.n_times
         return self
 
     # ---------------------------------------------------------------- windows
 
+    def _less_profile(self, panel: Panel, first_phase: int | None = None) -> Panel:
+        """The panel less the seasonal profile, subtracted as rows are read.
+
+        Rows without an index do not tell their phase: it is `first_phase`, or the one at which the profile fits best.
+        """
+        profile = self.profile_
+        if profile is None or isinstance(panel.values, Residuals):
+            return panel
+        index, n_rows = panel.index, panel.n_times + self.horizon
+        if index is not None:
+            index = index.append(future_index(index, self.horizon))
+        elif first_phase is None:
+            first_phase = profile.matched_phase(panel.values)
+        phases = profile.phases(index, n_rows, first_phase or 0)
+        return replace(panel, values=cast(Any, Residuals(panel.values, phases, profile)))
+
     def _windows(self, panel: Panel, starts: np.ndarray, with_targets: bool) -> Windows:
+        """Windows of the panel, which is known by the rows seen last or has an index, less its profile."""
+        known = panel is self.__dict__.get("context_")
+        panel = self._less_profile(panel, self._context_phase if known else None)
         return Windows(
             panel.values, self._context_length, self.horizon, starts,
             time=self._calendar(panel), target=self.target_, with_targets=with_targets,
@@ -366,8 +425,15 @@ class BaseForecaster(ABC, BaseEstimator):
         """Forecasts of all windows, one batch at a time: (n_windows, horizon, n_nodes, n_targets)."""
         batches = []
         for first in range(0, len(windows), self._windows_at_once):
-            batch = windows.gather(slice(first, first + self._windows_at_once))
-            batches.append(self._forecast(batch.x, batch.time))
+            at_once = slice(first, first + self._windows_at_once)
+            batch = windows.gather(at_once)
+            forecast = self._forecast(batch.x, batch.time)
+            if isinstance(windows.values, Residuals):
+                ahead = np.arange(self._context_length, self._context_length + self.horizon)
+                forecast = forecast + windows.values.expected(
+                    windows.starts[at_once, None] + ahead, self.target_
+                )
+            batches.append(forecast)
         return np.concatenate(batches)
 
 

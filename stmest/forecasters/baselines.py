@@ -9,14 +9,16 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.utils._param_validation import StrOptions
 
 from ..data.containers import Panel
 from ..data.scaling import NodeScaler
-from ..exceptions import DataError
+from ..data.splits import temporal_split
+from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
-from .base import BaseForecaster
-from .parameters import real, whole
-from .ridge import carried, solve_windows
+from .base import SELECTION_FRACTION, BaseForecaster
+from .parameters import SEASONAL_PROFILE, real, whole
+from .window_ridge import choose_ridge, fit_ridges
 
 __all__ = ["LastValue", "MeanProfile", "RidgeForecaster", "SeasonalNaive"]
 
@@ -46,8 +48,8 @@ class _Baseline(BaseForecaster):
     def _fit_panel(self, panel: Panel, graph: Graph | None) -> None:
         self.context_length_ = self._choose_context(panel)
         self._check_length(panel, self.context_length_)
-        statistics = NodeScaler("standard").fit(panel.values[..., self.target_])
-        self.mean_, self._scale = statistics.center, statistics.scale
+        statistics = NodeScaler("standard").fit(panel.values)
+        self.mean_, self._scale = statistics.center[:, self.target_], statistics.scale[:, self.target_]
         self.n_parameters_ = 0
 
     def _choose_context(self, panel: Panel) -> int:
@@ -190,93 +192,130 @@ class MeanProfile(_Baseline):
 
 
 class RidgeForecaster(_Baseline):
-    """Linear regression from the look-back of a node to its future, with an L2 penalty, in closed form.
+    """Linear regression from look-back to future, with an L2 penalty, in closed form, after the seasonal profile.
 
-    Every window is centred on its last observed value and divided by the node's standard deviation; the
-    weights then minimise ``sum (y - x W - c)^2 + alpha (|W|^2 + |c|^2)`` over all training windows. The
-    intercept c, which is the drift away from the last value, is penalised like the weights, so that a large
-    `alpha` leads to the forecast of `LastValue`. Features are forecast one by one, each from its own past.
-
-    Missing inputs carry the last observed value of the window forward (the first one backward); a window
-    without any observed input is not learnt from. A missing target is left out for its own step of the
-    horizon only.
+    Every window is centred on its last value and divided by the node's standard deviation; the weights then minimise
+    ``sum (y - x W - c)^2 + alpha (|W|^2 + |c|^2)`` over all training windows. The intercept c, which is the drift away
+    from the last value, is penalised like the weights, so that a large `alpha` leads to the forecast of `LastValue`.
+    Features are forecast one by one, each from its own past.
 
     Parameters
     ----------
     input_length : int, default=24
         Rows of look-back.
     horizon : int, default=12
-        Steps to forecast.
-    alpha : float, default=1.0
-        Strength of the penalty, in units of windows of standardised data; 100 to 1000 suits some ten thousand
-        windows.
+        Rows to forecast.
+    alpha : float or "auto", default="auto"
+        Strength of the penalty, in units of windows of standardised data. ``"auto"`` takes the one that forecasts the last
+        eighth of the training rows best, and then learns from all rows; with ``neighbours="all"`` it also says how many of
+        the last rows of all nodes are used.
     per_node : bool, default=False
         Learn weights for each node instead of one set from the windows of all nodes.
+    neighbours : {None, "adj", "all"}, default=None
+        What a node's forecast sees beside its own past: nothing; the weighted mean of the nodes whose edges lead to it; or,
+        in a second regression for what its own past leaves, the last rows of all nodes (at most 2,500 inputs; the number of
+        weights grows with the square of the nodes).
+    seasonal_profile : {"auto", "time_of_day", "time_of_week", "day_of_year"}, int or None, default="auto"
+        Mean of each node over such a cycle, or over a period in rows, that is subtracted first and added to the forecast;
+        ``"auto"`` takes the one with the least error on the last eighth of the training rows, None among them.
+    adj : graph, optional
+        For ``neighbours="adj"``; `fit`'s argument wins.
 
     Attributes
     ----------
-    coef_ : ndarray of shape (n_targets, n_groups, input_length, horizon)
-        Weights; `n_groups` is n_nodes if `per_node`, else 1. Those of the last step are 0, as it is the
-        centre.
-    intercept_ : ndarray of shape (n_targets, n_groups, horizon)
-        Drift, in standard deviations of the node.
+    ridge_ : WindowRidge
+        Weights, penalty and units.
+    profile_ : SeasonalProfile or None
+        What was subtracted.
     mean_, scale_ : ndarray of shape (n_nodes, n_targets)
-        Mean and standard deviation of the training rows.
+        Mean and standard deviation of the training rows, less the profile.
     n_parameters_ : int
         Number of weights and intercepts.
 
     Notes
     -----
-    The normal equations are summed up in float64 over pieces of the training rows, so that memory does not
-    grow with the number of windows.
+    Missing inputs carry the last observed value of the window forward (the first one backward); a window without any
+    observed input is not learnt from. A missing target is left out for its own step of the horizon only; with
+    ``neighbours="all"`` it counts as forecast without error by the node's own past.
+
+    The normal equations are summed up in float64 over pieces of the training rows, so that memory does not grow with the
+    number of windows. Where they would take more than 1e11 multiplications, shared weights are learnt from evenly spread
+    nodes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stmest import RidgeForecaster
+    >>> X = np.sin(np.arange(300.0) * 2 * np.pi / 24)[:, None] + np.arange(2.0)
+    >>> RidgeForecaster(input_length=6, horizon=2).fit(X).predict().round(1)
+    array([[ 0. ,  1. ],
+           [-0.3,  0.7]])
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "input_length": [whole(1)],
         "horizon": [whole(1)],
-        "alpha": [real(0)],
+        "alpha": [real(0), StrOptions({"auto"})],
         "per_node": ["boolean"],
+        "neighbours": [StrOptions({"adj", "all"}), None],
+        "seasonal_profile": SEASONAL_PROFILE,
+        "adj": "no_validation",  # type: ignore[dict-item]  # checked by as_graph, which knows the nodes
     }
 
     def __init__(
-        self, *, input_length: int = 24, horizon: int = 12, alpha: float = 1.0, per_node: bool = False
+        self,
+        *,
+        input_length: int = 24,
+        horizon: int = 12,
+        alpha: float | str = "auto",
+        per_node: bool = False,
+        neighbours: str | None = None,
+        seasonal_profile: str | int | None = "auto",
+        adj: Any = None,
     ):
         self.input_length = input_length
         self.horizon = horizon
         self.alpha = alpha
         self.per_node = per_node
+        self.neighbours = neighbours
+        self.seasonal_profile = seasonal_profile
+        self.adj = adj
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.per_node and self.neighbours:
+            raise ParameterError(
+                f"per_node=True and neighbours={self.neighbours!r} exclude each other: neighbours='all' has weights "
+                "for each node already, neighbours='adj' shares them."
+            )
 
     def _choose_context(self, panel: Panel) -> int:
         return self.input_length
 
     def _fit_panel(self, panel: Panel, graph: Graph | None) -> None:
         self._check_length(panel, self.input_length + self.horizon)
+        if self.neighbours == "adj" and graph is None:
+            raise ParameterError(
+                "neighbours='adj' needs a graph: give adj to fit or to the constructor, or neighbours='all'."
+            )
         super()._fit_panel(panel, graph)
-        self.scale_ = self._scale
-        n_nodes = panel.values.shape[1]
-        groups = [[node] for node in range(n_nodes)] if self.per_node else [list(range(n_nodes))]
-        solved = [
-            [
-                solve_windows(
-                    panel.values[:, :, feature], nodes, self.scale_[:, position],
-                    self.input_length, self.horizon, self.alpha,
-                )
-                for nodes in groups
-            ]
-            for position, feature in enumerate(self.target_)
-        ]  # fmt: skip
-        self.coef_ = np.array([[weights for weights, _ in of_feature] for of_feature in solved])
-        self.intercept_ = np.array([[drift for _, drift in of_feature] for of_feature in solved])
-        self.n_parameters_ = int(self.coef_.size + self.intercept_.size)
+        kind = "node" if self.per_node else self.neighbours
+        windows = (self.input_length, self.horizon)
+        adjacency = None if graph is None else graph.adjacency
+        alpha: Any = self.alpha
+        lengths = None
+        if alpha == "auto":
+            cut = temporal_split(panel.n_times, *windows, SELECTION_FRACTION)[2]
+            chosen, _ = choose_ridge(panel.values, self.target_, cut, *windows, [kind], adjacency)
+            alpha, lengths = chosen.alpha, [chosen.joint_length]
+        self.ridge_ = next(
+            fit_ridges(panel.values, self.target_, *windows, kind, adjacency, [alpha], lengths)
+        )
+        self.scale_ = self.ridge_.scale
+        self.n_parameters_ = self.ridge_.n_parameters
 
     def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
-        inputs = np.asarray(x[..., self.target_], dtype=np.float64).transpose(3, 2, 0, 1)  # f n b t
-        inputs = carried(inputs)
-        scale, mean = (a.T[:, :, None, None] for a in (self.scale_, self.mean_))
-        inputs = np.where(np.isnan(inputs), mean, inputs)
-        last = inputs[..., -1:]
-        drift = ((inputs - last) / scale) @ self.coef_ + self.intercept_[:, :, None]  # f n b h
-        return (last + scale * drift).transpose(2, 3, 1, 0)
+        return self.ridge_.forecast(x[..., self.target_])
 
 
 def _has_gaps(panel: Panel) -> bool:

@@ -24,6 +24,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 from ..data.calendar import CALENDAR_FEATURES, choose_calendar, n_calendar_channels
 from ..data.containers import Panel
 from ..data.pieces import row_pieces
+from ..data.profile import SeasonalProfile
 from ..data.scaling import NodeScaler
 from ..data.splits import temporal_split, window_starts
 from ..data.windows import Windows, carry_forward
@@ -34,10 +35,14 @@ from ..runtime import resolve_device, seeded
 from ..training.callbacks import BestWeights, Progress
 from ..training.engine import BatchDataset, ForecastNet, keep_batch
 from ..training.losses import MaskedLoss
-from .base import BaseForecaster
+from .base import SELECTION_FRACTION, BaseForecaster
 from .parameters import TrainingParameters
+from .window_ridge import WindowRidge, choose_ridge, fit_ridges
 
 __all__ = ["NetworkForecaster"]
+
+# Up to so many nodes the linear forecast may see those next to each, or the last rows of all: dense matrices
+_GRAPH_NODES, _JOINT_NODES = 2_000, 250
 
 
 class NetworkForecaster(TrainingParameters, BaseForecaster):
@@ -59,7 +64,9 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     n_parameters_ : int
         Trainable numbers in the network.
     scaler_ : NodeScaler
-        Shift and scale of each node, from the training rows.
+        Shift and scale of each node, from the training rows less their profile.
+    linear_ : WindowRidge or None
+        The linear forecast that the network corrects.
     has_gaps_ : bool
         Whether readings were missing in training; then a channel per feature tells the network where.
     scan_backend_ : str
@@ -71,6 +78,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     history_: pd.DataFrame
     best_epoch_: int
     scaler_: NodeScaler
+    linear_: WindowRidge | None
     has_gaps_: bool
 
     # ---------------------------------------------------------------- what a forecaster provides
@@ -86,6 +94,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         graph : Graph or None
             The graph that was given.
         """
+
+    def _training_cut(self, panel: Panel) -> int:
+        return self._split(panel)[2]
+
+    def _split(self, panel: Panel) -> tuple[np.ndarray, np.ndarray, int]:
+        """First rows of the training and of the validation windows, and the row at which validation begins."""
+        fraction = self.validation_fraction if self.patience else 0.0
+        return temporal_split(panel.n_times, self.input_length, self.horizon, fraction)
 
     def _prepare_network(self, panel: Panel, cut: int, graph: Graph | None) -> None:
         """Let the untrained network start from what the rows before `cut`, or the graph, tell; nothing by default."""
@@ -128,9 +144,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     def _fit_panel(self, panel: Panel, graph: Graph | None) -> None:
         continues = self._continues()
-        train_starts, validation_starts, cut = temporal_split(
-            panel.n_times, self.input_length, self.horizon, self.validation_fraction if self.patience else 0.0
-        )
+        train_starts, validation_starts, cut = self._split(panel)
         if not len(train_starts):
             raise DataError(
                 f"X has n_samples = {panel.n_times} rows; input_length + horizon = {self.input_length + self.horizon} "
@@ -141,13 +155,52 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         if not continues:
             self.scaler_ = NodeScaler(self.scaler).fit(panel.values[:cut])
             self.has_gaps_ = _has_gaps(panel.values[:cut])
+            self.linear_ = self._fit_linear(panel, cut, graph) if self.linear_skip else None
         datasets, skipped = self._datasets(panel, train_starts, validation_starts)
         with seeded(seed, device):
             if not continues:
-                self.network_ = self._build_network(self._sizes(), graph)
+                self.network_ = self._new_network(graph)
                 self._prepare_network(panel, cut, graph)
             self.device_ = device
             self._train(datasets, seed, skipped)
+
+    def _fit_linear(self, panel: Panel, cut: int, graph: Graph | None) -> WindowRidge:
+        """The ridge that the network corrects: the inputs and the penalty that validate best."""
+        kinds: list[str | None] = [None]
+        adjacency = None
+        if graph is not None and graph.n_nodes <= _GRAPH_NODES:
+            adjacency = graph.adjacency
+            kinds.append("adj")
+        if 1 < self.n_features_in_ <= _JOINT_NODES:
+            kinds.append("all")
+        lengths = (self.input_length, self.horizon)
+        within = cut if cut < panel.n_times else temporal_split(cut, *lengths, SELECTION_FRACTION)[2]
+        best, _ = choose_ridge(panel.values, self.target_, within, *lengths, kinds, adjacency)
+        return best if within == cut else self._refitted(best, panel, graph)
+
+    def _refitted(self, ridge: WindowRidge, panel: Panel, graph: Graph | None) -> WindowRidge:
+        """The same kind of ridge, with the same penalty, learnt from all rows of the panel."""
+        adjacency = None if graph is None else graph.adjacency
+        penalty, length = [ridge.alpha], [ridge.joint_length]
+        sizes = (self.input_length, self.horizon)
+        return next(
+            fit_ridges(panel.values, self.target_, *sizes, ridge.neighbours, adjacency, penalty, length)
+        )
+
+    def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
+        """Profile and linear forecast, once chosen, learn from the validation rows too, which are the most recent."""
+        if self._continues() or self.linear_ is None or self._training_cut(panel) == panel.n_times:
+            return
+        if self.profile_ is not None:
+            self.profile_ = SeasonalProfile(self.profile_.cycle).fit(panel.values, panel.index)
+        self.linear_ = self._refitted(self.linear_, self._less_profile(panel, 0), graph)
+
+    def _new_network(self, graph: Graph | None) -> nn.Module:
+        """An untrained network; one that corrects a ridge begins with a correction of 0."""
+        network: Any = self._build_network(self._sizes(), graph)
+        if self.linear_ is not None:
+            network.start_at_zero()
+        return network
 
     def _datasets(
         self, panel: Panel, train_starts: np.ndarray, validation_starts: np.ndarray
@@ -270,7 +323,13 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
         with torch.inference_mode():
             forecast, _ = self.network_(**inputs)
-        return self.scaler_.inverse(forecast.float().cpu().numpy(), self.target_)
+        return self._start(x) + forecast.float().cpu().numpy() * self.scaler_.scale[:, self.target_]
+
+    def _start(self, x: np.ndarray) -> np.ndarray:
+        """What a forecast of 0 by the network means: the linear forecast, or the center of the scaler."""
+        if self.linear_ is None:
+            return self.scaler_.center[:, self.target_]
+        return self.linear_.forecast(x[..., self.target_])
 
     def _input_batches(self, X: Any, stride: int) -> Iterator[dict[str, Tensor]]:
         """Network inputs of all windows in X, a batch at a time, for looking into the network."""
@@ -314,7 +373,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             warnings.warn(f"{error} The model was loaded on the CPU.", RuntimeWarning, stacklevel=2)
             self.device_ = torch.device("cpu")
         with seeded(0, self.device_):
-            network = self._build_network(self._sizes(), self.given_graph_)
+            network = self._new_network(self.given_graph_)
         network.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
         self.network_ = network.to(self.device_).eval()
 
@@ -323,14 +382,13 @@ class _Loader:
     """Reads training batches: raw windows -> network inputs and scaled targets."""
 
     def __init__(self, forecaster: NetworkForecaster, windows: Windows):
-        self.encode = forecaster._encode
-        self.center = forecaster.scaler_.center[:, windows.target]
+        self.encode, self.start = forecaster._encode, forecaster._start
         self.scale = forecaster.scaler_.scale[:, windows.target]
         self.windows = windows
 
     def __call__(self, positions: list[int]) -> tuple[dict[str, Tensor], Tensor]:
         batch = self.windows.gather(positions)
-        target = ((batch.y - self.center) / self.scale).astype(np.float32)
+        target = ((batch.y - self.start(batch.x)) / self.scale).astype(np.float32)
         return self.encode(batch.x, batch.time), torch.from_numpy(target)
 
 

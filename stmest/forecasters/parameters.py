@@ -14,10 +14,11 @@ from typing import Any, ClassVar, TypeVar
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..data.profile import CYCLES
 from ..data.scaling import SCALERS
 from ..training.losses import LOSSES
 
-__all__ = ["TrainingParameters", "WindowParameters", "describe", "whole", "real"]
+__all__ = ["SEASONAL_PROFILE", "TrainingParameters", "WindowParameters", "describe", "whole", "real"]
 
 
 def whole(low: int, high: int | None = None) -> Interval:
@@ -28,6 +29,9 @@ def whole(low: int, high: int | None = None) -> Interval:
 def real(low: float, high: float | None = None, closed: str = "left") -> Interval:
     """Constraint: a real number in an interval."""
     return Interval(Real, low, high, closed=closed)
+
+
+SEASONAL_PROFILE = [StrOptions({"auto", *CYCLES}), whole(2), None]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -51,6 +55,8 @@ class WindowParameters:
 class TrainingParameters(WindowParameters):
     """How a network is trained."""
 
+    seasonal_profile: Any = "auto"
+    linear_skip: bool = True
     scaler: str | None = "standard"
     time_features: Any = "auto"
     max_epochs: int = 30
@@ -72,6 +78,8 @@ class TrainingParameters(WindowParameters):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **WindowParameters._parameter_constraints,
+        "seasonal_profile": SEASONAL_PROFILE,
+        "linear_skip": ["boolean"],
         "scaler": [StrOptions(set(SCALERS)), None],
         "time_features": [StrOptions({"auto"}), list, tuple, None],
         "max_epochs": [whole(1)],
@@ -105,6 +113,14 @@ target : str, int or list, optional
 """
 
 _TRAINING_DOC = """\
+seasonal_profile : {{"auto", "time_of_day", "time_of_week", "day_of_year"}}, int or None, default={seasonal_profile!r}
+    Mean of each node over such a cycle, or over a period in rows, taken from the training rows: the network sees and
+    forecasts what is left. ``"auto"`` takes the one with which a ridge has the least validation error, None among them;
+    without dates it looks for a period.
+linear_skip : bool, default={linear_skip}
+    Whether the network corrects a ridge regression in closed form, whose inputs (each node's own past, its neighbours', or
+    all nodes') and penalty are chosen on the validation rows. Its forecast is the first that is validated, so that training
+    cannot end with a larger validation loss.
 scaler : {{"standard", "minmax", "robust"}} or None, default={scaler!r}
     Scaling per node and feature, learnt on the training rows; forecasts are in the units of X.
 time_features : "auto", list or None, default={time_features!r}

@@ -1,21 +1,44 @@
 """Closed-form ridge regression over sliding windows, summed up piece by piece.
 
 The matrix of all windows is never built: what the normal equations need of it is accumulated in float64.
-Builds on numpy and scipy alone; used by `RidgeForecaster`.
+Builds on numpy and scipy alone; used by `window_ridge`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.linalg
 from numpy.lib.stride_tricks import sliding_window_view
 
-__all__ = ["carried", "solve_windows"]
+__all__ = ["Units", "carried", "joint_inputs", "own_drift", "solve_jointly", "solve_windows"]
 
 _NUMBERS_AT_ONCE = 1_000_000  # of one piece of windows: 8 MB
 _NUMBERS_OF_GRAMS = 8_000_000  # of the matrices kept at once for steps with missing targets: 64 MB
+
+
+@dataclass(frozen=True)
+class Units:
+    """Mean and standard deviation of every node.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (n_nodes,)
+        In the units of the data.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def centred(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (..., n, t) with their gaps filled, and the last of them (..., n, 1); a node without any gets its mean."""
+        filled = carried(x)
+        filled = np.where(np.isnan(filled), self.mean[:, None], filled)
+        return filled, filled[..., -1:]
 
 
 def carried(x: np.ndarray) -> np.ndarray:
@@ -43,85 +66,201 @@ def carried(x: np.ndarray) -> np.ndarray:
 
 
 def solve_windows(
-    values: np.ndarray, nodes: Sequence[int], scale: np.ndarray, input_length: int, horizon: int, alpha: float
-) -> tuple[np.ndarray, np.ndarray]:
+    values: np.ndarray,
+    feature: int,
+    nodes: Sequence[int],
+    units: Units,
+    input_length: int,
+    horizon: int,
+    alphas: Sequence[float],
+    beside: np.ndarray | None = None,
+) -> list[np.ndarray]:
     """Fit one linear map from look-back to future on the windows of some nodes.
 
     Parameters
     ----------
-    values : ndarray of shape (t, n)
-        Training rows of one feature, NaN where missing.
+    values : ndarray of shape (t, n, f)
+        Training rows, NaN where missing.
+    feature : int
+        Which feature.
     nodes : sequence of int
         Columns whose windows are pooled.
-    scale : ndarray of shape (n,)
-        Unit of every node.
+    units : Units
+        Mean and unit of every node.
     input_length, horizon : int
         Length of look-back and future.
-    alpha : float
-        Penalty on the squares of all weights, intercept included; 0 gives the least-squares fit of smallest
-        norm.
+    alphas : sequence of float
+        Penalties on the squares of all weights, intercept included; 0 gives the least-squares fit of smallest norm.
+    beside : ndarray of shape (t, n), optional
+        A second series for every node, in standard deviations: what its neighbours read. It becomes input as well.
 
     Returns
     -------
-    coef : ndarray of shape (input_length, horizon)
-        Weights of the inputs less the last one, in units of `scale`; the last row is 0.
-    intercept : ndarray of shape (horizon,)
-        Drift from the last input.
+    list of ndarray of shape (input_length, horizon) or (2 * input_length, horizon)
+        For each penalty: weights of the inputs less the last one, in units of the node; those of `beside` less the same;
+        last the drift from the last input.
 
     Notes
     -----
     Steps for which no window has both an observed input and an observed target get weights of 0: the last value.
     """
-    gram = np.zeros((input_length, input_length))  # input_length - 1 differences and the intercept
-    cross = np.zeros((input_length, horizon))
+    width = input_length * (1 if beside is None else 2)
+    gram = np.zeros((width, width))  # differences, neighbours, intercept
+    cross = np.zeros((width, horizon))
     counts = np.zeros(horizon, dtype=np.int64)
-    for x, y, seen in _pieces(values, nodes, scale, input_length, horizon):
+    pieces = partial(_pieces, values, feature, nodes, units, input_length, horizon, beside)
+    for x, y, seen in pieces():
         gram += x.T @ x
         cross += x.T @ y
         counts += seen.sum(axis=0)
     if (counts == counts[0]).all() and counts[0] == gram[-1, -1]:  # the intercept column counts the windows
-        weights = _solve(gram, cross, alpha)
-    else:
-        weights = np.empty_like(cross)
-        block = max(1, _NUMBERS_OF_GRAMS // input_length**2)
-        for first in range(0, horizon, block):
-            steps = np.arange(first, min(first + block, horizon))
-            lost = _grams_of_missing(values, nodes, scale, input_length, horizon, steps)
-            for step, lost_gram in zip(steps, lost, strict=True):
+        return [_solve(gram, cross, alpha) for alpha in alphas]
+    solved = [np.empty_like(cross) for _ in alphas]
+    block = max(1, _NUMBERS_OF_GRAMS // width**2)
+    for first in range(0, horizon, block):
+        steps = np.arange(first, min(first + block, horizon))
+        for step, lost_gram in zip(steps, _grams_of_missing(pieces, steps, width), strict=True):
+            for weights, alpha in zip(solved, alphas, strict=True):
                 weights[:, step] = _solve(gram - lost_gram, cross[:, step], alpha)
-    return np.vstack([weights[:-1], np.zeros((1, horizon))]), weights[-1]
+    return solved
+
+
+def solve_jointly(
+    values: np.ndarray,
+    feature: int,
+    units: Units,
+    own: np.ndarray,
+    horizon: int,
+    lengths: Sequence[int],
+    alphas: Sequence[float],
+) -> Iterator[tuple[int, float, np.ndarray]]:
+    """Fit linear maps from the last rows of all nodes to what the forecast from each node's own past leaves.
+
+    Parameters
+    ----------
+    values : ndarray of shape (t, n, f)
+        Training rows, NaN where missing.
+    feature : int
+        Which feature.
+    units : Units
+        Mean and unit of every node.
+    own : ndarray of shape (input_length, horizon)
+        Weights by `solve_windows`. A large penalty leads to their forecast.
+    horizon : int
+        Length of the future.
+    lengths : sequence of int
+        Numbers of last rows to try, ascending.
+    alphas : sequence of float
+        Penalties to try.
+
+    Yields
+    ------
+    length, alpha : int, float
+        Which of them.
+    weights : ndarray of shape (length * n, n * horizon), float32
+        For the standardised inputs, row by row.
+
+    Notes
+    -----
+    A missing target counts as forecast without error by the node's own past, so that all nodes and steps share one matrix.
+    """
+    n, most = values.shape[1], max(lengths)
+    gram, cross = np.zeros((most * n,) * 2), np.zeros((most * n, n * horizon))
+    length = len(own) + horizon
+    at_once = max(1, _NUMBERS_AT_ONCE // (length * n))
+    for first in range(0, len(values) - length + 1, at_once):
+        rows = np.asarray(values[first : first + at_once + length - 1, :, feature], dtype=np.float64)
+        piece = sliding_window_view(rows, length, axis=0)  # (w, n, t + h)
+        x, last = units.centred(piece[..., : len(own)])
+        drift = (piece[..., len(own) :] - last) / units.scale[:, None]
+        left = np.nan_to_num(drift - own_drift(x, units, last, own)).reshape(len(piece), -1)
+        x = joint_inputs(x, units, most)
+        gram += x.T @ x
+        cross += x.T @ left
+    for rows_used in lengths:
+        inner = slice((most - rows_used) * n, None)  # the last rows come last
+        for alpha in alphas:
+            yield rows_used, alpha, _solve(gram[inner, inner], cross[inner], alpha).astype(np.float32)
+
+
+def own_drift(x: np.ndarray, units: Units, last: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Drift from the last input, of every node by its own look-back.
+
+    Parameters
+    ----------
+    x : ndarray of shape (..., n, t)
+        Inputs without gaps.
+    units : Units
+        Mean and unit of every node.
+    last : ndarray of shape (..., n, 1)
+        Last inputs.
+    weights : ndarray of shape (t, h) or (n, t, h)
+        As `solve_windows` returns them, for all nodes or for each.
+
+    Returns
+    -------
+    ndarray of shape (..., n, h)
+        In units of the node.
+    """
+    scaled = (x[..., :-1] - last) / units.scale[:, None]
+    if weights.ndim == 2:
+        return scaled @ weights[:-1] + weights[-1]
+    return np.einsum("...nt,nth->...nh", scaled, weights[:, :-1], optimize=True) + weights[:, -1]
+
+
+def joint_inputs(x: np.ndarray, units: Units, length: int) -> np.ndarray:
+    """Standardised last rows of all nodes.
+
+    Parameters
+    ----------
+    x : ndarray of shape (w, n, t)
+        Inputs without gaps.
+    units : Units
+        Mean and unit of every node.
+    length : int
+        Rows to keep.
+
+    Returns
+    -------
+    ndarray of shape (w, length * n)
+        Row by row.
+    """
+    scaled = (x[..., x.shape[-1] - length :] - units.mean[:, None]) / units.scale[:, None]
+    return scaled.transpose(0, 2, 1).reshape(len(x), -1)
 
 
 def _pieces(
-    values: np.ndarray, nodes: Sequence[int], scale: np.ndarray, input_length: int, horizon: int
+    values: np.ndarray,
+    feature: int,
+    nodes: Sequence[int],
+    units: Units,
+    input_length: int,
+    horizon: int,
+    beside: np.ndarray | None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield inputs with a column of ones (w, t), targets (w, h; 0 where missing) and where they were observed."""
     length = input_length + horizon
     at_once = max(1, _NUMBERS_AT_ONCE // length)
     for node in nodes:
-        windows = sliding_window_view(np.asarray(values[:, node], dtype=np.float64), length)
+        windows = sliding_window_view(np.asarray(values[:, node, feature], dtype=np.float64), length)
         for first in range(0, len(windows), at_once):
             piece = windows[first : first + at_once]
             x = carried(piece[:, :input_length])
             usable = ~np.isnan(x[:, -1])
             x, y = x[usable], piece[usable, input_length:]
-            last = x[:, -1:]
+            last, scale = x[:, -1:], units.scale[node]
             seen = ~np.isnan(y)
-            x = np.hstack([(x[:, :-1] - last) / scale[node], np.ones((len(x), 1))])
-            yield x, np.where(seen, (y - last) / scale[node], 0.0), seen
+            columns = [(x[:, :-1] - last) / scale, np.ones((len(x), 1))]
+            if beside is not None:
+                near = sliding_window_view(beside[:, node], input_length)[first : first + len(piece)]
+                columns.insert(1, near[usable] - (last - units.mean[node]) / scale)
+            yield np.hstack(columns), np.where(seen, (y - last) / scale, 0.0), seen
 
 
-def _grams_of_missing(
-    values: np.ndarray,
-    nodes: Sequence[int],
-    scale: np.ndarray,
-    input_length: int,
-    horizon: int,
-    steps: np.ndarray,
-) -> np.ndarray:
+def _grams_of_missing(pieces: Callable[[], Any], steps: np.ndarray, width: int) -> np.ndarray:
     """Sum up, for some steps of the horizon, the windows whose target is missing at that step: (steps, t, t)."""
-    lost = np.zeros((len(steps), input_length, input_length))
-    for x, _, seen in _pieces(values, nodes, scale, input_length, horizon):
+    lost = np.zeros((len(steps), width, width))
+    for x, _, seen in pieces():
         for position, step in enumerate(steps):
             rows = x[~seen[:, step]]
             lost[position] += rows.T @ rows

@@ -35,8 +35,6 @@ class ForecastHead(nn.Module):
         Calendar channels; without them the second term lacks its calendar, and there is no third.
     width : int
         Hidden units of the second term, rank of the third.
-    zero_init : bool
-        Start with a forecast of exactly 0, for a network that corrects another forecast.
 
     Shapes
     ------
@@ -51,7 +49,6 @@ class ForecastHead(nn.Module):
         embedding_dim: int,
         n_time_features: int = 0,
         width: int = 32,
-        zero_init: bool = False,
     ) -> None:
         super().__init__()
         self.horizon, self.n_outputs = horizon, n_outputs
@@ -64,10 +61,13 @@ class ForecastHead(nn.Module):
         self.profile_node = (
             nn.Linear(embedding_dim, width * n_outputs, bias=False) if n_time_features else None
         )
-        if zero_init:
-            for layer in (self.direct, self.hidden_out, self.profile_node):
-                for parameter in () if layer is None else layer.parameters():
-                    nn.init.zeros_(parameter)
+
+    @torch.no_grad()
+    def start_at_zero(self) -> None:
+        """Let the forecasts of an untrained head be exactly 0, for a network that corrects another forecast."""
+        for layer in (self.direct, self.hidden_out, self.profile_node):
+            for parameter in () if layer is None else layer.parameters():
+                parameter.zero_()
 
     def forward(
         self, encoded: Tensor, embedding: Tensor, origin: Tensor | None = None, targets: Tensor | None = None

@@ -93,6 +93,11 @@ class InstanceNorm(nn.Module):
     eps : float
         Added to the variance, population variance over the observed steps.
 
+    Attributes
+    ----------
+    returns_level : bool
+        Whether `inverse` adds the mean. A network that corrects another forecast only gives the spread back.
+
     Shapes
     ------
     ``forward``: x (b, t, n, f) -> the same, statistics (b, 1, n, f_out); ``inverse``: (b, h, n, f_out) -> the same
@@ -108,6 +113,7 @@ class InstanceNorm(nn.Module):
         self.target_channels = list(target_channels)
         self.observed_channels = None if observed_channels is None else list(observed_channels)
         self.eps = eps
+        self.returns_level = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, WindowStatistics]:
         """Normalise the target channels of x (b, t, n, f)."""
@@ -127,7 +133,8 @@ class InstanceNorm(nn.Module):
 
     def inverse(self, forecast: Tensor, statistics: WindowStatistics) -> Tensor:
         """Give level and spread back to a forecast (b, h, n, f_out)."""
-        return forecast * statistics.scale + statistics.mean
+        scaled = forecast * statistics.scale
+        return scaled + statistics.mean if self.returns_level else scaled
 
     def extra_repr(self) -> str:
         """Shown by repr."""

@@ -99,8 +99,8 @@ class STM3Network(nn.Module):
     target_channels, observed_channels : sequence of int, optional
         For `instance_norm`: input channels that are forecast, by default the first; for each of them the 0/1 input
         channel that says where it was observed.
-    head_width, zero_init_head : int, bool
-        Hidden units of the head; whether it starts with a forecast of 0.
+    head_width : int
+        Hidden units of the head.
     scan_backend : str
         As in `stmest.ops.selective_scan`.
 
@@ -140,7 +140,6 @@ class STM3Network(nn.Module):
         target_channels: Sequence[int] | None = None,
         observed_channels: Sequence[int] | None = None,
         head_width: int = 32,
-        zero_init_head: bool = False,
         scan_backend: str = "auto",
     ) -> None:
         super().__init__()
@@ -165,8 +164,14 @@ class STM3Network(nn.Module):
             for _ in range(n_layers)
         )  # fmt: skip
         self.head = ForecastHead(
-            k * d_model * input_length, horizon, n_outputs, c, n_time_features, head_width, zero_init_head
+            k * d_model * input_length, horizon, n_outputs, c, n_time_features, head_width
         )
+
+    def start_at_zero(self) -> None:
+        """Begin with a forecast of 0 everywhere; the level of a window, if it is taken away, is not given back."""
+        self.head.start_at_zero()
+        if self.instance_norm is not None:
+            self.instance_norm.returns_level = False
 
     @torch.no_grad()
     def start_embedding(self, node_features: Tensor) -> None:

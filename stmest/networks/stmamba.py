@@ -261,6 +261,10 @@ class STMambaNetwork(nn.Module):
         steps = input_length if head == "flatten" else 1
         self.head = ForecastHead(steps * d_model, horizon, n_outputs, width, n_time_features, head_width)
 
+    def start_at_zero(self) -> None:
+        """Begin with a forecast of 0 everywhere."""
+        self.head.start_at_zero()
+
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast.
 

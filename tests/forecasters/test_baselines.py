@@ -98,31 +98,34 @@ def test_a_cycle_is_forecast_without_error():
 
 
 def direct_solution(X, input_length, horizon, alpha, nodes):
-    """The same regression with the whole window matrix, written out."""
+    """The same regression with the whole window matrix, written out; the last row is the drift."""
     scale, inputs, targets = X.std(0), [], []
     for node in nodes:
         for t in range(len(X) - input_length - horizon + 1):
             x, y = X[t : t + input_length, node], X[t + input_length : t + input_length + horizon, node]
-            inputs.append(np.append((x - x[-1]) / scale[node], 1.0))
+            inputs.append(np.append((x - x[-1])[:-1] / scale[node], 1.0))
             targets.append((y - x[-1]) / scale[node])
     A, B = np.array(inputs), np.array(targets)
-    return np.linalg.solve(A.T @ A + alpha * np.eye(input_length + 1), A.T @ B)
+    return np.linalg.solve(A.T @ A + alpha * np.eye(input_length), A.T @ B)
 
 
 @pytest.mark.parametrize("per_node", [False, True])
 def test_ridge_solves_its_objective(per_node, monkeypatch):
     monkeypatch.setattr("stmest.forecasters.ridge._NUMBERS_AT_ONCE", 50)  # many small pieces
     X = np.random.default_rng(1).normal(size=(40, 3)).cumsum(0) * [1, 10, 100]
-    model = RidgeForecaster(input_length=4, horizon=2, alpha=3.0, per_node=per_node).fit(X)
+    model = RidgeForecaster(
+        input_length=4, horizon=2, alpha=3.0, per_node=per_node, seasonal_profile=None
+    ).fit(X)
     for group, nodes in enumerate([[0], [1], [2]] if per_node else [[0, 1, 2]]):
         expected = direct_solution(X, 4, 2, 3.0, nodes)
-        np.testing.assert_allclose(model.coef_[0, group], expected[:-1], atol=1e-9)
-        np.testing.assert_allclose(model.intercept_[0, group], expected[-1], atol=1e-9)
-    assert model.n_parameters_ == (3 if per_node else 1) * 5 * 2
+        of_group = model.ridge_.weights[0, group] if per_node else model.ridge_.weights[0]
+        np.testing.assert_allclose(of_group, expected, atol=1e-9)
+    assert model.n_parameters_ == (3 if per_node else 1) * 4 * 2
     last, scale = X[-1], X.std(0)
-    centred = (X[-4:] - last) / scale
-    weights = np.broadcast_to(model.coef_[0], (3, 4, 2))
-    forecast = last + scale * (np.einsum("tn,nth->hn", centred, weights) + model.intercept_[0].T)
+    centred = (X[-4:-1] - last) / scale
+    weights = np.broadcast_to(model.ridge_.weights[0], (3, 4, 2))
+    drift = np.einsum("tn,nth->hn", centred, weights[:, :-1]) + weights[:, -1].T
+    forecast = last + scale * drift
     np.testing.assert_allclose(model.predict(), forecast, rtol=1e-4)
 
 
@@ -145,7 +148,7 @@ def test_ridge_leaves_out_a_missing_target_for_its_step_only():
     rng = np.random.default_rng(4)
     X = rng.normal(size=(50, 1)).cumsum(0)
     X[-3] = np.nan
-    model = RidgeForecaster(input_length=4, horizon=3, alpha=2.0).fit(X)
+    model = RidgeForecaster(input_length=4, horizon=3, alpha=2.0, seasonal_profile=None).fit(X)
     scale = np.nanstd(X)
     for step in range(3):
         A, B = [], []
@@ -156,14 +159,14 @@ def test_ridge_leaves_out_a_missing_target_for_its_step_only():
                 B.append((y - x[-1]) / scale)
         A, B = np.array(A), np.array(B)
         expected = np.linalg.solve(A.T @ A + 2 * np.eye(4), A.T @ B)
-        np.testing.assert_allclose(model.coef_[0, 0, :3, step], expected[:3], atol=1e-9)
-        np.testing.assert_allclose(model.intercept_[0, 0, step], expected[3], atol=1e-9)
+        np.testing.assert_allclose(model.ridge_.weights[0, :, step], expected, atol=1e-9)
 
 
 def test_ridge_with_gaps_in_blocks_of_steps(gappy, monkeypatch):
-    whole = RidgeForecaster(input_length=4, horizon=5).fit(gappy)
+    whole = RidgeForecaster(input_length=4, horizon=5).fit(gappy).ridge_
     monkeypatch.setattr("stmest.forecasters.ridge._NUMBERS_OF_GRAMS", 40)
-    np.testing.assert_array_equal(RidgeForecaster(input_length=4, horizon=5).fit(gappy).coef_, whole.coef_)
+    in_blocks = RidgeForecaster(input_length=4, horizon=5).fit(gappy).ridge_
+    np.testing.assert_array_equal(in_blocks.weights, whole.weights)
 
 
 def test_ridge_survives_alpha_zero_and_constant_or_dead_nodes():
@@ -184,8 +187,10 @@ def test_ridge_takes_a_memory_map(tmp_path):
     X = np.random.default_rng(6).normal(size=(200, 2)).cumsum(0)
     np.save(tmp_path / "x.npy", X)
     model = RidgeForecaster(input_length=6, horizon=2)
-    expected = model.fit(X).coef_
-    np.testing.assert_array_equal(model.fit(np.load(tmp_path / "x.npy", mmap_mode="r")).coef_, expected)
+    expected = model.fit(X).ridge_.weights
+    np.testing.assert_array_equal(
+        model.fit(np.load(tmp_path / "x.npy", mmap_mode="r")).ridge_.weights, expected
+    )
 
 
 def test_carried():
@@ -269,9 +274,17 @@ ETTH1 = [
     (SeasonalNaive(season=24), (0.512, 0.581, 0.650, 0.655), 0.514),
     (SeasonalNaive(season=168), (0.657, 0.662, 0.683, 0.658), 0.521),
     (MeanProfile(season=24, n_seasons=14), (0.404, 0.423, 0.425, 0.424), 0.437),
-    (RidgeForecaster(input_length=96, alpha=100), (0.383, 0.434, 0.476, 0.470), 0.462),
-    (RidgeForecaster(input_length=336, alpha=1000), (0.370, 0.403, 0.427, 0.433), 0.450),
-    (RidgeForecaster(input_length=512, alpha=1000), (0.366, 0.400, 0.426, 0.438), 0.454),
+    (RidgeForecaster(input_length=96, alpha=100, seasonal_profile=None), (0.383, 0.434, 0.476, 0.470), 0.462),
+    (
+        RidgeForecaster(input_length=336, alpha=1000, seasonal_profile=None),
+        (0.370, 0.403, 0.427, 0.433),
+        0.450,
+    ),
+    (
+        RidgeForecaster(input_length=512, alpha=1000, seasonal_profile=None),
+        (0.366, 0.400, 0.426, 0.438),
+        0.454,
+    ),
 ]
 
 

@@ -69,7 +69,7 @@ def test_scores_do_not_depend_on_the_number_of_jobs(X, data):
 
 def test_frames_and_forecast_split_score_the_same_rows(X):
     """A frame that continues the training index brings its look-back itself; an array gets it from ForecastSplit."""
-    model = TinyForecaster(random_state=0, time_features=None)
+    model = TinyForecaster(random_state=0, time_features=None, seasonal_profile=None)
     from_frame = cross_val_score(model, X, cv=TimeSeriesSplit(4))
     from_array = cross_val_score(model, X.to_numpy(), cv=ForecastSplit(4, input_length=4))
     np.testing.assert_allclose(from_frame, from_array, rtol=1e-6)

@@ -24,6 +24,10 @@ class TinyNetwork(nn.Module):
         self.calendar = nn.Linear(sizes["n_time_features"], 1) if sizes["n_time_features"] else None
         self.register_buffer("adjacency", adjacency)
 
+    def start_at_zero(self):
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         b, _, n, _ = x.shape
         flat = x.transpose(1, 2).flatten(2)

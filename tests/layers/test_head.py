@@ -34,7 +34,8 @@ def test_head_sees_node_origin_and_targets():
 
 def test_zero_head_forecasts_zero_and_learns():
     for c in (0, 2):
-        head = ForecastHead(10, 4, 1, 5, n_time_features=c, width=8, zero_init=True)
+        head = ForecastHead(10, 4, 1, 5, n_time_features=c, width=8)
+        head.start_at_zero()
         encoded, embedding, origin, targets = _inputs()
         out = head(encoded, embedding, origin if c else None, targets if c else None)
         assert torch.equal(out, torch.zeros(2, 4, 3, 1))

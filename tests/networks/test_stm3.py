@@ -320,7 +320,8 @@ def test_state_dict_and_copies():
 
 
 def test_zero_head_starts_at_zero_and_learns():
-    network = _network(calendar=C, zero_init_head=True)
+    network = _network(calendar=C)
+    network.start_at_zero()
     x, time = _windows(calendar=C)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     forecast, _ = network(x, time)

@@ -26,12 +26,13 @@ _MODELS = {
     "seasonal-naive": "the same step one season (a day) before",
     "weekly-naive": "the same step seven seasons (a week) before",
     "mean-profile": "the mean of the same step over the last seven seasons",
-    "ridge": "linear regression on the look-back",
+    "ridge": "the mean profile of the calendar, and linear regression on a node's own look-back",
+    "ridge-all": "ridge, and a second regression on the last rows of all nodes",
     "stm2": "multiscale Mamba over a learned graph",
     "stm3": "STM2 with a mixture of experts",
     "stmamba": "graph attention and Mamba in turn",
 }
-_DEFAULT_MODELS = "stm3,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
+_DEFAULT_MODELS = "stm3,ridge-all,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 
 
@@ -210,8 +211,11 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
         return baselines.SeasonalNaive(horizon=horizon, season=7 * season)
     if name == "mean-profile":
         return baselines.MeanProfile(horizon=horizon, season=season)
-    if name == "ridge":
-        return baselines.RidgeForecaster(input_length=options.input_length, horizon=horizon)
+    if name in ("ridge", "ridge-all"):
+        neighbours = "all" if name == "ridge-all" else None
+        return baselines.RidgeForecaster(
+            input_length=options.input_length, horizon=horizon, neighbours=neighbours
+        )
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
     from .runtime import resolve_device

@@ -31,6 +31,7 @@ _MODELS = {
     "stm2": "multiscale Mamba over a learned graph",
     "stm3": "STM2 with a mixture of experts",
     "stmamba": "graph attention and Mamba in turn",
+    "stid": "perceptron on look-back, node and time",
 }
 _DEFAULT_MODELS = "stm3,ridge-all,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
@@ -216,16 +217,15 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
         return baselines.RidgeForecaster(
             input_length=options.input_length, horizon=horizon, neighbours=neighbours
         )
-    from .forecasters.stm3 import STM3Forecaster
-    from .forecasters.stmamba import STMambaForecaster
+    from .forecasters import stid, stm3, stmamba
     from .runtime import resolve_device
 
     resolve_device(options.device)  # a wrong name is an error of the whole command, not of one row
+    networks: dict[str, Any] = {"stmamba": stmamba.STMambaForecaster, "stid": stid.STIDForecaster}
     settings: dict[str, Any] = {"n_experts": 0} if name == "stm2" else {}
     if options.max_epochs is not None:
         settings["max_epochs"] = options.max_epochs
-    network = STMambaForecaster if name == "stmamba" else STM3Forecaster
-    return network(
+    return networks.get(name, stm3.STM3Forecaster)(
         input_length=options.input_length, horizon=horizon, device=options.device, random_state=options.seed,
         verbose=0 if options.quiet else 1, **settings,
     )  # fmt: skip

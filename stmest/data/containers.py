@@ -16,6 +16,7 @@ import pandas as pd
 from sklearn.utils import check_array
 
 from ..exceptions import DataError
+from .forms import ToArray, ToLong, ToTensor, ToWide, ToXarray
 from .pieces import row_pieces
 from .time_index import future_index
 
@@ -174,7 +175,7 @@ def as_panel(X: Any) -> Panel:
     if hasattr(X, "dims") and hasattr(X, "coords"):
         return _from_xarray(X)
     if hasattr(X, "detach"):
-        return _from_array(X.detach().cpu().numpy(), restore=_to_tensor)
+        return _from_array(X.detach().cpu().numpy(), restore=ToTensor())
     return _from_array(X)
 
 
@@ -230,17 +231,7 @@ def _checked_index(index: pd.Index) -> pd.Index:
 def _from_array(X: Any, restore: Callable[..., Any] | None = None) -> Panel:
     array = _checked_values(X)
     values = array[..., None] if array.ndim == 2 else array
-    return Panel(values, None, None, None, array.ndim, restore or _to_array)
-
-
-def _to_array(values: np.ndarray, index: pd.Index | None, panel: Panel) -> np.ndarray:
-    return values
-
-
-def _to_tensor(values: np.ndarray, index: pd.Index | None, panel: Panel) -> Any:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(values))
+    return Panel(values, None, None, None, array.ndim, restore or ToArray())
 
 
 def _numbers(frame: pd.DataFrame) -> np.ndarray:
@@ -259,7 +250,7 @@ def _from_wide(frame: pd.DataFrame) -> Panel:
     array = _checked_values(_numbers(frame))
     index = _checked_index(frame.index)
     if frame.columns.nlevels == 1:
-        return Panel(array[..., None], index, list(frame.columns), None, 2, _to_wide)
+        return Panel(array[..., None], index, list(frame.columns), None, 2, ToWide())
     if frame.columns.nlevels != 2:
         raise DataError(
             f"X has {frame.columns.nlevels} column levels; needed: one (node) or two (node, feature)."
@@ -273,12 +264,7 @@ def _from_wide(frame: pd.DataFrame) -> Panel:
     order = frame.columns.get_indexer(pd.MultiIndex.from_product([nodes, features]))
     if not np.array_equal(order, np.arange(len(order))):
         array = array[:, order]
-    return Panel(array.reshape(len(frame), len(nodes), len(features)), index, nodes, features, 3, _to_wide)
-
-
-def _to_wide(values: np.ndarray, index: pd.Index | None, panel: Panel) -> pd.DataFrame:
-    columns = panel.nodes if panel.ndim == 2 else pd.MultiIndex.from_product([panel.nodes, panel.features])
-    return pd.DataFrame(values.reshape(len(values), -1), index=index, columns=columns)
+    return Panel(array.reshape(len(frame), len(nodes), len(features)), index, nodes, features, 3, ToWide())
 
 
 def _long_columns(frame: pd.DataFrame) -> tuple[Hashable, Hashable, Hashable] | None:
@@ -308,15 +294,7 @@ def _from_long(frame: pd.DataFrame) -> Panel:
     values = _checked_values(_numbers(wide)).reshape(len(wide), len(nodes), len(features))
     index = _checked_index(wide.index)
 
-    def restore(values: np.ndarray, index: pd.Index | None, panel: Panel) -> pd.DataFrame:
-        rows = pd.MultiIndex.from_product(
-            [index, panel.nodes], names=[names[time_level], names[1 - time_level]]
-        )
-        out = pd.DataFrame(values.reshape(len(rows), -1), index=rows, columns=panel.features)
-        if time_level == 1:
-            out = out.swaplevel().sort_index()
-        return out if columns is None else out.reset_index()[list(frame.columns)]
-
+    restore = ToLong(tuple(names), time_level, None if columns is None else tuple(frame.columns))
     return Panel(values, index, nodes, features, 3 if len(features) > 1 else 2, restore)
 
 
@@ -340,13 +318,7 @@ def _from_xarray(array: Any) -> Panel:
     labels = [list(moved.indexes[dim]) if dim in moved.indexes else None for dim in order]
     index = _checked_index(moved.indexes[time]) if time in moved.indexes else None
 
-    def restore(values: np.ndarray, index: pd.Index | None, panel: Panel) -> Any:
-        named = {time: index, order[1]: panel.nodes}
-        if panel.ndim == 3:
-            named[order[2]] = panel.features
-        coords = {dim: label for dim, label in named.items() if label is not None}
-        return type(array)(values, coords=coords, dims=order, name=array.name).transpose(*dims)
-
+    restore = ToXarray(tuple(dims), tuple(order), array.name)
     features = labels[2] if array.ndim == 3 else None
     return Panel(
         values if array.ndim == 3 else values[..., None], index, labels[1], features, array.ndim, restore

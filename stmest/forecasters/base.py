@@ -27,6 +27,7 @@ from ..data.time_index import follows, future_index
 from ..data.windows import Windows
 from ..exceptions import DataError, GraphError, ParameterError
 from ..graphs import Graph, as_graph, is_graph_like
+from .persistence import SavedAsFile
 from .window_ridge import choose_profile
 
 __all__ = ["SELECTION_FRACTION", "BaseForecaster"]
@@ -35,7 +36,7 @@ __all__ = ["SELECTION_FRACTION", "BaseForecaster"]
 SELECTION_FRACTION = 0.125
 
 
-class BaseForecaster(ABC, BaseEstimator):
+class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
     """Common face of all forecasters; see the subclasses for their parameters.
 
     Attributes

@@ -63,6 +63,9 @@ class _Baseline(BaseForecaster):
                 "or horizon."
             )
 
+    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"mean_": (self.n_features_in_, len(self.target_))}
+
     def _or_mean(self, forecast: np.ndarray) -> np.ndarray:
         """Put the training mean where the look-back had no observation; (b, h, n, f) in and out."""
         return np.where(np.isnan(forecast), self.mean_, forecast)
@@ -316,6 +319,15 @@ class RidgeForecaster(_Baseline):
         )
         self.scale_ = self.ridge_.scale
         self.n_parameters_ = self.ridge_.n_parameters
+
+    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
+        targets, groups = len(self.target_), self.n_features_in_ if self.per_node else 1
+        return {
+            **super()._state_shapes(),
+            "scale_": (self.n_features_in_, targets),
+            "coef_": (targets, groups, self.input_length, self.horizon),
+            "intercept_": (targets, groups, self.horizon),
+        }
 
     def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
         return self.ridge_.forecast(x[..., self.target_])

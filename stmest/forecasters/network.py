@@ -342,6 +342,10 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     # ---------------------------------------------------------------- pickling
 
+    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
+        shape = (self.n_features_in_, self.n_inputs_)
+        return {"scaler_.center": shape, "scaler_.scale": shape}
+
     def __getstate__(self) -> dict[str, Any]:
         """State without modules: weights as arrays, the device by name, so that it opens on any machine."""
         state = dict(super().__getstate__())

@@ -28,22 +28,25 @@ _HOMES = {
     "ForecastSplit": "data.splits",
     "compare": "evaluation.report",
     "forecast_scorer": "evaluation.metrics",
+    "load": "forecasters.persistence",
     "load_panel": "datasets",
     "make_sensor_network": "datasets",
     "selective_scan": "ops",
     "show_backends": "ops",
     "show_versions": "runtime",
     "StmestError": "exceptions",
+    "StorageError": "exceptions",
     "DataError": "exceptions",
     "DeviceError": "exceptions",
     "GraphError": "exceptions",
     "MissingDependencyError": "exceptions",
+    "ModelFileError": "exceptions",
     "ParameterError": "exceptions",
     "TrainingError": "exceptions",
 }
 _SUBMODULES = (
     "data", "datasets", "evaluation", "exceptions", "forecasters", "graphs", "layers", "networks", "ops", "plotting",
-    "runtime", "training",
+    "runtime", "storage", "training",
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -56,12 +59,15 @@ if TYPE_CHECKING:
         DeviceError,
         GraphError,
         MissingDependencyError,
+        ModelFileError,
         ParameterError,
         StmestError,
+        StorageError,
         TrainingError,
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
     from .forecasters.stid import STIDForecaster
+    from .forecasters.persistence import load
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
     from .graphs import (
@@ -83,6 +89,7 @@ __all__ = [
     "LastValue",
     "MeanProfile",
     "MissingDependencyError",
+    "ModelFileError",
     "ParameterError",
     "RidgeForecaster",
     "STIDForecaster",
@@ -90,6 +97,7 @@ __all__ = [
     "STMambaForecaster",
     "SeasonalNaive",
     "StmestError",
+    "StorageError",
     "TrainingError",
     "__version__",
     "compare",
@@ -98,6 +106,7 @@ __all__ = [
     "graph_from_correlation",
     "graph_from_distances",
     "grid_graph",
+    "load",
     "load_panel",
     "make_sensor_network",
     "selective_scan",

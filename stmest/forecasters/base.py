@@ -246,7 +246,15 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
                     f"graph of {n_nodes} nodes nor a scikit-learn target (which is ignored); forecasters learn from X."
                 )
         adj = self.adj if adj is None else adj
-        return None if adj is None else as_graph(adj, n_nodes, panel.nodes)
+        graph = None if adj is None else as_graph(adj, n_nodes, panel.nodes)
+        if not self._continues():
+            return graph
+        known = self.given_graph_
+        if graph is not None and (known is None or (graph.adjacency != known.adjacency).nnz):
+            raise GraphError(
+                "warm_start=True goes on with the graph of the first fit; fit anew to change it."
+            )
+        return known
 
     # ---------------------------------------------------------------- predict
 

@@ -31,7 +31,7 @@ from ..data.windows import Windows, carry_forward
 from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
 from ..ops.selective_scan import choose_backend
-from ..runtime import resolve_device, seeded
+from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.callbacks import BestWeights, Progress
 from ..training.checkpoint import Checkpoint, fingerprint
 from ..training.engine import BatchDataset, ForecastNet, keep_batch
@@ -161,7 +161,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             self.has_gaps_ = _has_gaps(panel.values[:cut])
             self.linear_ = self._fit_linear(panel, cut, graph) if self.linear_skip else None
         datasets, skipped = self._datasets(panel, train_starts, validation_starts)
-        with seeded(seed, device):
+        with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
             if continues:
                 self.network_ = copy.deepcopy(self.network_)  # the weights stay as they were if fit fails
             else:
@@ -334,7 +334,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
         inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
-        with torch.inference_mode():
+        with torch.inference_mode(), deterministic_algorithms(self.deterministic, self.device_):
             forecast, _ = self.network_(**inputs)
         return self._start(x) + forecast.float().cpu().numpy() * self.scaler_.scale[:, self.target_]
 

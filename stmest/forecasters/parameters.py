@@ -75,6 +75,7 @@ class TrainingParameters(WindowParameters):
     callbacks: Any = None
     warm_start: bool = False
     checkpoint_dir: Any = None
+    deterministic: bool = False
     random_state: Any = None
     verbose: int = 0
 
@@ -99,6 +100,7 @@ class TrainingParameters(WindowParameters):
         "callbacks": [list, tuple, None],
         "warm_start": ["boolean"],
         "checkpoint_dir": [str, os.PathLike, None],
+        "deterministic": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -161,6 +163,9 @@ warm_start : bool, default={warm_start}
 checkpoint_dir : str, path-like or None, default={checkpoint_dir}
     Folder of checkpoints. After each epoch the state of the training is kept there, and `fit` with the same data and
     parameters goes on from it after a kill, to the same bits. Other data or parameters begin anew beside it.
+deterministic : bool, default={deterministic}
+    Whether to leave out, on a GPU, the operations that sum in an order of their own, so that fit and predict give the same
+    bits there too: slower, and without mamba_ssm's fused kernel. A CPU does so in any case.
 random_state : int, RandomState or None, default={random_state}
     Seed of initialisation and shuffling; an int makes fit and predict reproducible bit by bit on a CPU, for the same
     number of torch threads (joblib's workers have one each: `torch.set_num_threads(1)` gives the same without them).

@@ -182,6 +182,7 @@ def _restored(document: dict[str, Any], arrays: dict[str, np.ndarray], device: A
     clash = set(state) & {*parameters, *dir(kind)}
     if clash:
         raise ModelFileError(f"its state names {sorted(clash)[0]!r}, which is no fitted attribute")
+    _check_readings(state)
     weights = state.get("weights_") or {}
     with _limited(sum(map(np.size, weights.values())) + state["n_features_in_"] ** 2, len(weights)):
         model.__setstate__(dict(state))
@@ -192,12 +193,21 @@ def _restored(document: dict[str, Any], arrays: dict[str, np.ndarray], device: A
     return model
 
 
+def _check_readings(state: dict[str, Any]) -> None:
+    """The number of nodes is that of readings which are there; all that is built next is as large as it says."""
+    context, n_nodes = state["context_"], state["n_features_in_"]
+    if not isinstance(context, Panel) or not callable(context.restore) or not context.values.size:
+        raise ModelFileError("its last rows are no readings")
+    if type(n_nodes) is not int or context.values.shape[1] != n_nodes:
+        raise ModelFileError(
+            f"its last rows have shape {context.values.shape}, but it speaks of {n_nodes!r} nodes"
+        )
+
+
 def _check_shapes(model: Any) -> None:
     """Compare the fitted state with the parameters, so that a contradiction is found here and not in a forecast."""
     check_is_fitted(model)
     n_nodes, context = model.n_features_in_, model.context_
-    if not isinstance(context, Panel) or not callable(context.restore):
-        raise ModelFileError("its last rows are no readings")
     if any(position not in range(model.n_inputs_) for position in model.target_):
         raise ModelFileError(f"target_={model.target_} are no features of {model.n_inputs_}")
     if model.nodes_ is not None and len(model.nodes_) != n_nodes:

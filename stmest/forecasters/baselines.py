@@ -321,13 +321,9 @@ class RidgeForecaster(_Baseline):
         self.n_parameters_ = self.ridge_.n_parameters
 
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
-        targets, groups = len(self.target_), self.n_features_in_ if self.per_node else 1
-        return {
-            **super()._state_shapes(),
-            "scale_": (self.n_features_in_, targets),
-            "coef_": (targets, groups, self.input_length, self.horizon),
-            "intercept_": (targets, groups, self.horizon),
-        }
+        sizes = (self.n_features_in_, len(self.target_), self.input_length, self.horizon)
+        shapes = {f"ridge_.{name}": shape for name, shape in self.ridge_.shapes(*sizes).items()}
+        return {**super()._state_shapes(), **shapes}
 
     def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
         return self.ridge_.forecast(x[..., self.target_])

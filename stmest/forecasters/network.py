@@ -309,7 +309,10 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         settings = {k: v for k, v in self.get_params(deep=False).items() if k not in _BESIDE_THE_TRAINING}
         settings |= {"class": type(self).__name__, "device": self.device_.type, "graph": self.given_graph_}
         settings["callbacks"] = [type(callback).__name__ for callback in self.callbacks or []]
-        start = list(self.network_.state_dict().values()) if self._continues() else []
+        start: list[Tensor] = []
+        if self._continues():
+            start = list(self.network_.state_dict().values())
+            settings["start"] = [self.scaler_, self.linear_]
         data = [windows.values, windows.time, windows.starts, *(tensor.cpu().numpy() for tensor in start)]
         return fingerprint(settings, data)
 
@@ -366,8 +369,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     # ---------------------------------------------------------------- pickling
 
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
-        shape = (self.n_features_in_, self.n_inputs_)
-        return {"scaler_.center": shape, "scaler_.scale": shape}
+        n_nodes = self.n_features_in_
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+            ("scaler_.center", "scaler_.scale"), (n_nodes, self.n_inputs_)
+        )
+        if self.linear_ is not None:
+            of_ridge = self.linear_.shapes(n_nodes, len(self.target_), self.input_length, self.horizon)
+            shapes |= {f"linear_.{name}": shape for name, shape in of_ridge.items()}
+        return shapes
 
     def __getstate__(self) -> dict[str, Any]:
         """State without modules: weights as arrays, the device by name, so that it opens on any machine."""

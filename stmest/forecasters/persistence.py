@@ -215,6 +215,8 @@ def _check_shapes(model: Any) -> None:
     if context.index is not None and len(context.index) != context.n_times:
         raise ModelFileError(f"it has {context.n_times} last rows, but {len(context.index)} times")
     expected = {"context_": (model._context_length, n_nodes, model.n_inputs_), **model._state_shapes()}
+    if model.profile_ is not None:
+        expected["profile_.table"] = (model.profile_.n_phases, n_nodes, model.n_inputs_)
     for name, shape in expected.items():
         found = np.shape(context.values if name == "context_" else _attribute(model, name))
         if found != tuple(shape):

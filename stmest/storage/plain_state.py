@@ -24,7 +24,8 @@ from .tensor_file import TENSOR_DTYPES
 
 __all__ = ["decode", "encode"]
 
-# Classes whose state is their attributes: name -> module of this package, imported when it is needed
+# Classes whose state is their attributes: name -> module of this package, imported when a value asks for it, so that
+# also those of parts that build on this one can be named
 _PLAIN_OBJECTS = {
     "NodeScaler": "data.scaling",
     "Panel": "data.containers",
@@ -34,6 +35,7 @@ _PLAIN_OBJECTS = {
     "ToTensor": "data.forms",
     "ToWide": "data.forms",
     "ToXarray": "data.forms",
+    "WindowRidge": "forecasters.window_ridge",
 }
 _PACKAGE = __name__.split(".")[0]
 _DEEPEST = 100  # levels of nesting; a structure that holds itself is found here
@@ -88,8 +90,9 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], name: str, depth: int) ->
         key = name
         while key in arrays:
             key += "_"
-        arrays[key] = value.astype(value.dtype.newbyteorder("="), copy=False)
-        return {"kind": "array", "name": key}
+        axes = _memory_order(value)
+        arrays[key] = value.transpose(axes).astype(value.dtype.newbyteorder("="), copy=False)
+        return {"kind": "array", "name": key, **({"axes": axes} if axes != sorted(axes) else {})}
     tag, fields = _fields(value, name)
     return {
         "kind": tag,
@@ -128,7 +131,8 @@ def decode(node: Any, arrays: dict[str, np.ndarray]) -> Any:
             raise ModelFileError(
                 f"the document names an array {node.get('name')!r}, which the file does not hold."
             )
-        return arrays[node["name"]]
+        array = arrays[node["name"]]
+        return array.transpose(np.argsort(node["axes"])) if "axes" in node else array
     fields = {field: decode(part, arrays) for field, part in node.items() if field != "kind"}
     if kind in _BUILDERS:
         return _BUILDERS[kind](**fields)
@@ -137,6 +141,15 @@ def decode(node: Any, arrays: dict[str, np.ndarray]) -> Any:
         vars(made).update(fields)
         return made
     raise ModelFileError(f"the document holds a value of the unknown kind {kind!r}.")
+
+
+def _memory_order(array: np.ndarray) -> list[int]:
+    """Axes from the slowest to the fastest in memory: it stays what it was, as sums depend on it in their last bits."""
+    if not array.flags.c_contiguous:
+        axes = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+        if array.transpose(axes).flags.c_contiguous:
+            return axes
+    return list(range(array.ndim))
 
 
 def _plain_class(name: str) -> type:

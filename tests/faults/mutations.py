@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ import stmest
 from stmest.exceptions import ModelFileError
 from stmest.storage.tensor_file import parse
 from tests.forecasters.small import small
+
+_SECONDS = 10.0
 
 
 def sound_files(folder: Any) -> list[bytes]:
@@ -45,13 +48,16 @@ def signed(content: bytes) -> bytes:
 
 
 def opened(content: bytes, folder: Any) -> bool:
-    """Whether the file opens; every error but the one kind goes through."""
+    """Whether the file opens; every error but the one kind goes through, and so does what takes long."""
     path = folder / "mutated"
     path.write_bytes(content)
+    began = time.process_time()
     try:
         stmest.load(path, device="cpu")
     except ModelFileError:
         return False
+    finally:
+        assert time.process_time() - began < _SECONDS
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from .mutations import content_of, opened, places, replaced, signed, sound_files
 
 QUICK = settings(
     max_examples=150,
-    deadline=5000,
+    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -85,7 +86,8 @@ def test_changed_content_with_a_right_checksum(files, tmp_path, data):
             document = replaced(document, place, value)
     if arrays and data.draw(st.booleans()):
         name = data.draw(st.sampled_from(sorted(arrays)))
-        arrays[name] = _changed(arrays[name], data)
+        with np.errstate(all="ignore"):  # numbers that do not fit into the other type
+            arrays[name] = _changed(arrays[name], data)
     write_tensor_file(tmp_path / "changed", document, arrays)
     opened((tmp_path / "changed").read_bytes(), tmp_path)
 

@@ -318,7 +318,7 @@ def test_weights_of_another_shape_dtype_or_name(fitted, path):
 
 
 def test_ridge_of_another_horizon(fitted, path):
-    with pytest.raises(ModelFileError, match=r"coef_ has shape \(1, 1, 4, 2\)"):
+    with pytest.raises(ModelFileError, match=r"ridge_.weights has shape \(1, 4, 2\)"):
         stmest.load(forged(fitted["RidgeForecaster"], path, _set("parameters/horizon", 5)))
 
 

@@ -72,6 +72,15 @@ def test_arrays(array):
     assert back.flags.writeable
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1), (2, 0, 1)])
+def test_the_order_in_memory_stays(axes):
+    array = np.arange(24.0).reshape(2, 3, 4).transpose(axes)
+    back = there_and_back(array)
+    np.testing.assert_array_equal(back, array)
+    assert back.strides == array.strides
+    np.testing.assert_array_equal(there_and_back(array[:, ::2]), array[:, ::2])
+
+
 def test_tensors():
     for tensor in (torch.arange(6.0).reshape(2, 3), torch.tensor(3), torch.zeros(5, dtype=torch.uint8)):
         back = there_and_back(tensor)

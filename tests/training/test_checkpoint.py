@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,11 @@ from tests.forecasters.small import network_names, small
 from tests.forecasters.tiny import TinyForecaster
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DropoutForecaster(TinyForecaster):
-    """Draws random numbers in every batch."""
+    """Draws random numbers in every batch, and has everything to learn."""
+
+    linear_skip: bool = False
 
     def _build_network(self, sizes, graph):
         network = super()._build_network(sizes, graph)
@@ -82,6 +86,7 @@ SETTINGS = {
     "auxiliary loss": {"size_weight": 0.1},
     "weight decay": {"weight_decay": 0.1},
     "bfloat16": {"precision": "bfloat16"},
+    "linear skip and profile": {"linear_skip": True, "seasonal_profile": 25},
     "no seed": {"random_state": None},
 }
 

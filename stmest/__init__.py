@@ -66,8 +66,8 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
-    from .forecasters.stid import STIDForecaster
     from .forecasters.persistence import load
+    from .forecasters.stid import STIDForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
     from .graphs import (

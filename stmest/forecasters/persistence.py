@@ -36,6 +36,7 @@ _HOMES = {
     "LastValue": "baselines",
     "MeanProfile": "baselines",
     "RidgeForecaster": "baselines",
+    "STIDForecaster": "stid",
     "STM3Forecaster": "stm3",
     "STMambaForecaster": "stmamba",
     "SeasonalNaive": "baselines",

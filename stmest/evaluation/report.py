@@ -18,7 +18,8 @@ import pandas as pd
 from sklearn.base import clone
 
 from ..data.calendar import season_length
-from ..data.containers import Panel, as_panel
+from ..data.containers import as_panel
+from ..data.panel import Panel
 from ..exceptions import DataError, ParameterError
 from ..graphs import as_graph
 from .machine import describe_machine

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
-from ..data.containers import Panel
+from ..data.panel import Panel
 from ..data.scaling import NodeScaler
 from ..data.splits import temporal_split
 from ..exceptions import DataError, ParameterError
@@ -304,12 +304,13 @@ class RidgeForecaster(_Baseline):
         adjacency = None if graph is None else graph.adjacency
         alpha: Any = self.alpha
         lengths = None
+        starts = panel.starts(sum(windows))
         if alpha == "auto":
-            cut = temporal_split(panel.n_times, *windows, SELECTION_FRACTION)[2]
-            chosen, _ = choose_ridge(panel.values, self.target_, cut, *windows, [kind], adjacency)
+            cut = temporal_split(panel.n_times, *windows, SELECTION_FRACTION, panel.bounds)[2]
+            chosen, _ = choose_ridge(panel.values, self.target_, cut, *windows, [kind], adjacency, starts)
             alpha, lengths = chosen.alpha, [chosen.joint_length]
         self.ridge_ = next(
-            fit_ridges(panel.values, self.target_, *windows, kind, adjacency, [alpha], lengths)
+            fit_ridges(panel.values, self.target_, *windows, kind, adjacency, [alpha], lengths, starts)
         )
         self.scale_ = self.ridge_.scale
         self.n_parameters_ = self.ridge_.n_parameters

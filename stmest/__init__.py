@@ -27,7 +27,9 @@ _HOMES = {
     "ForecastSplit": "data.splits",
     "compare": "evaluation.report",
     "forecast_scorer": "evaluation.metrics",
+    "load_field": "datasets",
     "load_panel": "datasets",
+    "make_navier_stokes": "datasets.navier_stokes",
     "make_sensor_network": "datasets",
     "selective_scan": "ops",
     "show_backends": "ops",
@@ -47,7 +49,8 @@ _SUBMODULES = (
 
 if TYPE_CHECKING:
     from .data.splits import ForecastSplit
-    from .datasets import load_panel, make_sensor_network
+    from .datasets import load_field, load_panel, make_sensor_network
+    from .datasets.navier_stokes import make_navier_stokes
     from .evaluation.metrics import forecast_scorer
     from .evaluation.report import compare
     from .exceptions import (
@@ -95,7 +98,9 @@ __all__ = [
     "graph_from_correlation",
     "graph_from_distances",
     "grid_graph",
+    "load_field",
     "load_panel",
+    "make_navier_stokes",
     "make_sensor_network",
     "selective_scan",
     "show_backends",

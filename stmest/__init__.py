@@ -19,6 +19,7 @@ _HOMES = {
     "SeasonalNaive": "forecasters.baselines",
     "MeanProfile": "forecasters.baselines",
     "RidgeForecaster": "forecasters.baselines",
+    "UNetForecaster": "forecasters.unet",
     "Graph": "graphs",
     "graph_from_coordinates": "graphs",
     "graph_from_correlation": "graphs",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
+    from .forecasters.unet import UNetForecaster
     from .graphs import (
         Graph,
         graph_from_coordinates,
@@ -91,6 +93,7 @@ __all__ = [
     "SeasonalNaive",
     "StmestError",
     "TrainingError",
+    "UNetForecaster",
     "__version__",
     "compare",
     "forecast_scorer",

@@ -253,10 +253,10 @@ def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any,
 
     if options.data is not None and holds_field(options.data):
         fields = read_field(options.data)
-        channel = _channel_of(list(fields), options.channel, say)
+        name = _channel_of(list(fields), options.channel, say)
         if options.adj not in (None, "none"):
             say("the cells of a field have no graph: --adj is not used")
-        return fields[channel], None, f"{Path(options.data).name}, {channel}"
+        return fields[name], None, f"{Path(options.data).name}, {name}"
 
     graph: Graph | None
     if options.data is None:

@@ -71,8 +71,8 @@ class UNetNetwork(nn.Module):
         )
         self.merge = nn.ModuleList(_two_convolutions(2 * width, width) for width in widths[:-1])
         self.leave = nn.Conv2d(widths[0], horizon * n_outputs, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast fields.

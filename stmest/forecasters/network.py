@@ -185,8 +185,9 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         adjacency = None if graph is None else graph.adjacency
         penalty, length = [ridge.alpha], [ridge.joint_length]
         sizes = (self.input_length, self.horizon)
-        settings = (ridge.neighbours, adjacency, penalty, length, panel.starts(sum(sizes)))
-        return next(fit_ridges(panel.values, self.target_, *sizes, *settings))
+        starts = panel.starts(sum(sizes))
+        kind = ridge.neighbours
+        return next(fit_ridges(panel.values, self.target_, *sizes, kind, adjacency, penalty, length, starts))
 
     def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
         """Profile and linear forecast, once chosen, learn from the validation rows too, which are the most recent."""

@@ -279,6 +279,5 @@ def test_the_linear_forecast_of_a_network_sees_no_jump_between_trajectories(wave
     first = waves[:30, ..., None]
     model = tiny(seasonal_profile=None).fit([first, first + 1000, first - 1000])
     alone = tiny(seasonal_profile=None).fit(first)
-    assert (
-        np.abs(model.linear_.forecast(first[None, :4]) - alone.linear_.forecast(first[None, :4])).max() < 1.5
-    )
+    window = first[:4].reshape(1, 4, 15, 1)
+    assert np.abs(model.linear_.forecast(window) - alone.linear_.forecast(window)).max() < 1.5

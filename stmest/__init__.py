@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "STM3Forecaster": "forecasters.stm3",
     "STMambaForecaster": "forecasters.stmamba",
+    "STIDForecaster": "forecasters.stid",
     "LastValue": "forecasters.baselines",
     "SeasonalNaive": "forecasters.baselines",
     "MeanProfile": "forecasters.baselines",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
+    from .forecasters.stid import STIDForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
     from .forecasters.unet import UNetForecaster
@@ -88,6 +90,7 @@ __all__ = [
     "MissingDependencyError",
     "ParameterError",
     "RidgeForecaster",
+    "STIDForecaster",
     "STM3Forecaster",
     "STMambaForecaster",
     "SeasonalNaive",

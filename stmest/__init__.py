@@ -20,6 +20,7 @@ _HOMES = {
     "SeasonalNaive": "forecasters.baselines",
     "MeanProfile": "forecasters.baselines",
     "RidgeForecaster": "forecasters.baselines",
+    "UNetForecaster": "forecasters.unet",
     "Graph": "graphs",
     "graph_from_coordinates": "graphs",
     "graph_from_correlation": "graphs",
@@ -29,7 +30,9 @@ _HOMES = {
     "compare": "evaluation.report",
     "forecast_scorer": "evaluation.metrics",
     "load": "forecasters.persistence",
+    "load_field": "datasets",
     "load_panel": "datasets",
+    "make_navier_stokes": "datasets.navier_stokes",
     "make_sensor_network": "datasets",
     "selective_scan": "ops",
     "show_backends": "ops",
@@ -51,7 +54,8 @@ _SUBMODULES = (
 
 if TYPE_CHECKING:
     from .data.splits import ForecastSplit
-    from .datasets import load_panel, make_sensor_network
+    from .datasets import load_field, load_panel, make_sensor_network
+    from .datasets.navier_stokes import make_navier_stokes
     from .evaluation.metrics import forecast_scorer
     from .evaluation.report import compare
     from .exceptions import (
@@ -70,6 +74,7 @@ if TYPE_CHECKING:
     from .forecasters.stid import STIDForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
+    from .forecasters.unet import UNetForecaster
     from .graphs import (
         Graph,
         graph_from_coordinates,
@@ -99,6 +104,7 @@ __all__ = [
     "StmestError",
     "StorageError",
     "TrainingError",
+    "UNetForecaster",
     "__version__",
     "compare",
     "forecast_scorer",
@@ -107,7 +113,9 @@ __all__ = [
     "graph_from_distances",
     "grid_graph",
     "load",
+    "load_field",
     "load_panel",
+    "make_navier_stokes",
     "make_sensor_network",
     "selective_scan",
     "show_backends",

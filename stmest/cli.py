@@ -31,9 +31,11 @@ _MODELS = {
     "stm2": "multiscale Mamba over a learned graph",
     "stm3": "STM2 with a mixture of experts",
     "stmamba": "graph attention and Mamba in turn",
+    "unet": "U-Net, for fields only",
     "stid": "perceptron on look-back, node and time",
 }
 _DEFAULT_MODELS = "stm3,ridge-all,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
+_DEFAULT_FIELD_MODELS = "unet,ridge,mean-profile,seasonal-naive,last-value"
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 
 
@@ -82,7 +84,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=_Formatter,
     )
     add = report.add_argument
-    add("--data", metavar="FILE", help="csv, parquet or npz of readings; without it, a simulated network")
+    add(
+        "--data",
+        metavar="FILE",
+        help="csv, parquet or npz of readings, npz or netCDF of a field; without it, a simulated network",
+    )
     add("--adj", metavar="FILE", help="graph: csv, npy or npz; 'none' ignores the one in the data file")
     add(
         "--channel",
@@ -90,7 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         help="channel to forecast, where the data have several; default: the first",
     )
     add("--unit", metavar="TEXT", help="unit of the readings; default: what the data file says")
-    add("--models", metavar="NAMES", help=f"forecasters, separated by commas; default: {_DEFAULT_MODELS}")
+    add(
+        "--models",
+        metavar="NAMES",
+        help=f"forecasters, separated by commas; default: {_DEFAULT_MODELS}; for fields: {_DEFAULT_FIELD_MODELS}",
+    )
     add(
         "--input-length",
         metavar="N",
@@ -151,20 +161,23 @@ def _fraction(text: str) -> float:
 def _report(options: argparse.Namespace) -> int:
     """Do what ``stmest report`` is asked for."""
     say: Callable[[str], None] = _silent if options.quiet else _print
-    names = _chosen(_DEFAULT_MODELS if options.models is None else options.models)
+    names = [] if options.models is None else _chosen(options.models)
     say("loading torch and scikit-learn ...")
     from .data.calendar import season_length
     from .evaluation.report import compare
 
     X, graph, title = _load(options, say)
-    season = season_length(X.index) if options.season is None else options.season
+    is_field = X.ndim == 3
+    index = X.indexes[X.dims[0]] if is_field else X.index
+    names = names or _chosen(_DEFAULT_FIELD_MODELS if is_field else _DEFAULT_MODELS)
+    season = season_length(index) if options.season is None else options.season
     if options.models is None and 7 * season > (1 - options.test_fraction) * len(X):
         say(
             f"fewer than seven seasons of {season} rows to learn from: without {' and '.join(_SEVEN_SEASONS)}"
         )
         names = [name for name in names if name not in _SEVEN_SEASONS]
     models = {name: _build(name, options, season) for name in names}
-    _describe(X, graph, title, season, options, say)
+    _describe(X, index, graph, title, season, options, say)
     # A folder that cannot be written to is better known before an hour of training.
     options.out.mkdir(parents=True, exist_ok=True)
     unit = X.attrs.get("unit") if options.unit is None else options.unit
@@ -217,11 +230,15 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
         return baselines.RidgeForecaster(
             input_length=options.input_length, horizon=horizon, neighbours=neighbours
         )
-    from .forecasters import stid, stm3, stmamba
+    from .forecasters import stid, stm3, stmamba, unet
     from .runtime import resolve_device
 
     resolve_device(options.device)  # a wrong name is an error of the whole command, not of one row
-    networks: dict[str, Any] = {"stmamba": stmamba.STMambaForecaster, "stid": stid.STIDForecaster}
+    networks: dict[str, Any] = {
+        "stmamba": stmamba.STMambaForecaster,
+        "stid": stid.STIDForecaster,
+        "unet": unet.UNetForecaster,
+    }
     settings: dict[str, Any] = {"n_experts": 0} if name == "stm2" else {}
     if options.max_epochs is not None:
         settings["max_epochs"] = options.max_epochs
@@ -231,9 +248,17 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
     )  # fmt: skip
 
 
-def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[pd.DataFrame, Graph | None, str]:
-    """Readings of one channel, graph, and what the data are called."""
+def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any, Graph | None, str]:
+    """Readings of one channel (a DataFrame, or a DataArray for fields), graph, and what the data are called."""
+    from .data.field_files import holds_field, read_field
     from .data.tables import read_graph, read_table
+
+    if options.data is not None and holds_field(options.data):
+        fields = read_field(options.data)
+        name = _channel_of(list(fields), options.channel, say)
+        if options.adj not in (None, "none"):
+            say("the cells of a field have no graph: --adj is not used")
+        return fields[name], None, f"{Path(options.data).name}, {name}"
 
     graph: Graph | None
     if options.data is None:
@@ -254,26 +279,36 @@ def _one_channel(
     X: pd.DataFrame, wanted: str | None, say: Callable[[str], None]
 ) -> tuple[pd.DataFrame, str | None]:
     """The wide table of the wanted channel, or of the first one; other channels are not used."""
-    from .exceptions import ParameterError
-
     named = None if X.columns.name is None else str(X.columns.name)
     channels = list(dict.fromkeys(X.columns.get_level_values(1))) if X.columns.nlevels == 2 else []
     known = {str(channel): channel for channel in channels} or ({} if named is None else {named: named})
-    if wanted is not None and wanted not in known:
-        has = f"has the channels {', '.join(known)}" if known else "has no named channels"
-        raise ParameterError(f"--channel: there is no channel {wanted!r}; the data file {has}.")
+    if not known and wanted is None:
+        return X, named
+    name = _channel_of(list(known), wanted, say)
     if not channels:
         return X, named
-    name = str(channels[0]) if wanted is None else wanted
-    others = ", ".join(other for other in known if other != name)
-    say(f"channel {name} is forecast; not used: {others}" + ("" if wanted else "  (--channel chooses)"))
     one = X.xs(known[name], axis=1, level=1)
     one.attrs = X.attrs
     return one, name
 
 
+def _channel_of(known: list[str], wanted: str | None, say: Callable[[str], None]) -> str:
+    """The wanted channel, or the first one, with a word on those that are left out."""
+    from .exceptions import ParameterError
+
+    if wanted is not None and wanted not in known:
+        has = f"has the channels {', '.join(known)}" if known else "has no named channels"
+        raise ParameterError(f"--channel: there is no channel {wanted!r}; the data file {has}.")
+    name = known[0] if wanted is None else wanted
+    others = ", ".join(other for other in known if other != name)
+    if others:
+        say(f"channel {name} is forecast; not used: {others}" + ("" if wanted else "  (--channel chooses)"))
+    return name
+
+
 def _describe(
-    X: pd.DataFrame,
+    X: Any,
+    index: pd.Index,
     graph: Graph | None,
     title: str,
     season: int,
@@ -281,10 +316,13 @@ def _describe(
     say: Callable[[str], None],
 ) -> None:
     """Say what is about to be forecast."""
-    missing = float(X.isna().to_numpy().mean())
+    import pandas as pd
+
+    missing = float(pd.isna(X.values).mean())
     edges = "no graph: it is learned" if graph is None else f"graph of {graph.n_edges} edges"
-    size = f"{len(X):,} rows from {X.index[0]} to {X.index[-1]}, {X.shape[1]} nodes"
-    say(f"{title}: {size}, {missing:.1%} missing, {edges}")
+    where = f"{X.shape[1]} nodes" if X.ndim == 2 else f"a field of {X.shape[1]} x {X.shape[2]} cells"
+    size = f"{len(X):,} rows from {index[0]} to {index[-1]}, {where}, {missing:.1%} missing"
+    say(f"{title}: {size}" + (f", {edges}" if X.ndim == 2 else ""))
     lengths = f"look-back {options.input_length}, horizon {options.horizon}, season {season} rows"
     say(f"{lengths}; writing to {options.out}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 import stmest.cli as cli
 from stmest import LastValue
@@ -275,3 +276,49 @@ def test_real_panels(tmp_path, capsys, name, unit):
     code, text, errors = _report(capsys, "--data", path, "--models", "last-value,ridge", "--out", tmp_path)
     assert (code, errors) == (0, "")
     assert f"MAE, RMSE in {unit};" in text
+
+
+@pytest.mark.parametrize("kind", ["npz", "nc"])
+def test_report_on_a_field(kind, tmp_path, capsys):
+    t, y, x = np.ogrid[:120, :4, :5]
+    waves = 5 + np.sin(0.4 * t + y - x) + 0.1 * np.cos(t * (1 + y * x))
+    field = xr.DataArray(
+        waves, {"time": pd.date_range("2024-01-01", periods=120, freq="h"), "lat": np.arange(4.0), "lon": np.arange(5.0)},
+        ["time", "lat", "lon"], name="t2m", attrs={"units": "K"},
+    )  # fmt: skip
+    path = tmp_path / f"field.{kind}"
+    if kind == "nc":
+        xr.Dataset({"t2m": field, "rain": field * 0}).to_netcdf(path)
+    else:
+        np.savez(
+            path, values=np.stack([waves, 0 * waves], axis=-1), time=field.time.values, lat=field.lat.values,
+            lon=field.lon.values, channels=np.array(["t2m", "rain"]), meta=json.dumps({"unit": "K"}),
+        )  # fmt: skip
+    code, text, errors = _report(
+        capsys, "--data", path, "--models", "unet,ridge,last-value", "--input-length", 6, "--horizon", 3, "--max-epochs", 1,
+        "--device", "cpu", "--adj", "graph.csv", "--out", tmp_path,
+    )  # fmt: skip
+    assert (code, errors) == (0, "")
+    assert "channel t2m is forecast; not used: rain" in text
+    assert "a field of 4 x 5 cells, 0.0% missing" in text
+    assert "--adj is not used" in text
+    assert "in K" in text
+    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert list(told["models"]) == ["unet", "ridge", "last-value"]
+    assert told["settings"]["season"] == 24
+    assert told["nodes"][6] == "1,1"
+    assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_field_has_its_own_default_forecasters(tmp_path, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        cli, "_build", lambda name, options, season: asked.append(name) or LastValue(horizon=3)
+    )
+    np.savez(tmp_path / "field.npz", values=np.random.default_rng(0).normal(size=(60, 3, 4, 1)))
+    code, *_ = _report(capsys, "--data", tmp_path / "field.npz", "--season", 2, "--out", tmp_path, "--quiet")
+    assert code == 0
+    assert asked == cli._DEFAULT_FIELD_MODELS.split(",")
+    code, _, errors = _report(capsys, "--data", tmp_path / "field.npz", "--channel", "t2m", "--out", tmp_path)
+    assert code == 2
+    assert "no channel 't2m'" in errors

@@ -1,14 +1,14 @@
 """One form for every container a user may bring.
 
-An array, a DataFrame (wide or long), an xarray DataArray or a torch tensor becomes a `Panel`: values of shape
-(t, n, f), a time index, node and feature names. `Panel.like` turns forecasts back into the kind that came in. Nothing
-deeper in the house sees pandas or xarray. Used by the forecasters, the datasets and the report.
+An array, a DataFrame (wide or long), an xarray DataArray, a torch tensor, or a list of these becomes a `Panel`: values
+of shape (t, n, f), a time index, node and feature names. `Panel.like` turns forecasts back into the kind that came in.
+Nothing deeper in the house sees pandas or xarray. Used by the forecasters, the datasets and the report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,145 +16,41 @@ import pandas as pd
 from sklearn.utils import check_array
 
 from ..exceptions import DataError
-from .forms import ToArray, ToLong, ToTensor, ToWide, ToXarray
+from .fields import (
+    TIME_NAMES,
+    field_from_array,
+    gathered_along,
+    trajectories_from_array,
+    trajectory_dimension,
+    xarray_form,
+)
+from .forms import AsList, AsTuple, Stacked, ToArray, ToLong, ToTensor, ToWide
+from .panel import Panel, join_panels
 from .pieces import row_pieces
-from .time_index import future_index
 
-__all__ = ["Panel", "as_panel"]
+__all__ = ["as_panel"]
 
 # (time, node, value) column names of long tables that are recognised without being told, lower case
 _LONG_COLUMNS = ({"time", "node", "value"}, {"ds", "unique_id", "y"})
-_TIME_NAMES = ("time", "ds", "timestamp", "date", "datetime")
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Readings of several nodes over time, in one form.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_times, n_nodes, n_features)
-        Floating point; NaN where nothing was observed. A view of the user's data wherever that is possible.
-    index : pandas.Index or None
-        Time of each row; None for plain arrays.
-    nodes : list or None
-        Names of the nodes; None for plain arrays.
-    features : list or None
-        Names of the features; None where there are none.
-    ndim : int
-        2 if the user's container had no feature axis, else 3.
-    restore : callable
-        Turns (values, index) of a forecast into the user's kind of container.
-    """
-
-    values: np.ndarray
-    index: pd.Index | None
-    nodes: list[Hashable] | None
-    features: list[Hashable] | None
-    ndim: int
-    restore: Callable[[np.ndarray, pd.Index | None, Panel], Any]
-
-    @property
-    def n_times(self) -> int:
-        """Number of rows."""
-        return self.values.shape[0]
-
-    def tail(self, n_rows: int) -> Panel:
-        """The last rows, copied, so that the rest of the data can be freed.
-
-        Parameters
-        ----------
-        n_rows : int
-            How many rows to keep; fewer are kept where there are fewer.
-
-        Returns
-        -------
-        Panel
-            A panel of at most `n_rows` rows.
-        """
-        index = None if self.index is None else self.index[-n_rows:]
-        return Panel(
-            np.array(self.values[-n_rows:]), index, self.nodes, self.features, self.ndim, self.restore
-        )
-
-    def followed_by(self, other: Panel) -> Panel:
-        """This panel's rows and then those of another one.
-
-        Parameters
-        ----------
-        other : Panel
-            Later rows of the same nodes and features.
-
-        Returns
-        -------
-        Panel
-            Rows of both; container kind and names of `other`.
-        """
-        index = None if other.index is None or self.index is None else self.index.append(other.index)
-        values = np.concatenate([self.values, other.values])
-        return Panel(values, index, other.nodes, other.features, other.ndim, other.restore)
-
-    def with_nodes(self, nodes: list[Hashable]) -> Panel:
-        """The same readings with the nodes in another order.
-
-        Parameters
-        ----------
-        nodes : list
-            Names of all nodes of this panel, in the order wanted.
-
-        Returns
-        -------
-        Panel
-            Columns reordered by name.
-
-        Raises
-        ------
-        DataError
-            If the names differ from this panel's.
-        """
-        known = list(self.nodes or [])
-        if set(known) != set(nodes) or len(known) != len(nodes):
-            missing, extra = (
-                sorted(map(str, set(nodes) - set(known))),
-                sorted(map(str, set(known) - set(nodes))),
-            )
-            raise DataError(
-                f"X has other nodes than the training data: missing {missing[:5]}, unknown {extra[:5]}."
-            )
-        order = [known.index(node) for node in nodes]
-        return Panel(self.values[:, order], self.index, list(nodes), self.features, self.ndim, self.restore)
-
-    def like(self, values: np.ndarray, target: Sequence[int]) -> Any:
-        """Forecasts in the container kind that the user gave.
-
-        Parameters
-        ----------
-        values : ndarray of shape (horizon, n_nodes, n_targets)
-            Forecasts of the steps that follow this panel.
-        target : sequence of int
-            Positions of the forecast features among `features`.
-
-        Returns
-        -------
-        ndarray, DataFrame, DataArray or Tensor
-            Two axes if the user's container had two, else three.
-        """
-        index = None if self.index is None else future_index(self.index, len(values))
-        features = None if self.features is None else [self.features[i] for i in target]
-        dtype = self.values.dtype
-        out = Panel(values.astype(dtype, copy=False), index, self.nodes, features, self.ndim, self.restore)
-        return self.restore(out.values[..., 0] if self.ndim == 2 else out.values, index, out)
-
-
-def as_panel(X: Any) -> Panel:
+def as_panel(X: Any, *, fields: bool = False) -> Panel:
     """Turn a user's container into a `Panel`.
 
     Parameters
     ----------
-    X : array-like, DataFrame, DataArray or Tensor
-        Array or tensor of shape (n_times, n_nodes) or (n_times, n_nodes, n_features); wide DataFrame with one column
-        per node, or (node, feature) column pairs; long DataFrame with a (time, node) row index, or with the columns
-        time, node, value (also ds, unique_id, y); DataArray with the dimensions time, node[, feature].
+    X : array-like, DataFrame, DataArray, Tensor, or a list of these
+        Nodes: array or tensor of shape (n_times, n_nodes) or (n_times, n_nodes, n_features); wide DataFrame with one
+        column per node, or (node, feature) column pairs; long DataFrame with a (time, node) row index, or with the
+        columns time, node, value (also ds, unique_id, y); DataArray with the dimensions time, node[, feature].
+        Fields: array or tensor of shape (n_times, n_y, n_x, n_features); DataArray with the dimensions time, y, x[,
+        feature], in any order, told by their names (also lat, latitude, row; lon, longitude, column).
+        Trajectories, which are independent of each other: array or tensor of shape (n_trajectories, n_times, n_y, n_x,
+        n_features); DataArray with a further dimension named trajectory (also sample, member, run, realization); list
+        or tuple of any of the containers above, each with two axes or more.
+    fields : bool, default=False
+        What an array of three axes is: (n_times, n_nodes, n_features), or, if True, (n_times, n_y, n_x). Give
+        ``X[..., None]`` to be understood either way.
 
     Returns
     -------
@@ -166,6 +62,11 @@ def as_panel(X: Any) -> Panel:
     DataError
         If the container does not have that form, holds infinite values, or its time index is unsorted or duplicated.
     """
+    if isinstance(X, (list, tuple)) and X and all(len(getattr(part, "shape", ())) > 1 for part in X):
+        parts = [as_panel(part, fields=fields) for part in X]
+        if any(part.parts for part in parts):
+            raise DataError(f"X is a list of {len(X)} containers that themselves hold many trajectories.")
+        return join_panels(parts, AsTuple() if isinstance(X, tuple) else AsList())
     if isinstance(X, pd.DataFrame):
         if isinstance(X.index, pd.MultiIndex) or _long_columns(X) is not None:
             return _from_long(X)
@@ -175,12 +76,21 @@ def as_panel(X: Any) -> Panel:
     if hasattr(X, "dims") and hasattr(X, "coords"):
         return _from_xarray(X)
     if hasattr(X, "detach"):
-        return _from_array(X.detach().cpu().numpy(), restore=ToTensor())
-    return _from_array(X)
+        return _from_array(X.detach().cpu().numpy(), fields, ToTensor())
+    return _from_array(X, fields, ToArray())
 
 
-def _checked_values(values: Any) -> np.ndarray:
-    """Numeric values as floats, two or three axes, NaN allowed, infinity not; float32 and float64 are not copied."""
+# axes of a plain array by their number; three are nodes with features unless the forecaster reads fields
+_AXES = {
+    2: ("row", "node"),
+    3: ("row", "node", "feature"),
+    4: ("row", "y", "x", "feature"),
+    5: ("trajectory", "row", "y", "x", "feature"),
+}
+
+
+def _checked_values(values: Any, axes: tuple[str, ...] | None = None) -> np.ndarray:
+    """Numeric values as floats, NaN allowed, infinity not; float32 and float64 are not copied."""
     if isinstance(values, np.ndarray) and values.ndim == 1:
         raise DataError(
             f"X has one axis, shape {values.shape}; needed: (n_times, n_nodes). Reshape your data: X[:, None] is a single node."
@@ -188,24 +98,26 @@ def _checked_values(values: Any) -> np.ndarray:
     array = check_array(
         values, dtype=[np.float64, np.float32], allow_nd=True, ensure_all_finite=False, input_name="X"
     )
-    if array.ndim > 3:
+    if array.ndim not in _AXES:
         raise DataError(
-            f"X has {array.ndim} axes, shape {array.shape}; needed: (n_times, n_nodes) or (n_times, n_nodes, n_features)."
+            f"X has {array.ndim} axes, shape {array.shape}; needed: (n_times, n_nodes), (n_times, n_nodes, n_features), "
+            "(n_times, n_y, n_x, n_features) or (n_trajectories, n_times, n_y, n_x, n_features)."
         )
-    if array.ndim == 3 and array.shape[2] == 0:
-        raise DataError(f"X has no features: shape {array.shape}.")
-    _refuse_infinity(array)
+    if 0 in array.shape:
+        empty = "features" if array.ndim > 2 and array.shape[-1] == 0 else "values"
+        raise DataError(f"X has no {empty}: shape {array.shape}.")
+    _refuse_infinity(array, axes or _AXES[array.ndim])
     return array
 
 
-def _refuse_infinity(array: np.ndarray) -> None:
+def _refuse_infinity(array: np.ndarray, axes: tuple[str, ...]) -> None:
     for first, piece in row_pieces(array):
         bad = np.argwhere(np.isinf(piece))
         if len(bad):
-            row, node = first + bad[0][0], bad[0][1]
+            place = [first + bad[0][0], *bad[0][1:]]
+            where = ", ".join(f"{n} {i}" for n, i in zip(axes, place, strict=True) if n != "feature")
             raise DataError(
-                f"X contains infinity ({len(bad)} value(s), the first at row {row}, node {node}). "
-                "Use NaN for a missing observation."
+                f"X contains infinity ({len(bad)} value(s), the first at {where}). Use NaN for a missing observation."
             )
 
 
@@ -228,10 +140,15 @@ def _checked_index(index: pd.Index) -> pd.Index:
     return index
 
 
-def _from_array(X: Any, restore: Callable[..., Any] | None = None) -> Panel:
-    array = _checked_values(X)
+def _from_array(X: Any, fields: bool, restore: ToArray | ToTensor) -> Panel:
+    is_field = fields and getattr(X, "ndim", 0) == 3
+    array = _checked_values(X, ("row", "y", "x") if is_field else None)
+    if array.ndim == 5:
+        return trajectories_from_array(array, restore, Stacked())
+    if array.ndim == 4 or (array.ndim == 3 and fields):
+        return field_from_array(array, restore)
     values = array[..., None] if array.ndim == 2 else array
-    return Panel(values, None, None, None, array.ndim, restore or ToArray())
+    return Panel(values, None, None, None, array.ndim, restore)
 
 
 def _numbers(frame: pd.DataFrame) -> np.ndarray:
@@ -303,23 +220,24 @@ def _time_level(index: pd.MultiIndex) -> int:
     datetimes = [isinstance(level, (pd.DatetimeIndex, pd.PeriodIndex)) for level in index.levels]
     if sum(datetimes) == 1:
         return datetimes.index(True)
-    named = [str(name).lower() in _TIME_NAMES for name in index.names]
+    named = [str(name).lower() in TIME_NAMES for name in index.names]
     return named.index(True) if any(named) else 0
 
 
 def _from_xarray(array: Any) -> Panel:
-    dims = list(array.dims)
-    if array.ndim not in (2, 3):
-        raise DataError(f"X has the dimensions {tuple(dims)}; needed: (time, node) or (time, node, feature).")
-    time = next((dim for dim in dims if str(dim).lower() in _TIME_NAMES), dims[0])
-    order = [time, *(dim for dim in dims if dim != time)]
-    moved = array.transpose(*order)
-    values = _checked_values(moved.values)
-    labels = [list(moved.indexes[dim]) if dim in moved.indexes else None for dim in order]
-    index = _checked_index(moved.indexes[time]) if time in moved.indexes else None
-
-    restore = ToXarray(tuple(dims), tuple(order), array.name)
+    dim = trajectory_dimension(array)
+    if dim is not None:
+        parts = [_from_xarray(array.isel({dim: i}, drop=True)) for i in range(array.sizes[dim])]
+        return join_panels(parts, gathered_along(dim, array))
+    form = xarray_form(array)
+    moved = array.transpose(*form.order)
+    axes = ("row", "y", "x", "feature") if form.is_field else ("row", "node", "feature")
+    values = _checked_values(moved.values, axes[: array.ndim])
+    labels = [list(moved.indexes[dim]) if dim in moved.indexes else None for dim in form.order]
+    index = _checked_index(moved.indexes[form.order[0]]) if form.order[0] in moved.indexes else None
+    if form.is_field:
+        features = labels[3] if array.ndim == 4 else None
+        return replace(field_from_array(values, form), index=index, features=features)
     features = labels[2] if array.ndim == 3 else None
-    return Panel(
-        values if array.ndim == 3 else values[..., None], index, labels[1], features, array.ndim, restore
-    )
+    values = values if array.ndim == 3 else values[..., None]
+    return Panel(values, index, labels[1], features, array.ndim, form)

@@ -39,7 +39,11 @@ def window_starts(n_rows: int, length: int, stride: int = 1) -> np.ndarray:
 
 
 def temporal_split(
-    n_rows: int, input_length: int, horizon: int, validation_fraction: float
+    n_rows: int,
+    input_length: int,
+    horizon: int,
+    validation_fraction: float,
+    bounds: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Windows to train on and windows to validate on, cut in time.
 
@@ -54,6 +58,9 @@ def temporal_split(
         Rows of look-back and of forecast.
     validation_fraction : float
         Share of the rows whose targets are validated on, in [0, 1).
+    bounds : ndarray of int, optional
+        First row of every trajectory, and `n_rows`, where there are several: no window crosses a bound, and the cut
+        moves to the nearest one (but not to the ends) where the trajectory that it falls in cannot be divided.
 
     Returns
     -------
@@ -65,11 +72,25 @@ def temporal_split(
     """
     starts = window_starts(n_rows, input_length + horizon)
     cut = n_rows - round(validation_fraction * n_rows)
+    if bounds is not None and len(bounds) > 2:
+        last = starts + input_length + horizon - 1
+        starts = starts[np.searchsorted(bounds, starts, "right") == np.searchsorted(bounds, last, "right")]
+        cut = _cut_of_trajectories(bounds, cut, input_length + horizon, horizon)
     first_target, end = starts + input_length, starts + input_length + horizon
     train, validation = starts[end <= cut], starts[first_target >= cut]
     if validation_fraction == 0 or not len(train) or not len(validation):
         return starts, starts[:0], n_rows
     return train, validation, cut
+
+
+def _cut_of_trajectories(bounds: np.ndarray, cut: int, length: int, horizon: int) -> int:
+    """The cut where it leaves windows on both sides within its trajectory, else the nearest inner bound."""
+    begin = bounds[bounds <= cut].max()
+    end = bounds[np.searchsorted(bounds, begin, "right")] if begin < bounds[-1] else begin
+    if cut in (begin, bounds[-1]) or (cut - begin >= length and end - cut >= horizon):
+        return cut
+    inner = bounds[1:-1]
+    return int(inner[np.abs(inner - cut).argmin()])
 
 
 class ForecastSplit(BaseCrossValidator):

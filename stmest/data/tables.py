@@ -6,7 +6,6 @@ Builds on `containers` (which checks the readings) and `graphs`; used by the com
 from __future__ import annotations
 
 import csv
-import json
 import zipfile
 import zlib
 from collections.abc import Callable, Hashable, Sequence
@@ -19,6 +18,7 @@ import pandas as pd
 from ..exceptions import DataError
 from ..graphs import Graph
 from .containers import as_panel
+from .field_files import unit_in
 from .graph_files import read_graph
 
 __all__ = ["read_graph", "read_table"]
@@ -217,7 +217,7 @@ def _read_npz(path: Path) -> tuple[pd.DataFrame, Graph | None]:
         )
     values = arrays["values"]
     if values.ndim not in (2, 3) or values.dtype.kind not in "fiu":
-        hint = " A gridded field needs a forecaster of fields." if values.ndim == 4 else ""
+        hint = " A gridded field is read by stmest.data.field_files.read_field." if values.ndim == 4 else ""
         raise DataError(
             f"{path.name}: `values` has shape {values.shape} and dtype {values.dtype}; needed: numbers of shape "
             f"(time, node[, channel]).{hint}"
@@ -231,7 +231,7 @@ def _read_npz(path: Path) -> tuple[pd.DataFrame, Graph | None]:
     frame = pd.DataFrame(values.reshape(n_times, n_nodes * n_channels), index=index, columns=columns)
     if n_channels == 1 and "channels" in arrays:
         frame.columns.name = str(channels[0])
-    unit = _unit(arrays.get("meta"))
+    unit = unit_in(arrays.get("meta"))
     if unit is not None:
         frame.attrs["unit"] = unit
     return frame, _npz_graph(arrays, nodes)
@@ -244,16 +244,6 @@ def _npz_graph(arrays: dict[str, np.ndarray], nodes: list[Hashable]) -> Graph | 
     if "adj" not in arrays:
         return None
     return Graph(arrays["adj"], nodes=nodes, coordinates=arrays.get("coords"))
-
-
-def _unit(meta: np.ndarray | None) -> str | None:
-    """The unit in a JSON description; a description of another form has none."""
-    try:
-        described = json.loads(str(meta))
-    except ValueError:
-        return None
-    unit = described.get("unit") if isinstance(described, dict) else None
-    return unit if isinstance(unit, str) else None
 
 
 def _npz_times(times: np.ndarray, n_times: int, name: str) -> pd.Index:

@@ -1,11 +1,32 @@
-"""Data to try the library on: a simulated sensor network, and readers of known public data sets.
+"""Data to try the library on: a simulated sensor network, simulated flows, and readers of known public data sets.
 
 Builds on `data` and `graphs`; used by the demo, the documentation, the tests and the benchmarks.
 """
 
 from __future__ import annotations
 
-from .generators import SensorNetwork, make_sensor_network, mask_gaps
-from .real import RealPanel, load_panel
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["RealPanel", "SensorNetwork", "load_panel", "make_sensor_network", "mask_gaps"]
+from .generators import SensorNetwork, make_sensor_network, mask_gaps
+from .real import RealPanel, load_field, load_panel
+
+if TYPE_CHECKING:
+    from .navier_stokes import make_navier_stokes
+
+__all__ = [
+    "RealPanel",
+    "SensorNetwork",
+    "load_field",
+    "load_panel",
+    "make_navier_stokes",
+    "make_sensor_network",
+    "mask_gaps",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "make_navier_stokes":  # it needs torch, which takes seconds to import
+        from .navier_stokes import make_navier_stokes
+
+        return make_navier_stokes
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

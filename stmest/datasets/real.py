@@ -22,7 +22,7 @@ import pandas as pd
 from ..exceptions import DataError
 from ..graphs import Graph, graph_from_distances
 
-__all__ = ["FOLDER_VARIABLE", "RealPanel", "load_panel"]
+__all__ = ["FOLDER_VARIABLE", "RealPanel", "load_field", "load_panel"]
 
 FOLDER_VARIABLE = "STMEST_DATA"
 
@@ -174,6 +174,42 @@ class RealPanel:
         if not 0 <= position < len(self.channels):
             raise DataError(f"channel={channel!r} is none of the positions 0 to {len(self.channels) - 1}.")
         return pd.DataFrame(self.values[:, :, position], index=self.index, columns=self.nodes)
+
+
+def load_field(name: str, folder: str | os.PathLike[str] | None = None) -> Any:
+    """Read a known public data set on a grid as an xarray DataArray.
+
+    Parameters
+    ----------
+    name : str
+        grid_era5_t2m_uk (744 hours of temperature, 33 x 49 cells) or grid_nasa_atmos_24x24 (72 months of 7 quantities).
+    folder : path, optional
+        As for `load_panel`.
+
+    Returns
+    -------
+    DataArray
+        Dimensions time, lat, lon, and channel where there are several; with all coordinates that the file has. Its
+        attributes say where the data come from.
+
+    Raises
+    ------
+    DataError
+        As `load_panel`, or if the data set is not on a grid.
+    MissingDependencyError
+        Without xarray.
+    """
+    data = load_panel(name, folder)
+    if data.values.ndim != 4:
+        raise DataError(f"{name!r} has the shape {data.values.shape}, which is no field; use load_panel.")
+    from ..runtime import require  # brings torch, which reading an array does not need
+
+    xarray = require("xarray", "io")
+    coords = {"time": data.index, "channel": data.channels}
+    coords |= {key: data.meta[key] for key in ("lat", "lon") if key in data.meta}
+    attrs = {key: data.meta[key] for key in ("origin", "unit") if key in data.meta}
+    field = xarray.DataArray(data.values, coords, ["time", "lat", "lon", "channel"], name=name, attrs=attrs)
+    return field.squeeze("channel", drop=True) if len(data.channels) == 1 else field
 
 
 def load_panel(name: str, folder: str | os.PathLike[str] | None = None) -> RealPanel:

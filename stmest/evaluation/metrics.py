@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike
 
 from ..exceptions import DataError, ParameterError
 
-__all__ = ["forecast_scorer", "horizon_errors", "mae", "mase", "origin_errors", "r2", "rmse"]
+__all__ = [
+    "forecast_scorer", "horizon_errors", "mae", "mase", "mse", "origin_errors", "paired", "r2", "rmse",
+]  # fmt: skip
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -59,7 +61,23 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> rmse([0.0, 0.0], [1.0, 7.0])
     5.0
     """
-    return float(np.sqrt(_mean(_observed_errors(y_true, y_pred) ** 2)))
+    return float(np.sqrt(mse(y_true, y_pred)))
+
+
+def mse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Mean square error, pooled over windows, nodes and steps.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of equal shape, usually (n_windows, horizon, n_nodes[, n_features])
+        Observed values, NaN where missing, and their forecasts.
+
+    Returns
+    -------
+    float
+        In the squared units of the data; NaN where nothing was observed.
+    """
+    return _mean(_observed_errors(y_true, y_pred) ** 2)
 
 
 def mase(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int = 1) -> float:
@@ -99,7 +117,7 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int =
     >>> mase(y_true=[[[6.0], [7.0]]], y_pred=[[[5.0], [5.0]]], y_train=rise, season=1)
     1.5
     """
-    truth, forecast = _pair(y_true, y_pred)
+    truth, forecast = paired(y_true, y_pred)
     train = np.asarray(y_train, dtype=np.float64)
     if truth.ndim < 3 or train.shape[1:] != truth.shape[2:]:
         raise DataError(
@@ -137,7 +155,7 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     float
         1 is perfect, 0 as good as each node's mean over the targets; NaN where nothing varies or was observed.
     """
-    truth, forecast = _pair(y_true, y_pred)
+    truth, forecast = paired(y_true, y_pred)
     columns = int(np.prod(truth.shape[2:])) if truth.ndim > 2 else 1
     truth, forecast = truth.reshape(-1, columns), forecast.reshape(-1, columns)
     observed = ~np.isnan(truth)
@@ -147,15 +165,18 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     return float(1 - error[varies].sum() / spread[varies].sum()) if varies.any() else float("nan")
 
 
-def horizon_errors(y_true: ArrayLike, y_pred: ArrayLike, metric: str = "mae") -> np.ndarray:
-    """Error of each forecast step by itself.
+def horizon_errors(
+    y_true: ArrayLike, y_pred: ArrayLike, metric: str | Callable[..., float] = "mae"
+) -> np.ndarray:
+    """Error of each forecast step by itself, also of each step of a rollout.
 
     Parameters
     ----------
-    y_true, y_pred : array-like of shape (n_windows, horizon, n_nodes[, n_features])
+    y_true, y_pred : array-like of shape (n_windows, horizon, n_nodes[, n_features]) or (n_windows, horizon, n_y, n_x)
         Observed values, NaN where missing, and their forecasts.
-    metric : {"mae", "rmse", "r2"}, default="mae"
-        Which error, pooled over windows and nodes.
+    metric : {"mae", "mse", "rmse", "r2"} or callable, default="mae"
+        Which error, pooled over windows and nodes; or a function of truth and forecasts of one step, such as
+        ``functools.partial(stmest.evaluation.images.ssim, data_range=3.5)``.
 
     Returns
     -------
@@ -174,8 +195,8 @@ def horizon_errors(y_true: ArrayLike, y_pred: ArrayLike, metric: str = "mae") ->
     >>> horizon_errors([[[1.0], [2.0]]], [[[1.0], [5.0]]]).tolist()
     [0.0, 3.0]
     """
-    measure = _metric(metric)
-    truth, forecast = _pair(y_true, y_pred)
+    measure = metric if callable(metric) else _metric(metric)
+    truth, forecast = paired(y_true, y_pred)
     if truth.ndim < 3:
         raise DataError(
             f"y_true has shape {truth.shape}; needed: (n_windows, horizon, n_nodes[, n_features])."
@@ -206,7 +227,7 @@ def origin_errors(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
     >>> origin_errors([[[1.0], [2.0]], [[3.0], [float("nan")]]], [[[1.0], [3.0]], [[1.0], [1.0]]]).tolist()
     [0.5, 2.0]
     """
-    truth, forecast = _pair(y_true, y_pred)
+    truth, forecast = paired(y_true, y_pred)
     errors = np.where(np.isnan(truth), np.nan, np.abs(truth - forecast))
     # A forecast of NaN must not pass for a missing target.
     errors[np.isnan(forecast) & ~np.isnan(truth)] = np.inf
@@ -221,7 +242,7 @@ def forecast_scorer(metric: str = "mae") -> Callable[..., float]:
 
     Parameters
     ----------
-    metric : {"mae", "rmse", "r2"}, default="mae"
+    metric : {"mae", "mse", "rmse", "r2"}, default="mae"
         What is measured. Errors are negated, because a higher score has to be better.
 
     Returns
@@ -291,13 +312,30 @@ def _unwrapped(estimator: Any) -> tuple[Any, Any]:
 
 
 def _metric(name: str) -> Callable[[ArrayLike, ArrayLike], float]:
-    known = {"mae": mae, "rmse": rmse, "r2": r2}
+    known = {"mae": mae, "mse": mse, "rmse": rmse, "r2": r2}
     if name not in known:
         raise ParameterError(f"metric={name!r} is not known; use one of {', '.join(known)}.")
     return known[name]
 
 
-def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def paired(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and forecasts as float64 arrays of equal shape.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like
+        Observed values and forecasts.
+
+    Returns
+    -------
+    tuple of ndarray
+        Both.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ.
+    """
     truth, forecast = np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64)
     if truth.shape != forecast.shape:
         raise DataError(f"y_true has shape {truth.shape} and y_pred {forecast.shape}; they have to be equal.")
@@ -305,7 +343,7 @@ def _pair(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[np.ndarray, np.ndarray]
 
 
 def _observed_errors(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
-    truth, forecast = _pair(y_true, y_pred)
+    truth, forecast = paired(y_true, y_pred)
     return (truth - forecast)[~np.isnan(truth)]
 
 

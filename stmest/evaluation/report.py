@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -18,7 +19,8 @@ import pandas as pd
 from sklearn.base import clone
 
 from ..data.calendar import season_length
-from ..data.containers import Panel, as_panel
+from ..data.containers import as_panel
+from ..data.panel import Panel
 from ..exceptions import DataError, ParameterError
 from ..graphs import as_graph
 from .machine import describe_machine
@@ -49,7 +51,7 @@ def compare(
     models : mapping of str to forecaster
         Unfitted forecasters by name, all with the same horizon; they are cloned, and stay as they are.
     X : array-like, DataFrame, DataArray or Tensor
-        Readings, as for `fit`.
+        Readings, as for `fit`, of one series; the cells of a field count as nodes.
     adj : graph, optional
         Graph, in any form that `fit` takes; given to every forecaster.
     test_fraction : float, default=0.2
@@ -85,6 +87,10 @@ def compare(
     [0.531, 0.0]
     """
     panel = as_panel(X)
+    if panel.parts:
+        raise DataError(
+            f"X holds {len(panel.parts)} trajectories; needed: one series, which can be cut in time."
+        )
     horizon, cut = _checked(models, panel, test_fraction)
     graph = None if adj is None else as_graph(adj, panel.values.shape[1], panel.nodes)
     season = min(season_length(panel.index), cut - 1) if season is None else season
@@ -108,7 +114,7 @@ def compare(
         },
         machine=describe_machine(),
         unit=unit,
-        nodes=list(range(panel.values.shape[1])) if panel.nodes is None else list(panel.nodes),
+        nodes=_node_names(panel),
         samples=trial.samples(),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )  # fmt: skip
@@ -163,6 +169,8 @@ class _Trial:
         start = time.perf_counter()
         truth, forecast = forecaster.predict_windows(tail)
         milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(truth))
+        if self.panel.grid is not None:  # the cells of a field are nodes from here on
+            truth, forecast = (a.reshape(*a.shape[:2], -1, *a.shape[4:]) for a in (truth, forecast))
         targets = list(getattr(forecaster, "target_", range(self.panel.values.shape[2])))
         if self.truth is None and len(truth) == self.n_windows:
             self.truth, self.targets = truth, targets
@@ -229,8 +237,11 @@ def _checked(models: Mapping[str, Any], panel: Panel, test_fraction: float) -> t
 
 
 def _container(panel: Panel, start: int, stop: int) -> Any:
-    """Rows of a panel as an array, or as a wide table where there are times or names."""
+    """Rows of a panel as an array, or as a wide table where there are times or names; fields as what they came as."""
     values = panel.values[start:stop]
+    if panel.grid is not None:
+        part = replace(panel, values=values, index=None if panel.index is None else panel.index[start:stop])
+        return part.restore(part.shaped(values), part.index, part)
     if panel.index is None and panel.nodes is None:
         return values[..., 0] if panel.ndim == 2 else values
     nodes = list(range(values.shape[1])) if panel.nodes is None else panel.nodes
@@ -238,6 +249,13 @@ def _container(panel: Panel, start: int, stop: int) -> Any:
     columns = pd.Index(nodes) if panel.ndim == 2 else pd.MultiIndex.from_product([nodes, features])
     index = pd.RangeIndex(panel.n_times) if panel.index is None else panel.index
     return pd.DataFrame(values.reshape(len(values), -1), index=index[start:stop], columns=columns)
+
+
+def _node_names(panel: Panel) -> list[Any]:
+    """Names of the nodes, else their numbers; cells of a field by row and column."""
+    if panel.grid is not None:
+        return [f"{row},{column}" for row in range(panel.grid[0]) for column in range(panel.grid[1])]
+    return list(range(panel.values.shape[1])) if panel.nodes is None else list(panel.nodes)
 
 
 def _count(forecaster: Any) -> int | None:
@@ -253,6 +271,8 @@ def _summary(panel: Panel) -> dict[str, Any]:
         "n_features": panel.values.shape[2],
         "missing_share": float(np.isnan(panel.values).mean()),
     }
+    if panel.grid is not None:
+        out["grid"] = list(panel.grid)
     if index is not None:
         out |= {"first_time": str(index[0]), "last_time": str(index[-1])}
     if isinstance(index, pd.DatetimeIndex) and len(index) > 1:

@@ -20,14 +20,16 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.calendar import calendar_features
-from ..data.containers import Panel, as_panel
+from ..data.containers import as_panel
+from ..data.panel import Panel, feature_positions
 from ..data.profile import Residuals, SeasonalProfile
-from ..data.splits import temporal_split, window_starts
+from ..data.splits import temporal_split
 from ..data.time_index import follows, future_index
 from ..data.windows import Windows
 from ..exceptions import DataError, GraphError, ParameterError
 from ..graphs import Graph, as_graph, is_graph_like
 from .persistence import SavedAsFile
+from .rollout import checked_steps, last_rows, roll_out
 from .window_ridge import choose_profile
 
 __all__ = ["SELECTION_FRACTION", "BaseForecaster"]
@@ -55,8 +57,10 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
         The graph that `fit` was given.
     profile_ : SeasonalProfile or None
         What is subtracted from the readings before the forecaster sees them, and added to its forecasts.
+    grid_shape_ : tuple of int or None
+        Rows and columns (n_y, n_x), where the training data are fields; their cells are the nodes, row by row.
     context_ : Panel
-        The last rows, from which `predict` without data starts.
+        The last rows (of the last trajectory), from which `predict` without data starts.
     """
 
     # `adj` reaches fit through GridSearchCV, cross_validate and Pipeline also with metadata routing switched on
@@ -67,6 +71,7 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
     target: Any = None
     seasonal_profile: Any = None
     profile_: SeasonalProfile | None
+    grid_shape_: tuple[int, int] | None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -108,6 +113,8 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
         return ()
 
     _windows_at_once: int = 256
+    # Whether an array of three axes is a field (n_times, n_y, n_x) rather than (n_times, n_nodes, n_features)
+    _reads_fields: bool = False
 
     # ---------------------------------------------------------------- fit
 
@@ -117,8 +124,9 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor
-            Readings, rows in time order: (n_times, n_nodes) or (n_times, n_nodes, n_features); see
-            `stmest.data.containers.as_panel` for the tables that are understood. NaN marks a missing reading.
+            Readings, rows in time order: (n_times, n_nodes) or (n_times, n_nodes, n_features), or a field (n_times, n_y,
+            n_x, n_features); or many independent trajectories, which no window crosses. See
+            `stmest.data.containers.as_panel` for all that is understood. NaN marks a missing reading.
         y : ignored, or a graph
             Present for scikit-learn. A graph given here is taken as `adj`, so that ``fit(X, adj)`` works.
         adj : array-like, DataFrame, sparse matrix, networkx graph, torch_geometric Data, tuple or Graph, optional
@@ -143,7 +151,7 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
             self._check_parameters()
             panel = self._to_panel(X, reset=not self._continues())
             graph = self._choose_graph(panel, y, adj)
-            self.target_ = _target_positions(self.target, panel)
+            self.target_ = feature_positions(panel, self.target)
             self.time_features_ = self._choose_time_features(panel)
             self.given_graph_ = graph
             if not self._continues():
@@ -181,10 +189,19 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
             lengths = (self.input_length, self.horizon)
             if panel.n_times < sum(lengths):
                 return None  # too short to learn from, which `_fit_panel` says
-            within = cut if cut < panel.n_times else temporal_split(cut, *lengths, SELECTION_FRACTION)[2]
-            cycle = choose_profile(panel.values, panel.index, within, *lengths, self.target_)
+            if panel.parts and panel.index is None:
+                return None  # nothing says at which phase each of them begins
+            split = (*lengths, SELECTION_FRACTION, panel.bounds)
+            within = cut if cut < panel.n_times else temporal_split(cut, *split)[2]
+            starts = panel.starts(sum(lengths))
+            cycle = choose_profile(panel.values, panel.index, within, *lengths, self.target_, starts)
         if cycle is None:
             return None
+        if panel.parts and panel.index is None:
+            raise ParameterError(
+                f"seasonal_profile={cycle!r} needs to know at which phase each of the {len(panel.parts)} trajectories "
+                "begins. Give them a time index, or use seasonal_profile=None."
+            )
         index = None if panel.index is None else panel.index[:cut]
         return SeasonalProfile(cycle).fit(panel.values[:cut], index)
 
@@ -210,13 +227,16 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
         """Convert X, and remember or compare nodes and features."""
         if isinstance(X, Panel):
             return X  # rows that were compared when they were taken in
-        panel = as_panel(X)
+        panel = as_panel(X, fields=self._reads_fields)
+        if not reset:
+            panel.check_grid(self.grid_shape_)
         named_columns = (
             isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
         )
         validate_data(self, X if named_columns else panel.values, reset=reset, skip_check_array=True)
         if reset:
             self.nodes_, self.n_inputs_, self.ndim_ = panel.nodes, panel.values.shape[2], panel.ndim
+            self.grid_shape_ = panel.grid
             return panel
         if panel.nodes is not None and self.nodes_ is not None and panel.nodes != self.nodes_:
             panel = panel.with_nodes(self.nodes_)
@@ -258,37 +278,40 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
 
     # ---------------------------------------------------------------- predict
 
-    def predict(self, X: Any = None) -> Any:
-        """Forecast the `horizon` steps after the last row of X.
+    def predict(self, X: Any = None, steps: int | None = None) -> Any:
+        """Forecast the steps after the last row of X.
 
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor, optional
             Recent readings; the last rows are the look-back. Default: the rows that `fit` (and `update`) saw last.
+        steps : int, optional
+            Steps to forecast; default `horizon`. Steps beyond the horizon are forecast from the forecasts before them.
 
         Returns
         -------
         ndarray, DataFrame, DataArray or Tensor
-            Forecasts of shape (horizon, n_nodes) or (horizon, n_nodes, n_targets), in the container kind of X, with the
-            future index and the node names where the data have them.
+            Forecasts of shape (steps, n_nodes) or (steps, n_nodes, n_targets), for fields with the axes y and x in the
+            place of the nodes, for many trajectories one for each; in the container kind of X, with the future index
+            and the node names or coordinates where the data have them.
 
         Raises
         ------
         DataError
-            If X has too few rows, or other nodes or features than the training data.
+            If X has too few rows, or other nodes, features or another grid than the training data.
+        ParameterError
+            If `steps` lies beyond the horizon and not all input features are forecast.
         """
         check_is_fitted(self)
         panel = self.context_ if X is None else self._to_panel(X, reset=False)
-        if panel.n_times < self._context_length:
-            raise DataError(
-                f"X has {panel.n_times} rows; {type(self).__name__} needs at least {self._context_length} rows of "
-                "look-back to forecast."
-            )
-        tail = panel if panel is self.context_ else panel.tail(self._context_length)
-        windows = self._windows(tail, np.zeros(1, dtype=np.int64), with_targets=False)
-        return panel.like(self._forecast_windows(windows)[0], self.target_)
+        steps = checked_steps(self, steps)
+        recent = last_rows(self, panel)
+        forecasts = roll_out(self, recent, recent.bounds[:-1], steps)
+        return panel.like(forecasts if panel.parts else forecasts[0], self.target_)
 
-    def predict_windows(self, X: Any, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    def predict_windows(
+        self, X: Any, stride: int = 1, steps: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Forecast from every origin in X, in batches.
 
         Parameters
@@ -298,36 +321,45 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
             look-back, so that also the first rows of X are forecast.
         stride : int, default=1
             Rows between two origins.
+        steps : int, optional
+            Steps to forecast from each origin, as in `predict`; default `horizon`. No forecast sees an observation
+            after its origin.
 
         Returns
         -------
-        y_true, y_pred : ndarray of shape (n_windows, horizon, n_nodes) or (n_windows, horizon, n_nodes, n_targets)
-            Observed values (NaN where missing) and forecasts.
+        y_true, y_pred : ndarray of shape (n_windows, steps, n_nodes) or (n_windows, steps, n_nodes, n_targets)
+            Observed values (NaN where missing) and forecasts; the windows of many trajectories one after the other. For
+            fields with the axes y and x in the place of the nodes.
 
         Raises
         ------
         DataError
             If X is too short for one window.
+        ParameterError
+            If `steps` lies beyond the horizon and not all input features are forecast.
         """
         check_is_fitted(self)
         if not isinstance(stride, (int, np.integer)) or stride < 1:
             raise ParameterError(f"stride={stride!r}; needed: an integer of at least 1.")
+        steps = checked_steps(self, steps)
         panel = self._to_panel(X, reset=False)
-        if follows(self.context_.index, panel.index):
+        if not panel.parts and follows(self.context_.index, panel.index):
             panel = self.context_.followed_by(panel)
-        length = self._context_length + self.horizon
-        starts = window_starts(panel.n_times, length, stride)
+        length = self._context_length + steps
+        starts = panel.starts(length, stride)
         if not len(starts):
             raise DataError(
                 f"X has n_samples = {panel.n_times} rows; look-back + horizon = {length} rows are needed to score one "
                 "forecast. Use longer test folds (TimeSeriesSplit(test_size=...)), stmest.ForecastSplit, or a DataFrame "
                 "whose index continues the training index."
             )
-        windows = self._windows(panel, starts, with_targets=True)
-        y_pred = self._forecast_windows(windows)
+        if steps == self.horizon and not panel.parts:
+            y_pred = self._forecast_windows(self._windows(panel, starts, with_targets=True))
+        else:
+            y_pred = roll_out(self, panel, starts, steps)
         rows = starts[:, None] + np.arange(self._context_length, length)
         y_true = panel.values[rows][..., self.target_]
-        return (y_true[..., 0], y_pred[..., 0]) if panel.ndim == 2 else (y_true, y_pred)
+        return panel.shaped(y_true), panel.shaped(y_pred)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Coefficient of determination of all rolling forecasts in X.
@@ -386,6 +418,8 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
         """
         check_is_fitted(self)
         panel = self._to_panel(X, reset=False)
+        if panel.parts:
+            raise DataError(f"update takes the rows that came next, not {len(panel.parts)} trajectories.")
         known = self.context_.index
         if known is not None and panel.index is not None and not follows(known, panel.index):
             raise DataError(
@@ -399,10 +433,13 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
 
     # ---------------------------------------------------------------- windows
 
-    def _less_profile(self, panel: Panel, first_phase: int | None = None) -> Panel:
+    def _less_profile(
+        self, panel: Panel, first_phase: int | None = None, clock: np.ndarray | None = None
+    ) -> Panel:
         """The panel less the seasonal profile, subtracted as rows are read.
 
-        Rows without an index do not tell their phase: it is `first_phase`, or the one at which the profile fits best.
+        Rows without an index do not tell their phase: `clock` has it for each row; else that of the first row is
+        `first_phase`, or the one at which the profile fits best.
         """
         profile = self.profile_
         if profile is None or isinstance(panel.values, Residuals):
@@ -410,15 +447,17 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
         index, n_rows = panel.index, panel.n_times + self.horizon
         if index is not None:
             index = index.append(future_index(index, self.horizon))
-        elif first_phase is None:
+        elif first_phase is None and clock is None:
             first_phase = profile.matched_phase(panel.values)
-        phases = profile.phases(index, n_rows, first_phase or 0)
+        phases = profile.phases(index, n_rows, first_phase or 0) if clock is None else clock
         return replace(panel, values=cast(Any, Residuals(panel.values, phases, profile)))
 
-    def _windows(self, panel: Panel, starts: np.ndarray, with_targets: bool) -> Windows:
+    def _windows(
+        self, panel: Panel, starts: np.ndarray, with_targets: bool, clock: np.ndarray | None = None
+    ) -> Windows:
         """Windows of the panel, which is known by the rows seen last or has an index, less its profile."""
         known = panel is self.__dict__.get("context_")
-        panel = self._less_profile(panel, self._context_phase if known else None)
+        panel = self._less_profile(panel, self._context_phase if known else None, clock)
         return Windows(
             panel.values, self._context_length, self.horizon, starts,
             time=self._calendar(panel), target=self.target_, with_targets=with_targets,
@@ -450,20 +489,3 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
                 )
             batches.append(forecast)
         return np.concatenate(batches)
-
-
-def _target_positions(target: Any, panel: Panel) -> list[int]:
-    """Positions of the features to forecast, from names, positions or None (all)."""
-    n_features = panel.values.shape[2]
-    if target is None:
-        return list(range(n_features))
-    positions = []
-    for wanted in target if isinstance(target, (list, tuple)) else [target]:
-        if panel.features is not None and wanted in panel.features:
-            positions.append(panel.features.index(wanted))
-        elif isinstance(wanted, (int, np.integer)) and -n_features <= wanted < n_features:
-            positions.append(int(wanted) % n_features)
-        else:
-            known = panel.features if panel.features is not None else f"0 to {n_features - 1}"
-            raise ParameterError(f"target={wanted!r} is no feature of X; features are {known}.")
-    return positions

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
-from ..data.containers import Panel
+from ..data.panel import Panel
 from ..data.scaling import NodeScaler
 from ..data.splits import temporal_split
 from ..exceptions import DataError, ParameterError
@@ -305,17 +305,19 @@ class RidgeForecaster(_Baseline):
         self.ridge_, _ = choose_ridge(
             panel.values, self.target_, self._training_cut(panel), self.input_length, self.horizon,
             ["node" if self.per_node else self.neighbours], None if graph is None else graph.adjacency,
-            None if isinstance(self.alpha, str) else [self.alpha],
+            None if isinstance(self.alpha, str) else [self.alpha], panel.starts(self.input_length + self.horizon),
         )  # fmt: skip
 
     def _training_cut(self, panel: Panel) -> int:
         """Rows before those on which profile and penalty are chosen; `_learn_from_all` goes on to all of them."""
-        return temporal_split(panel.n_times, self.input_length, self.horizon, SELECTION_FRACTION)[2]
+        lengths = (self.input_length, self.horizon)
+        return temporal_split(panel.n_times, *lengths, SELECTION_FRACTION, panel.bounds)[2]
 
     def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
         panel = self._with_profile_of_all(panel)
+        lengths = (self.input_length, self.horizon)
         self.ridge_ = refitted(
-            self.ridge_, panel.values, self.target_, self.input_length, self.horizon, graph
+            self.ridge_, panel.values, self.target_, *lengths, graph, panel.starts(sum(lengths))
         )
         self.scale_ = self.ridge_.scale
         self.n_parameters_ = self.ridge_.n_parameters

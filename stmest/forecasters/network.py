@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from ..data.calendar import CALENDAR_FEATURES, choose_calendar, n_calendar_channels
-from ..data.containers import Panel
+from ..data.panel import Panel
 from ..data.pieces import row_pieces
 from ..data.scaling import NodeScaler
-from ..data.splits import temporal_split, window_starts
+from ..data.splits import temporal_split
 from ..data.windows import Windows, carry_forward
 from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
@@ -105,7 +105,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _split(self, panel: Panel) -> tuple[np.ndarray, np.ndarray, int]:
         """First rows of the training and of the validation windows, and the row at which validation begins."""
         fraction = self.validation_fraction if self.patience else 0.0
-        return temporal_split(panel.n_times, self.input_length, self.horizon, fraction)
+        return temporal_split(panel.n_times, self.input_length, self.horizon, fraction, panel.bounds)
 
     def _prepare_network(self, panel: Panel, cut: int, graph: Graph | None) -> None:
         """Let the untrained network start from what the rows before `cut`, or the graph, tell; nothing by default."""
@@ -180,9 +180,11 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         if 1 < self.n_features_in_ <= _JOINT_NODES:
             kinds.append("all")
         lengths = (self.input_length, self.horizon)
-        within = cut if cut < panel.n_times else temporal_split(cut, *lengths, SELECTION_FRACTION)[2]
-        best, _ = choose_ridge(panel.values, self.target_, within, *lengths, kinds, adjacency)
-        return best if within == cut else refitted(best, panel.values, self.target_, *lengths, graph)
+        split = (*lengths, SELECTION_FRACTION, panel.bounds)
+        within = cut if cut < panel.n_times else temporal_split(cut, *split)[2]
+        starts = panel.starts(sum(lengths))
+        best, _ = choose_ridge(panel.values, self.target_, within, *lengths, kinds, adjacency, starts=starts)
+        return best if within == cut else refitted(best, panel.values, self.target_, *lengths, graph, starts)
 
     def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
         """Profile and linear forecast, once chosen, learn from the validation rows too, which are the most recent."""
@@ -190,7 +192,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             return
         panel = self._with_profile_of_all(panel)
         sizes = (self.input_length, self.horizon)
-        self.linear_ = refitted(self.linear_, panel.values, self.target_, *sizes, graph)
+        starts = panel.starts(sum(sizes))
+        self.linear_ = refitted(self.linear_, panel.values, self.target_, *sizes, graph, starts)
 
     def _new_network(self, graph: Graph | None) -> nn.Module:
         """An untrained network; one that corrects a ridge begins with a correction of 0."""
@@ -351,7 +354,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         """Network inputs of all windows in X, a batch at a time, for looking into the network."""
         check_is_fitted(self)
         panel = self._to_panel(X, reset=False)
-        starts = window_starts(panel.n_times, self.input_length, stride)
+        starts = panel.starts(self.input_length, stride)
         if not len(starts):
             raise DataError(
                 f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed."

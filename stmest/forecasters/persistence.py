@@ -40,6 +40,7 @@ _HOMES = {
     "STM3Forecaster": "stm3",
     "STMambaForecaster": "stmamba",
     "SeasonalNaive": "baselines",
+    "UNetForecaster": "unet",
 }
 
 # Parameters that name something of this machine; a loaded forecaster has their defaults

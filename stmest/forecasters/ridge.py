@@ -74,6 +74,7 @@ def solve_windows(
     horizon: int,
     alphas: Sequence[float],
     beside: np.ndarray | None = None,
+    starts: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """Fit one linear map from look-back to future on the windows of some nodes.
 
@@ -93,6 +94,8 @@ def solve_windows(
         Penalties on the squares of all weights, intercept included; 0 gives the least-squares fit of smallest norm.
     beside : ndarray of shape (t, n), optional
         A second series for every node, in standard deviations: what its neighbours read. It becomes input as well.
+    starts : ndarray of int, optional
+        First rows of the windows; default all that fit.
 
     Returns
     -------
@@ -108,7 +111,9 @@ def solve_windows(
     gram = np.zeros((width, width))  # differences, neighbours, intercept
     cross = np.zeros((width, horizon))
     counts = np.zeros(horizon, dtype=np.int64)
-    pieces = partial(_pieces, values, feature, nodes, units, input_length, horizon, beside)
+    if starts is None:
+        starts = np.arange(len(values) - input_length - horizon + 1)
+    pieces = partial(_pieces, values, feature, nodes, units, input_length, horizon, beside, starts)
     for x, y, seen in pieces():
         gram += x.T @ x
         cross += x.T @ y
@@ -133,6 +138,7 @@ def solve_jointly(
     horizon: int,
     lengths: Sequence[int],
     alphas: Sequence[float],
+    starts: np.ndarray | None = None,
 ) -> Iterator[tuple[int, float, np.ndarray]]:
     """Fit linear maps from the last rows of all nodes to what the forecast from each node's own past leaves.
 
@@ -152,6 +158,8 @@ def solve_jointly(
         Numbers of last rows to try, ascending.
     alphas : sequence of float
         Penalties to try.
+    starts : ndarray of int, optional
+        First rows of the windows, ascending; default all that fit.
 
     Yields
     ------
@@ -168,9 +176,12 @@ def solve_jointly(
     gram, cross = np.zeros((most * n,) * 2), np.zeros((most * n, n * horizon))
     length = len(own) + horizon
     at_once = max(1, _NUMBERS_AT_ONCE // (length * n))
-    for first in range(0, len(values) - length + 1, at_once):
-        rows = np.asarray(values[first : first + at_once + length - 1, :, feature], dtype=np.float64)
-        piece = sliding_window_view(rows, length, axis=0)  # (w, n, t + h)
+    if starts is None:
+        starts = np.arange(len(values) - length + 1)
+    for first in range(0, len(starts), at_once):
+        inside = starts[first : first + at_once]
+        rows = np.asarray(values[inside[0] : inside[-1] + length, :, feature], dtype=np.float64)
+        piece = sliding_window_view(rows, length, axis=0)[inside - inside[0]]  # (w, n, t + h)
         x, last = units.centred(piece[..., : len(own)])
         drift = (piece[..., len(own) :] - last) / units.scale[:, None]
         left = np.nan_to_num(drift - own_drift(x, units, last, own)).reshape(len(piece), -1)
@@ -237,14 +248,16 @@ def _pieces(
     input_length: int,
     horizon: int,
     beside: np.ndarray | None,
+    starts: np.ndarray,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Yield inputs with a column of ones (w, t), targets (w, h; 0 where missing) and where they were observed."""
     length = input_length + horizon
     at_once = max(1, _NUMBERS_AT_ONCE // length)
     for node in nodes:
         windows = sliding_window_view(np.asarray(values[:, node, feature], dtype=np.float64), length)
-        for first in range(0, len(windows), at_once):
-            piece = windows[first : first + at_once]
+        for first in range(0, len(starts), at_once):
+            rows = starts[first : first + at_once]
+            piece = windows[rows]
             x = carried(piece[:, :input_length])
             usable = ~np.isnan(x[:, -1])
             x, y = x[usable], piece[usable, input_length:]
@@ -252,7 +265,7 @@ def _pieces(
             seen = ~np.isnan(y)
             columns = [(x[:, :-1] - last) / scale, np.ones((len(x), 1))]
             if beside is not None:
-                near = sliding_window_view(beside[:, node], input_length)[first : first + len(piece)]
+                near = sliding_window_view(beside[:, node], input_length)[rows]
                 columns.insert(1, near[usable] - (last - units.mean[node]) / scale)
             yield np.hstack(columns), np.where(seen, (y - last) / scale, 0.0), seen
 

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ..data.calendar import calendar_channels, slots_per_day
-from ..data.containers import Panel
+from ..data.panel import Panel
 from ..exceptions import ParameterError
 from ..graphs import Graph
 from ..networks.stid import STIDNetwork

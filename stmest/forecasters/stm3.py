@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from ..data.calendar import season_length
-from ..data.containers import Panel
+from ..data.panel import Panel
 from ..exceptions import ParameterError
 from ..graphs import Graph, graph_from_correlation
 from ..networks.stm3 import STM3Network

@@ -139,6 +139,7 @@ def fit_ridges(
     adjacency: Any = None,
     alphas: Sequence[float] | None = None,
     joint_lengths: Sequence[int] | None = None,
+    starts: np.ndarray | None = None,
 ) -> Iterator[WindowRidge]:
     """Fit maps of one kind.
 
@@ -159,6 +160,8 @@ def fit_ridges(
     joint_lengths : sequence of int, optional
         For ``"all"``: numbers of last rows, maps for each; default: those worth trying, as far as there are at most 2,500
         inputs.
+    starts : ndarray of int, optional
+        First rows of the windows to learn from; default all that fit.
 
     Yields
     ------
@@ -172,7 +175,7 @@ def fit_ridges(
     alphas = alphas or (JOINT_ALPHAS if neighbours == "all" else ALPHAS)
     own_alphas = (1.0,) if neighbours == "all" else alphas
     features = [
-        _solve_own(values, f, units, input_length, horizon, own_alphas, neighbours, walk)
+        _solve_own(values, f, units, input_length, horizon, own_alphas, neighbours, walk, starts)
         for f, units in zip(target, all_units, strict=True)
     ]
     found = (center, scale, walk)
@@ -184,7 +187,7 @@ def fit_ridges(
     lengths = joint_lengths or _joint_lengths(n, input_length)
     own = np.stack([weights[0] for weights in features])
     maps = [
-        solve_jointly(values, f, units, own[position], horizon, lengths, alphas)
+        solve_jointly(values, f, units, own[position], horizon, lengths, alphas, starts)
         for position, (f, units) in enumerate(zip(target, all_units, strict=True))
     ]
     for of_features in zip(*maps, strict=True):
@@ -202,12 +205,13 @@ def _solve_own(
     alphas: Sequence[float],
     neighbours: str | None,
     walk: np.ndarray | None,
+    starts: np.ndarray | None,
 ) -> list[np.ndarray]:
     """Weights of one feature for each penalty, without the part that all nodes share."""
     n_times, n_nodes = values.shape[:2]
     sizes = (units, input_length, horizon, alphas)
     if neighbours == "node":
-        each = [solve_windows(values, feature, [node], *sizes) for node in range(n_nodes)]
+        each = [solve_windows(values, feature, [node], *sizes, starts=starts) for node in range(n_nodes)]
         return [np.stack(of_alpha) for of_alpha in zip(*each, strict=True)]
     beside = None
     if walk is not None:
@@ -215,7 +219,7 @@ def _solve_own(
         beside = np.nan_to_num((filled - units.mean) / units.scale) @ walk.T
     cost = float(n_times) * n_nodes * input_length * (input_length + horizon)
     thinning = min(n_nodes, max(1, round(cost / _MULTIPLICATIONS)))
-    return solve_windows(values, feature, range(0, n_nodes, thinning), *sizes, beside)
+    return solve_windows(values, feature, range(0, n_nodes, thinning), *sizes, beside, starts)
 
 
 def _joint_lengths(n_nodes: int, input_length: int) -> list[int]:
@@ -232,6 +236,7 @@ def choose_ridge(
     kinds: Sequence[str | None],
     adjacency: Any = None,
     alphas: Sequence[float] | None = None,
+    starts: np.ndarray | None = None,
 ) -> tuple[WindowRidge, float]:
     """Fit maps on the rows before `cut`, and take the one that forecasts the rows after it best.
 
@@ -249,6 +254,8 @@ def choose_ridge(
         For ``"adj"``.
     alphas : sequence of float, optional
         Penalties to try; default: those worth trying for each kind.
+    starts : ndarray of int, optional
+        First rows of the windows to learn from and to validate on; default all that fit.
 
     Returns
     -------
@@ -258,9 +265,15 @@ def choose_ridge(
         Its mean absolute error on the validation windows; infinite where there is none.
     """
     best: tuple[float, WindowRidge | None] = (float("inf"), None)
+    if starts is None:
+        starts = np.arange(len(values) - input_length - horizon + 1)
+    learnt = starts[starts + input_length + horizon <= cut]
+    validated = starts[starts + input_length >= cut]
     for kind in kinds:
-        for ridge in fit_ridges(values[:cut], target, input_length, horizon, kind, adjacency, alphas):
-            error = _validation_error(ridge, values, target, cut, input_length, horizon)
+        for ridge in fit_ridges(
+            values[:cut], target, input_length, horizon, kind, adjacency, alphas, starts=learnt
+        ):
+            error = _validation_error(ridge, values, target, validated, input_length, horizon)
             if best[1] is None or error < best[0]:
                 best = error, ridge
     error, chosen = best
@@ -274,6 +287,7 @@ def refitted(
     input_length: int,
     horizon: int,
     graph: Graph | None,
+    starts: np.ndarray | None = None,
 ) -> WindowRidge:
     """The same kind of map with the same penalty, learnt from other rows.
 
@@ -289,6 +303,8 @@ def refitted(
         Rows of look-back and of forecast.
     graph : Graph or None
         For ``"adj"``.
+    starts : ndarray of int, optional
+        First rows of the windows to learn from; default all that fit.
 
     Returns
     -------
@@ -298,12 +314,20 @@ def refitted(
     adjacency = None if graph is None else graph.adjacency
     penalty, length = [ridge.alpha], [ridge.joint_length]
     return next(
-        fit_ridges(values, target, input_length, horizon, ridge.neighbours, adjacency, penalty, length)
+        fit_ridges(
+            values, target, input_length, horizon, ridge.neighbours, adjacency, penalty, length, starts
+        )
     )
 
 
 def choose_profile(
-    values: Any, index: Any, cut: int, input_length: int, horizon: int, target: Sequence[int]
+    values: Any,
+    index: Any,
+    cut: int,
+    input_length: int,
+    horizon: int,
+    target: Sequence[int],
+    starts: np.ndarray | None = None,
 ) -> str | int | None:
     """The cycle whose profile lowers the validation error of the ridge most.
 
@@ -319,6 +343,8 @@ def choose_profile(
         Rows of look-back and of forecast.
     target : sequence of int
         Features that are forecast.
+    starts : ndarray of int, optional
+        First rows of the windows; default all that fit.
 
     Returns
     -------
@@ -329,22 +355,29 @@ def choose_profile(
     nodes = slice(None, None, -(-values.shape[1] // _NODES_TO_CHOOSE))
     rows = np.asarray(values[first:])[:, nodes][..., list(target)]
     index, cut = None if index is None else index[first:], cut - first
+    starts = None if starts is None else starts[starts >= first] - first
     best: tuple[float, str | int | None] = (float("inf"), None)
     for cycle in [None, *supported_cycles(rows[:cut], None if index is None else index[:cut])]:
         residuals = rows
         if cycle is not None:
             profile = SeasonalProfile(cycle).fit(rows[:cut], None if index is None else index[:cut])
             residuals = np.asarray(Residuals(rows, profile.phases(index, len(rows)), profile))
-        _, error = choose_ridge(residuals, range(len(target)), cut, input_length, horizon, [None])
+        _, error = choose_ridge(
+            residuals, range(len(target)), cut, input_length, horizon, [None], starts=starts
+        )
         best = min(best, (error, cycle), key=lambda pair: pair[0])
     return best[1]
 
 
 def _validation_error(
-    ridge: WindowRidge, values: Any, target: Sequence[int], cut: int, input_length: int, horizon: int
+    ridge: WindowRidge,
+    values: Any,
+    target: Sequence[int],
+    starts: np.ndarray,
+    input_length: int,
+    horizon: int,
 ) -> float:
-    """Mean absolute error of at most 500 windows whose targets lie after `cut`; infinite where none is observed."""
-    starts = np.arange(max(0, cut - input_length), len(values) - input_length - horizon + 1)
+    """Mean absolute error of at most 500 of the windows; infinite where none is observed."""
     starts = starts[:: -(-len(starts) // _WINDOWS_TO_VALIDATE) or 1]
     windows = Windows(values, input_length, horizon, starts, target=target)
     total, count = 0.0, 0

@@ -124,7 +124,7 @@ def _bad_containers():
     infinite[3, 1] = np.inf
     twice = pd.DataFrame({"time": [0, 0], "node": ["a", "a"], "value": [1.0, 2.0]})
     return {
-        "four axes": (np.zeros((2, 2, 2, 2)), "4 axes"),
+        "six axes": (np.zeros((2, 2, 2, 2, 2, 2)), "6 axes"),
         "infinity": (infinite, "row 3, node 1"),
         "series": (good["a"], "to_frame"),
         "words": (good.astype(object).replace(0.0, "x"), "could not convert"),

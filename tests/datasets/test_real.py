@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stmest.datasets import load_panel, real
+from stmest.datasets import load_field, load_panel, real
 from stmest.exceptions import DataError
 
 needs_files = pytest.mark.skipif(
@@ -136,3 +136,17 @@ def test_the_files_themselves(name, shape, has_graph):
     if has_graph:
         assert panel.graph.nodes == panel.nodes
         assert panel.graph.n_edges > 0
+
+
+@needs_files
+def test_grids_have_coordinates():
+    era = load_field("grid_era5_t2m_uk")
+    assert era.dims == ("time", "lat", "lon")
+    assert era.shape == (744, 33, 49)
+    assert era.attrs["unit"] == "K"
+    assert float(era.lat[0]) == 58
+    nasa = load_field("grid_nasa_atmos_24x24")
+    assert nasa.dims == ("time", "lat", "lon", "channel")
+    assert nasa.sizes["channel"] == 7
+    with pytest.raises(DataError, match="no field; use load_panel"):
+        load_field("molene_brittany_temp")

@@ -141,7 +141,7 @@ def test_float32_errors_are_summed_in_float64():
         (
             lambda: horizon_errors(np.zeros((2, 3, 1)), np.zeros((2, 3, 1)), "mape"),
             ParameterError,
-            "mae, rmse, r2",
+            "mae, mse, rmse, r2",
         ),
         (lambda: mase(np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), np.zeros((5, 3))), DataError, "y_train"),
         (

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from sklearn.base import BaseEstimator
 
 from stmest import (
@@ -18,6 +19,7 @@ from stmest import (
     ParameterError,
     RidgeForecaster,
     SeasonalNaive,
+    UNetForecaster,
     compare,
 )
 from stmest.data.calendar import season_length
@@ -286,3 +288,29 @@ def test_plain_values_for_json():
         "b": [1, None, [0, 1]],
         "c": "ndarray(2, 2)",
     }
+
+
+@pytest.mark.parametrize("kind", ["array", "xarray"])
+def test_fields_are_compared_cell_by_cell(kind):
+    t, y, x = np.ogrid[:120, :3, :4]
+    waves = 5 + np.sin(0.4 * t + y - x)
+    index = pd.date_range("2024-01-01", periods=120, freq="h")
+    X = waves[..., None] if kind == "array" else xr.DataArray(waves, {"time": index}, ["time", "lat", "lon"])
+    models = {
+        "last": LastValue(horizon=3),
+        "ridge": RidgeForecaster(input_length=6, horizon=3),
+        "unet": UNetForecaster(input_length=6, horizon=3, channels=4, depth=1, max_epochs=1, random_state=0),
+    }
+    report = compare(models, X, season=24)
+    assert [row.error for row in report.rows] == [None] * 3
+    assert report.nodes[:5] == ["0,0", "0,1", "0,2", "0,3", "1,0"]
+    assert report["ridge"].node_mae.shape == (12,)
+    assert report.data["grid"] == [3, 4]
+    assert report.samples[0].truth.reshape(3, -1).shape == (3, 12)
+    cells = compare({"ridge": models["ridge"]}, waves.reshape(120, 12), season=24)
+    assert report["ridge"].scores == pytest.approx(cells["ridge"].scores)
+
+
+def test_trajectories_cannot_be_compared():
+    with pytest.raises(DataError, match="2 trajectories; needed: one series"):
+        compare({"last": LastValue()}, np.zeros((2, 50, 3, 4, 1)))

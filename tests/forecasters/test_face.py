@@ -285,7 +285,7 @@ def test_devices(frame):
     [
         (np.zeros((5, 4)), "n_samples = 5 rows; input_length . horizon = 6"),
         (np.zeros((0, 4)), "0 sample"),
-        (np.zeros((40, 4, 1, 1)), "4 axes"),
+        (np.zeros((1, 40, 4, 1, 1, 1)), "6 axes"),
     ],
 )
 def test_data_that_do_not_fit(X, words):

@@ -1,0 +1,152 @@
+"""Fields on grids: xarray DataArrays and plain arrays of three to five axes as panels, and back.
+
+A field (time, y, x[, feature]) becomes a panel whose nodes are its cells, row by row. Builds on `panel`; used by
+`containers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import DataError
+from .forms import AlongDimension, ToXarray
+from .panel import Panel, join_panels
+
+__all__ = [
+    "TIME_NAMES",
+    "field_from_array",
+    "gathered_along",
+    "trajectories_from_array",
+    "trajectory_dimension",
+    "xarray_form",
+]
+
+# names, lower case, by which the dimensions of a DataArray are known
+TIME_NAMES = ("time", "ds", "timestamp", "date", "datetime")
+_ROW_NAMES = ("y", "lat", "latitude", "row", "north", "northing")
+_COLUMN_NAMES = ("x", "lon", "long", "longitude", "column", "east", "easting")
+_TRAJECTORY_NAMES = ("trajectory", "sample", "member", "run", "realization")
+
+
+def field_from_array(array: np.ndarray, restore: Callable[..., Any]) -> Panel:
+    """A field as a panel.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_times, n_y, n_x) or (n_times, n_y, n_x, n_features)
+        Checked values.
+    restore : callable
+        See `Panel`.
+
+    Returns
+    -------
+    Panel
+        With `grid` (n_y, n_x); the values are not copied where they lie in one piece.
+    """
+    n_times, n_y, n_x = array.shape[:3]
+    values = array.reshape(n_times, n_y * n_x, -1 if array.size else 1)
+    return Panel(values, None, None, None, array.ndim - 1, restore, (n_y, n_x))
+
+
+def trajectories_from_array(
+    array: np.ndarray, restore: Callable[..., Any], gathered: Callable[..., Any]
+) -> Panel:
+    """Many fields of equal length as a panel.
+
+    Parameters
+    ----------
+    array : ndarray of shape (n_trajectories, n_times, n_y, n_x, n_features)
+        Checked values.
+    restore, gathered : callable
+        See `Panel`.
+
+    Returns
+    -------
+    Panel
+        One part per trajectory; the values are not copied where they lie in one piece.
+    """
+    parts = [field_from_array(field, restore) for field in array]
+    values = array.reshape(-1, *parts[0].values.shape[1:])
+    return join_panels(parts, gathered, values)
+
+
+def xarray_form(array: Any) -> ToXarray:
+    """Read the form of a DataArray.
+
+    Parameters
+    ----------
+    array : DataArray
+        Of two to four dimensions, one of them time.
+
+    Returns
+    -------
+    ToXarray
+        A grid if it has a dimension with a name like y or latitude and one like x or longitude, or four dimensions.
+
+    Raises
+    ------
+    DataError
+        If the number of dimensions does not fit.
+    """
+    dims = tuple(array.dims)
+    if len(dims) not in (2, 3, 4):
+        raise DataError(
+            f"X has the dimensions {dims}; needed: (time, node), (time, node, feature), (time, y, x) or (time, y, x, "
+            f"feature), each also with one of {_TRAJECTORY_NAMES} for many trajectories."
+        )
+    time = _named(dims, TIME_NAMES) or dims[0]
+    row, column = _named(dims, _ROW_NAMES), _named(dims, _COLUMN_NAMES)
+    rest = tuple(dim for dim in dims if dim not in (time, row, column))
+    if len(dims) == 4 and (row is None or column is None):
+        row, column, *others = (dim for dim in dims if dim != time)
+        rest = tuple(others)
+    is_field = len(dims) == 4 or (len(dims) == 3 and row is not None and column is not None)
+    order = (time, row, column, *rest) if is_field else (time, *(dim for dim in dims if dim != time))
+    space = set(order[1:3] if is_field else order[1:2])
+    coords = {
+        key: (tuple(c.dims), c.values if c.dtype.kind in "fiub" else c.values.tolist())
+        for key, c in array.coords.items()
+        if set(c.dims) <= space and c.dims
+    }
+    return ToXarray(dims, order, is_field, coords, array.name, dict(array.attrs))
+
+
+def trajectory_dimension(array: Any) -> Hashable | None:
+    """The dimension of a DataArray along which independent trajectories lie, by its name.
+
+    Parameters
+    ----------
+    array : DataArray
+        Any.
+
+    Returns
+    -------
+    hashable or None
+        None where no dimension has such a name.
+    """
+    return _named(tuple(array.dims), _TRAJECTORY_NAMES)
+
+
+def gathered_along(dim: Hashable, array: Any) -> AlongDimension:
+    """How the forecasts of trajectories become one DataArray again.
+
+    Parameters
+    ----------
+    dim : hashable
+        Dimension of the trajectories.
+    array : DataArray
+        What the user gave.
+
+    Returns
+    -------
+    AlongDimension
+        Takes a list of DataArrays.
+    """
+    return AlongDimension(array.indexes.get(dim, dim), tuple(array.dims))
+
+
+def _named(dims: tuple[Hashable, ...], names: tuple[str, ...]) -> Hashable | None:
+    return next((dim for dim in dims if str(dim).lower() in names), None)

@@ -1,0 +1,346 @@
+"""`Panel`: what every container becomes, one form for nodes, fields and many trajectories.
+
+Builds on `time_index`; made by `containers.as_panel`, used by the forecasters, the datasets and the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import DataError, ParameterError
+from .forms import AsList
+from .time_index import future_index
+
+__all__ = ["Panel", "feature_positions", "join_panels"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Readings of several nodes over time, in one form.
+
+    The cells of a field are its nodes, row by row: node ``i * n_x + j`` is the cell in row i and column j. Independent
+    trajectories follow each other along the time axis, and `starts` gives no window that crosses from one to the next.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_times, n_nodes, n_features)
+        Floating point; NaN where nothing was observed. A view of the user's data wherever that is possible.
+    index : pandas.Index or None
+        Time of each row; None for plain arrays.
+    nodes : list or None
+        Names of the nodes; None for plain arrays and for fields.
+    features : list or None
+        Names of the features; None where there are none.
+    ndim : int
+        2 if the user's container had no feature axis, else 3; the two axes of a field count as one.
+    restore : callable
+        Turns (values, index) of a forecast into the user's kind of container.
+    grid : tuple of int or None
+        Rows and columns of a field, (n_y, n_x).
+    parts : tuple of Panel
+        The trajectories, where there are several; else empty.
+    gathered : callable
+        Turns the list of the forecasts of all trajectories into the user's kind of container.
+    """
+
+    values: np.ndarray
+    index: pd.Index | None
+    nodes: list[Hashable] | None
+    features: list[Hashable] | None
+    ndim: int
+    restore: Callable[[np.ndarray, pd.Index | None, Panel], Any]
+    grid: tuple[int, int] | None = None
+    parts: tuple[Panel, ...] = ()
+    gathered: Callable[[list[Any]], Any] = field(default_factory=AsList)
+
+    @property
+    def n_times(self) -> int:
+        """Number of rows, of all trajectories together."""
+        return self.values.shape[0]
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """First row of every trajectory, and the number of all rows: (n_trajectories + 1,)."""
+        return np.cumsum([0, *(part.n_times for part in self.parts or (self,))])
+
+    def starts(self, length: int, stride: int = 1) -> np.ndarray:
+        """First rows of all windows of a given length that lie within one trajectory.
+
+        Parameters
+        ----------
+        length : int
+            Rows of one window.
+        stride : int, default=1
+            Rows between the starts of two windows.
+
+        Returns
+        -------
+        ndarray of int
+            Empty where not even one window fits.
+        """
+        bounds = self.bounds
+        pieces = [np.arange(first, last - length + 1, stride) for first, last in pairwise(bounds)]
+        return np.concatenate(pieces)
+
+    def tail(self, n_rows: int) -> Panel:
+        """The last rows (of the last trajectory), copied, so that the rest of the data can be freed.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many rows to keep; fewer are kept where there are fewer.
+
+        Returns
+        -------
+        Panel
+            A panel of at most `n_rows` rows.
+        """
+        if self.parts:
+            return self.parts[-1].tail(n_rows)
+        index = None if self.index is None else self.index[-n_rows:]
+        return replace(self, values=np.array(self.values[-n_rows:]), index=index)
+
+    def tails(self, n_rows: int) -> Panel:
+        """The last rows of every trajectory, copied.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many rows to keep of each.
+
+        Returns
+        -------
+        Panel
+            As many trajectories as this panel has.
+        """
+        if not self.parts:
+            return self.tail(n_rows)
+        return join_panels([part.tail(n_rows) for part in self.parts], self.gathered)
+
+    def followed_by(self, other: Panel) -> Panel:
+        """This panel's rows and then those of another one.
+
+        Parameters
+        ----------
+        other : Panel
+            Later rows of the same nodes and features.
+
+        Returns
+        -------
+        Panel
+            Rows of both; container kind and names of `other`.
+        """
+        index = None if other.index is None or self.index is None else self.index.append(other.index)
+        return replace(other, values=np.concatenate([self.values, other.values]), index=index)
+
+    def unrolled(self, starts: np.ndarray, n_past: int, n_ahead: int) -> Panel:
+        """Windows written out one after the other, with empty rows for what is to be forecast.
+
+        Parameters
+        ----------
+        starts : ndarray of int
+            First row of each window.
+        n_past : int
+            Rows of each window that are taken over.
+        n_ahead : int
+            Rows of NaN after them; their times are those of the rows that follow, or of the future.
+
+        Returns
+        -------
+        Panel
+            ``len(starts) * (n_past + n_ahead)`` rows.
+        """
+        values = np.full((len(starts), n_past + n_ahead, *self.values.shape[1:]), np.nan, self.values.dtype)
+        values[:, :n_past] = self.values[starts[:, None] + np.arange(n_past)]
+        index = self.index
+        if index is not None:
+            parts = [part.index for part in self.parts or (self,)]
+            longer = [part.append(future_index(part, n_ahead)) for part in parts if part is not None]
+            # what the future rows of the trajectories before have moved each window by
+            moved = n_ahead * (np.searchsorted(self.bounds, starts, side="right") - 1)
+            rows = (starts + moved)[:, None] + np.arange(n_past + n_ahead)
+            index = longer[0].append(longer[1:])[rows.ravel()]
+        return replace(self, values=values.reshape(-1, *values.shape[2:]), index=index, parts=())
+
+    def with_nodes(self, nodes: list[Hashable]) -> Panel:
+        """The same readings with the nodes in another order.
+
+        Parameters
+        ----------
+        nodes : list
+            Names of all nodes of this panel, in the order wanted.
+
+        Returns
+        -------
+        Panel
+            Columns reordered by name.
+
+        Raises
+        ------
+        DataError
+            If the names differ from this panel's.
+        """
+        known = list(self.nodes or [])
+        if set(known) != set(nodes) or len(known) != len(nodes):
+            missing, extra = (
+                sorted(map(str, set(nodes) - set(known))),
+                sorted(map(str, set(known) - set(nodes))),
+            )
+            raise DataError(
+                f"X has other nodes than the training data: missing {missing[:5]}, unknown {extra[:5]}."
+            )
+        order = [known.index(node) for node in nodes]
+        parts = tuple(part.with_nodes(nodes) for part in self.parts)
+        return replace(self, values=self.values[:, order], nodes=list(nodes), parts=parts)
+
+    def check_grid(self, grid: tuple[int, int] | None) -> None:
+        """Refuse another grid than that of the training data.
+
+        Parameters
+        ----------
+        grid : tuple of int or None
+            Rows and columns of the training data; None where they were no field.
+
+        Raises
+        ------
+        DataError
+            If this panel's grid differs.
+        """
+        if self.grid != grid:
+            mine, theirs = (
+                "no field" if g is None else f"a field of {g[0]} x {g[1]} cells" for g in (self.grid, grid)
+            )
+            raise DataError(
+                f"X is {mine}; the training data were {theirs}. A plain array is a field if it is (n_times, n_y, n_x, "
+                "n_features): write X[..., None] where there is one feature."
+            )
+
+    def shaped(self, values: np.ndarray) -> np.ndarray:
+        """Values per node and feature with the axes that the user's container has.
+
+        Parameters
+        ----------
+        values : ndarray of shape (..., n_nodes, n_features)
+            Forecasts or readings of the nodes of this panel.
+
+        Returns
+        -------
+        ndarray of shape (..., n_nodes[, n_features]) or (..., n_y, n_x[, n_features])
+            Without a feature axis where the container has none.
+        """
+        if self.grid is not None:
+            values = values.reshape(*values.shape[:-2], *self.grid, values.shape[-1])
+        return values[..., 0] if self.ndim == 2 else values
+
+    def like(self, values: np.ndarray, target: Sequence[int]) -> Any:
+        """Forecasts in the container kind that the user gave.
+
+        Parameters
+        ----------
+        values : ndarray of shape (horizon, n_nodes, n_targets) or (n_trajectories, horizon, n_nodes, n_targets)
+            Forecasts of the steps that follow this panel, or each of its trajectories.
+        target : sequence of int
+            Positions of the forecast features among `features`.
+
+        Returns
+        -------
+        ndarray, DataFrame, DataArray, Tensor or a list of these
+            The axes of the user's container.
+        """
+        if self.parts:
+            return self.gathered([p.like(v, target) for p, v in zip(self.parts, values, strict=True)])
+        index = None if self.index is None else future_index(self.index, len(values))
+        features = None if self.features is None else [self.features[i] for i in target]
+        values = values.astype(self.values.dtype, copy=False)
+        return self.restore(
+            self.shaped(values), index, replace(self, values=values, index=index, features=features)
+        )
+
+
+def feature_positions(panel: Panel, target: Any) -> list[int]:
+    """Positions of the features to forecast.
+
+    Parameters
+    ----------
+    panel : Panel
+        Training data.
+    target : str, int, list or None
+        Names or positions; None for all.
+
+    Returns
+    -------
+    list of int
+        Counted from 0.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such feature.
+    """
+    n_features = panel.values.shape[2]
+    if target is None:
+        return list(range(n_features))
+    positions = []
+    for wanted in target if isinstance(target, (list, tuple)) else [target]:
+        if panel.features is not None and wanted in panel.features:
+            positions.append(panel.features.index(wanted))
+        elif isinstance(wanted, (int, np.integer)) and -n_features <= wanted < n_features:
+            positions.append(int(wanted) % n_features)
+        else:
+            known = panel.features if panel.features is not None else f"0 to {n_features - 1}"
+            raise ParameterError(f"target={wanted!r} is no feature of X; features are {known}.")
+    return positions
+
+
+def join_panels(parts: list[Panel], gathered: Callable[[list[Any]], Any], values: Any = None) -> Panel:
+    """Several trajectories as one panel.
+
+    Parameters
+    ----------
+    parts : list of Panel
+        Trajectories of the same nodes (or grid) and features; they may differ in length.
+    gathered : callable
+        Turns the list of their forecasts into the user's kind of container.
+    values : ndarray of shape (n_times, n_nodes, n_features), optional
+        All rows, where they lie in one array already.
+
+    Returns
+    -------
+    Panel
+        Their rows one after the other; with a time index where all have one of the same kind.
+
+    Raises
+    ------
+    DataError
+        If they differ in nodes, grid or features.
+    """
+    first = parts[0]
+    for number, part in enumerate(parts):
+        if part.nodes is not None and first.nodes is not None and part.nodes != first.nodes:
+            parts[number] = part = part.with_nodes(first.nodes)
+        sizes = [(p.grid, p.values.shape[1:], p.ndim, p.features) for p in (part, first)]
+        if sizes[0] != sizes[1]:
+            raise DataError(
+                f"trajectory {number} differs from the first one: {_form(part)} instead of {_form(first)}; all need the "
+                "same nodes or grid, and the same features."
+            )
+    kinds = {type(part.index) for part in parts}
+    index = first.index
+    if index is not None:
+        index = index.append([part.index for part in parts[1:]]) if len(kinds) == 1 else None
+    values = np.concatenate([part.values for part in parts]) if values is None else values
+    return replace(first, values=values, index=index, parts=tuple(parts), gathered=gathered)
+
+
+def _form(panel: Panel) -> str:
+    """What a trajectory consists of, for messages."""
+    n_nodes, n_features = panel.values.shape[1:]
+    where = f"{n_nodes} nodes" if panel.grid is None else f"a grid of {panel.grid[0]} x {panel.grid[1]}"
+    names = "" if panel.features is None else f" {panel.features}"
+    return f"{where} with {n_features} feature(s){names}"

@@ -1,0 +1,93 @@
+"""U-Net as a forecaster of fields: the convolutional baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from ..exceptions import DataError
+from ..graphs import Graph
+from ..networks.unet import UNetNetwork
+from .network import NetworkForecaster
+from .parameters import TrainingParameters, describe, whole
+
+__all__ = ["UNetForecaster", "UNetParameters"]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class UNetParameters(TrainingParameters):
+    """Parameters of the U-Net beside those of every network."""
+
+    input_length: int = 10
+    horizon: int = 10
+    channels: int = 16
+    depth: int = 3
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    loss: str = "mse"
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TrainingParameters._parameter_constraints,
+        "channels": [whole(1)],
+        "depth": [whole(0)],
+    }
+
+
+@describe
+class UNetForecaster(UNetParameters, NetworkForecaster):
+    """U-Net on fields, with the frames of the look-back as channels: the convolutional baseline.
+
+    Parameters
+    ----------
+    {window_parameters}
+    channels : int, default=16
+        Channels of the first level; twice as many on each level below.
+    depth : int, default=3
+        How often the field is halved.
+    {training_parameters}
+
+    Attributes
+    ----------
+    grid_shape_ : tuple of int
+        Rows and columns of the fields, (n_y, n_x).
+    history_ : DataFrame
+        One row per epoch: losses, learning rate, seconds.
+    best_epoch_, n_iter_, n_parameters_ : int
+        Epoch whose weights are kept; epochs trained; trainable numbers.
+    device_
+        Device in use.
+
+    See Also
+    --------
+    stmest.LastValue : Persistence, which this network begins as.
+    stmest.RidgeForecaster : ``per_node=True`` gives every cell a linear model of its own.
+
+    Notes
+    -----
+    A plain array of three axes is a field (n_times, n_y, n_x) here. A graph is accepted and not used.
+
+    Examples
+    --------
+    >>> from stmest import UNetForecaster, make_navier_stokes
+    >>> X = make_navier_stokes(3, 32, n_steps=12, viscosity=1e-3, refinement=1, random_state=0, device="cpu")
+    >>> model = UNetForecaster(input_length=4, horizon=4, channels=4, max_epochs=1, random_state=0).fit(X)
+    >>> model.predict(X).shape
+    (3, 4, 32, 32, 1)
+    >>> model.predict(X[0, ..., 0], steps=6).shape
+    (6, 32, 32)
+    """
+
+    _reads_fields = True
+
+    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+        if self.grid_shape_ is None:
+            raise DataError(
+                f"X has {sizes['n_nodes']} nodes and no grid; UNetForecaster needs fields: (n_times, n_y, n_x), (n_times, "
+                "n_y, n_x, n_features) or a DataArray with the dimensions time, y, x."
+            )
+        sizes = {name: size for name, size in sizes.items() if name != "n_nodes"}
+        return UNetNetwork(
+            self.grid_shape_, **sizes, target=self.target_, channels=self.channels, depth=self.depth
+        )

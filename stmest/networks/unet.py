@@ -1,0 +1,133 @@
+"""U-Net for fields, with time as channels: the convolutional baseline that a network of fields has to beat.
+
+After Ronneberger, Fischer and Brox, U-Net: convolutional networks for biomedical image segmentation, MICCAI 2015, figure
+1: two convolutions per level, halving by pooling, doubling by transposed convolution, and the features of the way down
+put beside those of the way up.
+
+Where we differ, and why: all frames of the look-back are channels of one image, and all frames of the horizon come out
+at once; convolutions are padded, so that the field keeps its size, and sizes that cannot be halved often enough are
+padded at the edge and cropped; group normalisation and GELU instead of none and ReLU, which makes small batches train;
+a quarter of the channels; the network forecasts the difference from the last frame, so that it begins as persistence, or,
+where it corrects a linear forecast, the difference from that.
+
+Axes: b batch, t input time, h horizon, y x grid, f feature, d hidden, c calendar channels.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["UNetNetwork"]
+
+
+class UNetNetwork(nn.Module):
+    """U-Net from all frames of the look-back to all frames of the horizon.
+
+    Parameters
+    ----------
+    grid : tuple of int
+        Rows and columns of the field.
+    n_inputs, n_outputs : int
+        Input and forecast features per cell.
+    input_length, horizon : int
+        Frames in and out.
+    target : list of int
+        Positions of the forecast features among the inputs.
+    n_time_features : int, default=0
+        Calendar channels.
+    channels : int, default=32
+        Channels of the first level; doubled on each level below.
+    depth : int, default=3
+        How often the field is halved.
+    """
+
+    def __init__(
+        self,
+        grid: tuple[int, int],
+        n_inputs: int,
+        n_outputs: int,
+        input_length: int,
+        horizon: int,
+        target: list[int],
+        n_time_features: int = 0,
+        channels: int = 32,
+        depth: int = 3,
+    ):
+        super().__init__()
+        self.grid, self.horizon, self.n_outputs = tuple(grid), horizon, n_outputs
+        self.target = list(target)
+        self.multiple = 2**depth
+        self.from_last_frame = True
+        widths = [channels * 2**level for level in range(depth + 1)]
+        self.enter = _two_convolutions(input_length * n_inputs, widths[0])
+        self.calendar = (
+            nn.Linear((input_length + horizon) * n_time_features, widths[0]) if n_time_features else None
+        )
+        self.down = nn.ModuleList(_two_convolutions(narrow, wide) for narrow, wide in pairwise(widths))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(wide, narrow, 2, stride=2) for narrow, wide in pairwise(widths)
+        )
+        self.merge = nn.ModuleList(_two_convolutions(2 * width, width) for width in widths[:-1])
+        self.leave = nn.Conv2d(widths[0], horizon * n_outputs, 1)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
+
+    def start_at_zero(self) -> None:
+        """Begin with a forecast of 0 everywhere: the last frame is not given back."""
+        self.from_last_frame = False
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Forecast fields.
+
+        Parameters
+        ----------
+        x : Tensor of shape (b, t, n, f)
+            Scaled inputs; the nodes are the cells, row by row.
+        time : Tensor of shape (b, t + h, c), optional
+            Calendar channels of the frames in and out.
+
+        Returns
+        -------
+        forecast : Tensor of shape (b, h, n, f_target)
+            Scaled forecasts.
+        auxiliary : dict
+            Empty.
+        """
+        b, t, n, f = x.shape
+        image = x.transpose(2, 3).reshape(b, t * f, *self.grid)  # b (t f) y x
+        image = _padded(image, self.multiple)
+        features = self.enter(image)
+        if self.calendar is not None and time is not None:
+            features = features + self.calendar(time.flatten(1))[:, :, None, None]
+        beside = []
+        for down in self.down:
+            beside.append(features)
+            features = down(F.max_pool2d(features, 2))
+        for up, merge in zip(reversed(self.up), reversed(self.merge), strict=True):
+            features = merge(torch.cat([beside.pop(), up(features)], dim=1))
+        change = self.leave(features)[..., : self.grid[0], : self.grid[1]]
+        change = change.reshape(b, self.horizon, self.n_outputs, n).transpose(2, 3)
+        return (x[:, -1:, :, self.target] + change if self.from_last_frame else change), {}
+
+
+def _two_convolutions(n_in: int, n_out: int) -> nn.Sequential:
+    """Two 3 x 3 convolutions, each with normalisation and activation."""
+    n_groups = next(groups for groups in (8, 4, 2, 1) if n_out % groups == 0)
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, 3, padding=1),
+        nn.GroupNorm(n_groups, n_out),
+        nn.GELU(),
+        nn.Conv2d(n_out, n_out, 3, padding=1),
+        nn.GroupNorm(n_groups, n_out),
+        nn.GELU(),
+    )
+
+
+def _padded(image: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until both sizes are multiples: (b, d, y, x) in and out."""
+    rows, columns = (-size % multiple for size in image.shape[-2:])
+    return F.pad(image, (0, columns, 0, rows), mode="replicate") if rows or columns else image

@@ -1,0 +1,79 @@
+"""U-Net as a forecaster: fields in every container, pickles, seeds, and that it learns what persistence cannot."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from sklearn.model_selection import GridSearchCV
+
+from stmest import ForecastSplit, LastValue, RidgeForecaster, UNetForecaster
+from stmest.exceptions import DataError
+
+SMALL = {"input_length": 4, "horizon": 2, "channels": 4, "depth": 2, "max_epochs": 2, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def waves():
+    """A wave that runs over a periodic grid: (90, 8, 10)."""
+    t, y, x = np.ogrid[:90, :8, :10]
+    return 20 + np.sin(0.5 * t + 2 * np.pi * (y / 8 - x / 10)) + 0.2 * np.cos(0.9 * t - 2 * np.pi * y / 8)
+
+
+def test_three_axes_four_axes_and_names_are_the_same_field(waves):
+    plain = UNetForecaster(**SMALL).fit(waves).predict()
+    assert plain.shape == (2, 8, 10)
+    np.testing.assert_array_equal(UNetForecaster(**SMALL).fit(waves[..., None]).predict()[..., 0], plain)
+    named = xr.DataArray(waves, dims=["time", "y", "x"])
+    np.testing.assert_array_equal(UNetForecaster(**SMALL).fit(named).predict().values, plain)
+
+
+def test_it_learns_what_persistence_cannot(waves):
+    model = UNetForecaster(**{**SMALL, "max_epochs": 40, "channels": 8, "patience": None}).fit(waves[:70])
+    last = LastValue(horizon=2).fit(waves[:70, ..., None])
+    truth, forecast = model.predict_windows(waves[60:])
+    naive = last.predict_windows(waves[63:, ..., None])
+    assert ((truth - forecast) ** 2).mean() < 0.1 * ((naive[0] - naive[1]) ** 2).mean()
+    rolled = model.predict_windows(waves[60:], steps=5)
+    assert ((rolled[0] - rolled[1]) ** 2).mean() < 0.3 * waves.var()
+
+
+def test_pickles_seeds_and_calendar(waves):
+    index = pd.date_range("2024-01-01", periods=90, freq="h")
+    named = xr.DataArray(waves, {"time": index}, ["time", "y", "x"])
+    model = UNetForecaster(**SMALL).fit(named)
+    assert model.time_features_ == ("time_of_day",)
+    out = model.predict()
+    xr.testing.assert_identical(pickle.loads(pickle.dumps(model)).predict(), out)
+    xr.testing.assert_identical(UNetForecaster(**SMALL).fit(named).predict(), out)
+
+
+def test_gaps_and_inputs_that_are_not_forecast(waves):
+    gaps = np.stack([waves, waves[::-1]], axis=-1)
+    gaps[3:20, 2:5, 2:5] = np.nan
+    model = UNetForecaster(**SMALL, target=[1]).fit(gaps)
+    out = model.predict()
+    assert out.shape == (2, 8, 10, 1)
+    assert np.isfinite(out).all()
+    assert model.has_gaps_
+
+
+def test_it_is_searched_like_any_estimator(waves):
+    search = GridSearchCV(
+        UNetForecaster(**SMALL), {"depth": [0, 1]}, cv=ForecastSplit(2, input_length=4), error_score="raise"
+    )
+    assert search.fit(waves).best_params_["depth"] in (0, 1)
+
+
+def test_nodes_are_no_field(waves):
+    with pytest.raises(DataError, match=r"8 nodes and no grid; UNetForecaster needs fields"):
+        UNetForecaster(**SMALL).fit(waves[:, :, 0])
+
+
+def test_a_ridge_per_pixel_is_a_baseline_with_the_same_face(waves):
+    model = RidgeForecaster(input_length=4, horizon=2, per_node=True).fit(waves[..., None])
+    assert model.ridge_.weights.shape == (1, 80, 4, 2)
+    assert model.predict(waves[..., None], steps=5).shape == (5, 8, 10, 1)

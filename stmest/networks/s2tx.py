@@ -29,7 +29,8 @@ Where we differ, and why
 - *The window is a window.* The mask of SST's program is inverted: it hides the neighbours and shows all others.
 - *Residual and norm around Mamba*, which that program creates and does not use; *norms in front* of every step, and a
   last one before head and cross-attention. SST's batch norm is kept as an option.
-- *No attention scores passed between layers*, no dropout of attention weights: both rule out the fused attention.
+- *No attention scores passed between layers*, no dropout of attention weights: both rule out the fused attention. No
+  dropout inside the feed-forward part: drawing its random numbers took a quarter of a training step.
 - *Positions of the global patches* have a learned table as the local ones; Mamba alone would not know in a long
   sequence where a node begins.
 - *Missing steps* carry the last observation, and a 0/1 channel beside the readings tells where.
@@ -140,20 +141,11 @@ class S2TXNetwork(nn.Module):
     ) -> None:
         super().__init__()
         _check_choices(norm, token_order)
-        self.n_nodes, self.input_length, self.horizon, self.n_outputs = (
-            n_nodes,
-            input_length,
-            horizon,
-            n_outputs,
-        )
-        self.n_time_features, self.cross_variate, self.token_order = (
-            n_time_features,
-            cross_variate,
-            token_order,
-        )
-        self.local = choose_patching(
-            _local_length(local_length, input_length), local_patch, local_stride, 16, 2
-        )
+        self.n_nodes, self.n_outputs, self.n_time_features = n_nodes, n_outputs, n_time_features
+        self.input_length, self.horizon = input_length, horizon
+        self.cross_variate, self.token_order = cross_variate, token_order
+        local_length = _local_length(local_length, input_length)
+        self.local = choose_patching(local_length, local_patch, local_stride, 16, 2)
         self.coarse = choose_patching(input_length, global_patch, global_stride, 48, 3)
         targets = list(range(n_outputs)) if target_channels is None else target_channels
         self.instance_norm = InstanceNorm(targets, observed_channels, keep_filled=True)
@@ -196,9 +188,7 @@ class S2TXNetwork(nn.Module):
         if self.n_time_features and time is not None:
             calendar = time[:, : self.input_length, None].expand(-1, -1, self.n_nodes, -1)
             scaled = torch.cat([scaled, calendar], dim=-1)
-        at_once = max(
-            1, MOST_ELEMENTS // (self.n_nodes * self.local.n_patches * self.embed_local.position.shape[1])
-        )
+        at_once = max(1, MOST_ELEMENTS // (self.n_nodes * self.head.in_features))
         if len(x) <= at_once:
             forecast = self._forecast(scaled)
         elif torch.is_grad_enabled():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from sklearn.utils._param_validation import Options
 from torch import nn
 
 from ..graphs import Graph
@@ -22,6 +23,8 @@ class LinearParameters(TrainingParameters):
     input_length: int = 336
     horizon: int = 96
     per_node: bool = False
+    seasonal_profile: Any = None
+    linear_skip: bool = False
     time_features: Any = None
     max_epochs: int = 15
     learning_rate: float = 1e-3
@@ -32,6 +35,7 @@ class LinearParameters(TrainingParameters):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainingParameters._parameter_constraints,
         "per_node": ["boolean"],
+        "linear_skip": [Options(bool, {False})],  # a linear map on top of a linear map
         "time_features": [None],
     }
 

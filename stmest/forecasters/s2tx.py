@@ -44,14 +44,14 @@ class S2TXParameters(TrainingParameters):
     bidirectional: bool = True
     d_model: int = 16
     n_heads: int = 4
-    n_layers: int = 3
+    n_layers: int = 1
     n_global_layers: int = 1
     d_ff: int = 128
     d_state: int = 16
     d_conv: int = 4
     expand: int = 2
     dropout: float = 0.3
-    norm: str = "layer"
+    norm: str = "batch"
     time_features: Any = None
     max_epochs: int = 10
     batch_size: int = 64
@@ -108,7 +108,7 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
     attention_window : int or None, default=7
         Fine patches that each fine patch attends to, itself in the middle; an odd number. None: all.
     cross_variate : bool, default=True
-        Whether the coarse patches of all nodes are one sequence. False: each node is forecast from its own past alone.
+        Whether the coarse patches of all nodes are one sequence. False: the network sees each node on its own.
     cross_attention : bool, default=True
         Whether fine patches attend to coarse ones. False leaves the coarse ones, and with them other nodes, out.
     token_order : {{"variate", "time"}}, default="variate"
@@ -120,7 +120,7 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
         Width of the network.
     n_heads : int, default=4
         Attention heads, a divisor of `d_model`.
-    n_layers, n_global_layers : int, default=3, 1
+    n_layers, n_global_layers : int, default=1
         Attention layers over fine patches; Mamba layers over coarse ones.
     d_ff : int, default=128
         Hidden units of the feed-forward parts.
@@ -132,8 +132,8 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
         Width of Mamba's inner channels over `d_model`.
     dropout : float, default=0.3
         Dropout of tokens and after each step; in [0, 1).
-    norm : {{"layer", "batch"}}, default="layer"
-        Norm in front of each step; ``"batch"`` is that of the parent design, SST.
+    norm : {{"batch", "layer"}}, default="batch"
+        Norm in front of each step: of each channel over all tokens, or of each token over its channels.
     {training_parameters}
 
     Attributes
@@ -154,7 +154,8 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
 
     Notes
     -----
-    `adj` is taken, as by every forecaster, and not used. Level and spread of each look-back are taken out and given back
+    The published network has no ``linear_skip`` and no ``seasonal_profile``; ``False`` and None leave them out. `adj` is
+    used by the linear skip only. Level and spread of each look-back are taken out and given back
     (RevIN), so that a slow drift of the level costs nothing. `stmest/networks/s2tx.py` tells where this implementation
     differs from the paper and why.
 

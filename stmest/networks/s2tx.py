@@ -28,7 +28,7 @@ Where we differ, and why
 ------------------------
 - *The window is a window.* The mask of SST's program is inverted: it hides the neighbours and shows all others.
 - *Residual and norm around Mamba*, which that program creates and does not use; *norms in front* of every step, and a
-  last one before head and cross-attention. SST's batch norm is kept as an option.
+  last one before head and cross-attention. Batch norm, as in SST, unless layer norm is asked for.
 - *No attention scores passed between layers*, no dropout of attention weights: both rule out the fused attention. No
   dropout inside the feed-forward part: drawing its random numbers took a quarter of a training step.
 - *Positions of the global patches* have a learned table as the local ones; Mamba alone would not know in a long
@@ -127,14 +127,14 @@ class S2TXNetwork(nn.Module):
         bidirectional: bool = True,
         d_model: int = 16,
         n_heads: int = 4,
-        n_layers: int = 3,
+        n_layers: int = 1,
         n_global_layers: int = 1,
         d_ff: int = 128,
         d_state: int = 16,
         d_conv: int = 4,
         expand: int = 2,
         dropout: float = 0.3,
-        norm: str = "layer",
+        norm: str = "batch",
         target_channels: list[int] | None = None,
         observed_channels: list[int] | None = None,
         scan_backend: str = "auto",
@@ -167,6 +167,13 @@ class S2TXNetwork(nn.Module):
             self.norm_context = token_norm(norm, d_model)
         self.norm = token_norm(norm, d_model)
         self.head = nn.Linear(self.local.n_patches * d_model, horizon * n_outputs)
+
+    @torch.no_grad()
+    def start_at_zero(self) -> None:
+        """Begin with a forecast of 0 everywhere; the level of a window is not given back."""
+        self.head.weight.zero_()
+        self.head.bias.zero_()
+        self.instance_norm.returns_level = False
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast.

@@ -58,6 +58,20 @@ def test_several_features_one_target(kind, X):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_they_correct_no_ridge(kind, X):
+    assert kind(**SMALL).fit(X).linear_ is None
+    with pytest.raises(ParameterError, match="linear_skip"):
+        kind(**SMALL, linear_skip=True).fit(X)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_seasonal_profile_can_go_first(kind, X):
+    model = kind(**SMALL, seasonal_profile="time_of_day").fit(X)
+    assert model.profile_ is not None
+    assert not np.allclose(model.predict(), kind(**SMALL).fit(X).predict())
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_calendar_is_refused_rather_than_ignored(kind, X):
     with pytest.raises(ParameterError, match="time_features"):
         kind(**SMALL, time_features="auto").fit(X)
@@ -79,7 +93,7 @@ def test_they_come_near_ridge_on_a_linear_law(kind):
     errors = []
     for model in (
         kind(**{**SMALL, "max_epochs": 40, "patience": None}, learning_rate=1e-2),
-        RidgeForecaster(input_length=24, horizon=4),
+        RidgeForecaster(input_length=24, horizon=4, seasonal_profile=None),
     ):
         y_true, y_pred = model.fit(X[:600]).predict_windows(X[600:])
         errors.append(float(np.square(y_true - y_pred).mean()))

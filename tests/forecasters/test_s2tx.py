@@ -11,14 +11,16 @@ import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
 
-from stmest import ForecastSplit, S2TXForecaster, compare, make_sensor_network
+from stmest import ForecastSplit, RidgeForecaster, S2TXForecaster, compare, make_sensor_network
 from stmest.cli import main
 from stmest.datasets import mask_gaps
 from stmest.exceptions import ParameterError
 
+# the network as published, on its own
+PURE = {"linear_skip": False, "seasonal_profile": None}
 SMALL = {
-    "input_length": 24, "horizon": 4, "d_model": 8, "n_heads": 2, "n_layers": 1, "d_ff": 16, "d_state": 4, "max_epochs": 1,
-    "random_state": 0,
+    **PURE, "input_length": 24, "horizon": 4, "d_model": 8, "n_heads": 2, "n_layers": 1, "d_ff": 16, "d_state": 4,
+    "max_epochs": 1, "random_state": 0,
 }  # fmt: skip
 
 
@@ -42,8 +44,22 @@ def test_defaults_are_those_of_the_published_runs():
         model.n_global_layers,
         model.d_ff,
     )
-    assert sizes == (672, 16, 4, 3, 1, 128)
+    assert sizes == (672, 16, 4, 1, 1, 128)
     assert (model.loss, model.node_weights, model.attention_window) == ("mse", "equal", 7)
+
+
+def test_the_correction_of_a_ridge_begins_at_the_ridge(data):
+    model = S2TXForecaster(
+        **{**SMALL, "linear_skip": True, "learning_rate": 1e-12, "validation_fraction": 0.0}
+    )
+    ridge = RidgeForecaster(input_length=24, horizon=4, alpha=100.0, seasonal_profile=None)
+    forecast = model.fit(data.values).predict()
+    assert model.linear_ is not None
+    assert forecast.equals(pickle.loads(pickle.dumps(model)).predict())
+    spread = data.values.to_numpy().std()
+    assert np.abs(forecast - ridge.fit(data.values).predict()).to_numpy().max() < spread
+    raised = model.predict(data.values + 100.0)
+    assert np.abs(raised - 100.0 - forecast).to_numpy().max() < 1e-2 * spread  # the level is given back once
 
 
 def test_what_it_is(fitted, data):
@@ -83,7 +99,7 @@ ABLATIONS = {
     "d_conv": 2,
     "expand": 1,
     "dropout": 0.0,
-    "norm": "batch",
+    "norm": "layer",
     "time_features": ["time_of_day"],
     "loss": "mae",
     "node_weights": "scale",
@@ -228,6 +244,7 @@ def test_it_learns_from_another_variate():
         "dropout": 0.0,
         "patience": None,
         "d_model": 16,
+        "norm": "layer",
     }
     patches = {"global_patch": 6, "global_stride": 6, "token_order": "time"}
     errors = {}

@@ -16,7 +16,16 @@ N, T, H, B, C, D = 4, 24, 5, 3, 2, 8
 
 def _network(seed=0, n_inputs=1, n_outputs=1, calendar=0, **kwargs):
     torch.manual_seed(seed)
-    kwargs = {"d_model": D, "n_heads": 2, "n_layers": 2, "d_ff": 16, "d_state": 4, "dropout": 0.0, **kwargs}
+    kwargs = {
+        "d_model": D,
+        "n_heads": 2,
+        "n_layers": 2,
+        "d_ff": 16,
+        "d_state": 4,
+        "dropout": 0.0,
+        "norm": "layer",
+        **kwargs,
+    }
     return S2TXNetwork(N, n_inputs, n_outputs, T, H, calendar, **kwargs).eval()
 
 
@@ -264,6 +273,19 @@ def test_token_batch_norm():
     out = norm(5 + 2 * torch.randn(4, 50, 3))
     torch.testing.assert_close(out.mean((0, 1)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(out.var((0, 1), correction=0), torch.ones(3), atol=1e-3, rtol=0)
+
+
+def test_a_correction_begins_at_zero_and_has_no_level():
+    network = _network()
+    network.start_at_zero()
+    x, _ = _windows()
+    forecast = network(x)[0]
+    assert torch.equal(forecast, torch.zeros(B, H, N, 1))
+    (forecast - 1).square().mean().backward()
+    assert network.head.weight.grad.abs().max() > 0
+    with torch.no_grad():
+        network.head.bias.fill_(0.5)
+    torch.testing.assert_close(network(x + 100)[0], network(x)[0], atol=1e-3, rtol=1e-3)
 
 
 def test_repr():

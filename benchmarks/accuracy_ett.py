@@ -11,8 +11,8 @@ is kept as linear_mse. The ablations are those of the pure network. ``--models``
 s2tx-both and ablations.
 
 The column "vs ridge" compares the squared errors, window by window, with those of ridge at the same look-back: mean
-difference, and in brackets how many standard errors that is (Newey-West over as many windows as there are steps ahead, as
-windows overlap); negative is better than ridge. With several seeds it is the first one's.
+difference, negative where ridge is worse, and in brackets the p value of a Diebold-Mariano test. With several seeds it is
+the first one's.
 Finished runs are kept in results/accuracy_ett.json, so that an interrupted benchmark goes on where it stopped.
 """
 
@@ -40,6 +40,7 @@ from stmest import (
     SeasonalNaive,
     load_panel,
 )
+from stmest.evaluation.significance import diebold_mariano
 
 # data set -> its name for load_panel, rows of a day, first validation, first test and last row
 DATA = {"etth1": ("ETTh1", 24, 8640, 11520, 14400), "ettm1": ("ETTm1", 96, 34560, 46080, 57600)}
@@ -133,17 +134,6 @@ def nothing(panel: Any, graph: Any) -> None:
     """Stands in for what a forecaster learns from all rows at the end of fit."""
 
 
-def compared(errors: np.ndarray, reference: np.ndarray, horizon: int) -> tuple[float, float]:
-    """Mean difference of the errors of windows that overlap, and how many standard errors it is from 0."""
-    difference = errors - reference
-    centred = difference - difference.mean()
-    variance = np.mean(centred**2)
-    for lag in range(1, min(horizon, len(centred) - 1)):
-        variance += 2 * (1 - lag / horizon) * np.sum(centred[lag:] * centred[:-lag]) / len(centred)
-    error = np.sqrt(max(variance, 0.0) / len(centred))
-    return float(difference.mean()), float(difference.mean() / error) if error else 0.0
-
-
 def run(
     name: str, data: str, horizon: int, lookback: int, seed: int, options: argparse.Namespace
 ) -> dict[str, Any]:
@@ -169,7 +159,8 @@ def run(
     if hasattr(model, "history_"):
         scores["valid_mse"] = float(window_errors(model, data, cut, test)[0].mean())
         scores |= {"epochs": model.n_iter_, "best_epoch": model.best_epoch_}
-        scores["vs_ridge"] = compared(squared, ridge(data, horizon, lookback)[2], horizon)
+        test_of = diebold_mariano(squared, ridge(data, horizon, lookback)[2], horizon)
+        scores["vs_ridge"] = [test_of.mean_difference, test_of.p_value]
     if getattr(model, "linear_", None) is not None:
         model.network_.start_at_zero()
         scores["linear_mse"] = float(window_errors(model, data, test, end)[0].mean())
@@ -224,7 +215,7 @@ def _cells(runs: list[dict[str, Any]]) -> list[str]:
     return [
         f"{np.mean(mse):.3f}{spread}",
         f"{np.mean(mae):.3f}",
-        f"{against[0]:+.3f} ({against[1]:+.1f})" if against else "",
+        f"{against[0]:+.3f} ({against[1]:.2g})" if against else "",
     ]
 
 

@@ -73,10 +73,10 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
-    from .forecasters.persistence import load
-    from .forecasters.stid import STIDForecaster
     from .forecasters.linear import DLinearForecaster, NLinearForecaster
+    from .forecasters.persistence import load
     from .forecasters.s2tx import S2TXForecaster
+    from .forecasters.stid import STIDForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
     from .forecasters.unet import UNetForecaster

@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "STM3Forecaster": "forecasters.stm3",
     "STMambaForecaster": "forecasters.stmamba",
+    "MADForecaster": "forecasters.mad",
     "LastValue": "forecasters.baselines",
     "SeasonalNaive": "forecasters.baselines",
     "MeanProfile": "forecasters.baselines",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
+    from .forecasters.mad import MADForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
     from .forecasters.unet import UNetForecaster
@@ -84,6 +86,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "LastValue",
+    "MADForecaster",
     "MeanProfile",
     "MissingDependencyError",
     "ParameterError",

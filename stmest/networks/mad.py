@@ -271,17 +271,21 @@ class MADNetwork(nn.Module):
         return forecast, auxiliary
 
     def _reconstruction_error(self, refined: Tensor, x: Tensor) -> Tensor:
-        error = (self.reconstructed(refined) - x[..., : self.n_features]).square()
+        error = (self._reconstructed(refined) - x[..., : self.n_features]).square()
         if x.shape[-1] < 2 * self.n_features:
             return error.mean()
         observed = x[..., self.n_features : 2 * self.n_features]
         return (error * observed).sum() / observed.sum().clamp(min=1.0)
 
-    def reconstructed(self, refined: Tensor) -> Tensor:
+    def _reconstructed(self, refined: Tensor) -> Tensor:
         """Input (b, t, n, n_features) as decoded from refined latents."""
+        return self.space.close(self.reconstruction.decode(refined))  # type: ignore[union-attr]
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return what the reconstruction makes of windows x (b, t, n, f_in): (b, t, n, n_features)."""
         if self.reconstruction is None:
             raise ParameterError("the network has no reconstruction (fusion_weight=0).")
-        return self.space.close(self.reconstruction.decode(refined))
+        return self._reconstructed(self.reconstruction(self.space.open(x)))
 
     def stages(self) -> list[list[nn.Parameter]]:
         """All parameters in three groups, from the output to the input: decoder, trunk, encoders with reconstruction."""

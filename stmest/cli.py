@@ -31,10 +31,11 @@ _MODELS = {
     "stm2": "multiscale Mamba over a learned graph",
     "stm3": "STM2 with a mixture of experts",
     "stmamba": "graph attention and Mamba in turn",
+    "mad": "reconstruction by Mamba, prediction by a transformer; fields and nodes",
     "unet": "U-Net, for fields only",
 }
 _DEFAULT_MODELS = "stm3,ridge-all,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
-_DEFAULT_FIELD_MODELS = "unet,ridge,mean-profile,seasonal-naive,last-value"
+_DEFAULT_FIELD_MODELS = "mad,unet,ridge,mean-profile,seasonal-naive,last-value"
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 
 
@@ -229,6 +230,7 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
         return baselines.RidgeForecaster(
             input_length=options.input_length, horizon=horizon, neighbours=neighbours
         )
+    from .forecasters.mad import MADForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
     from .forecasters.unet import UNetForecaster
@@ -238,7 +240,7 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
     settings: dict[str, Any] = {"n_experts": 0} if name == "stm2" else {}
     if options.max_epochs is not None:
         settings["max_epochs"] = options.max_epochs
-    networks: dict[str, Any] = {"stmamba": STMambaForecaster, "unet": UNetForecaster}
+    networks: dict[str, Any] = {"mad": MADForecaster, "stmamba": STMambaForecaster, "unet": UNetForecaster}
     network = networks.get(name, STM3Forecaster)
     return network(
         input_length=options.input_length, horizon=horizon, device=options.device, random_state=options.seed,

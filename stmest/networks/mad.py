@@ -143,8 +143,6 @@ class MADNetwork(nn.Module):
     prediction : {"dit", "vit", "convlstm"}
     fusion_weight : float
         Start of alpha; 0 leaves the reconstruction out altogether.
-    correct_last : bool
-        Whether the forecast is a correction of the last frame; else of 0.
     width : int
         Channels of a frame's latents.
     strides : sequence of int
@@ -181,7 +179,6 @@ class MADNetwork(nn.Module):
         reconstruction: str = "mamba",
         prediction: str = "dit",
         fusion_weight: float = 0.1,
-        correct_last: bool = True,
         width: int = 16,
         strides: Sequence[int] = (2, 2),
         d_model: int = 64,
@@ -202,7 +199,7 @@ class MADNetwork(nn.Module):
                 raise ParameterError(f"{name}={value!r} is not known; choose from {known}.")
         self.n_features = n_inputs if n_features is None else n_features
         self.target_channels = list(range(n_outputs) if target_channels is None else target_channels)
-        self.correct_last = correct_last
+        self.correct_last = True
         ends = (n_inputs, n_outputs, input_length, horizon, width)
         self.space: GridSpace | NodeSpace
         if grid_shape is None:
@@ -286,6 +283,10 @@ class MADNetwork(nn.Module):
         if self.reconstruction is None:
             raise ParameterError("the network has no reconstruction (fusion_weight=0).")
         return self._reconstructed(self.reconstruction(self.space.open(x)))
+
+    def start_at_zero(self) -> None:
+        """Correct another forecast than the last frame: begin with a forecast of 0 everywhere."""
+        self.correct_last = False
 
     def stages(self) -> list[list[nn.Parameter]]:
         """All parameters in three groups, from the output to the input: decoder, trunk, encoders with reconstruction."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from stmest import STM3Forecaster, STMambaForecaster
+from stmest import MADForecaster, STM3Forecaster, STMambaForecaster
 
 from .common import expected_failures
 from .tiny import TinyForecaster
@@ -18,7 +18,12 @@ SMALL = {
     "max_epochs": 2,
     "random_state": 0,
 }
-FORECASTERS = [TinyForecaster(random_state=0), STM3Forecaster(**SMALL), STMambaForecaster(**SMALL)]
+FORECASTERS = [
+    TinyForecaster(random_state=0),
+    STM3Forecaster(**SMALL),
+    STMambaForecaster(**SMALL),
+    MADForecaster(**SMALL, width=4),
+]
 
 
 @parametrize_with_checks(FORECASTERS, expected_failed_checks=expected_failures)

@@ -191,7 +191,9 @@ def test_the_untrained_forecast_is_the_last_frame(grid, prediction):
 
 
 def test_the_untrained_forecast_can_be_zero():
-    assert not _network(correct_last=False)(_windows()[0])[0].any()
+    network = _network()
+    network.start_at_zero()
+    assert not network(_windows()[0])[0].any()
 
 
 def test_the_untrained_trunk_is_silent():

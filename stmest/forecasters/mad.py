@@ -1,14 +1,12 @@
-"""MAD as a forecaster: parameters, sizes, network, unfreezing, and what it reconstructs."""
+"""MAD as a forecaster: parameters, sizes, network and unfreezing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from ..exceptions import ParameterError
@@ -175,33 +173,3 @@ class MADForecaster(MADParameters, NetworkForecaster):
         if not self.unfreeze_every or self._continues():
             return []
         return [("unfreeze", Unfreeze(self.network_.stages(), self.unfreeze_every))]
-
-    # ---------------------------------------------------------------- what it learnt
-
-    def reconstruct(self, X: Any, stride: int = 1) -> np.ndarray:
-        """What the reconstruction makes of the look-backs in X.
-
-        Parameters
-        ----------
-        X : array-like, DataFrame, DataArray or Tensor
-            Readings, at least `input_length` rows.
-        stride : int, default=1
-            Rows between two windows.
-
-        Returns
-        -------
-        ndarray of shape (n_windows, input_length, n_y, n_x, n_features) or (n_windows, input_length, n_nodes, n_features)
-            In the units of X, also where a reading is missing.
-        """
-        check_is_fitted(self)
-        if not self.fusion_weight:
-            raise ParameterError("fusion_weight=0: the forecaster was fitted without a reconstruction.")
-        windows = []
-        features = list(range(self.n_inputs_))
-        for inputs in self._input_batches(X, stride):
-            with torch.inference_mode():
-                scaled = self.network_.reconstruct(inputs["x"])
-            windows.append(self.scaler_.inverse(scaled.float().cpu().numpy(), features))
-        together = np.concatenate(windows)
-        grid = self.grid_shape_
-        return together if grid is None else together.reshape(*together.shape[:2], *grid, -1)

@@ -20,7 +20,7 @@ from stmest.forecasters.mad import SIZES
 
 SMALL = {
     "input_length": 4, "horizon": 3, "width": 4, "d_model": 8, "n_layers": 1, "n_heads": 2, "d_state": 4,
-    "random_state": 0,
+    "seasonal_profile": None, "linear_skip": False, "random_state": 0,
 }  # fmt: skip
 
 
@@ -65,7 +65,6 @@ def test_a_feature_axis_is_kept(X):
     assert MADForecaster(**SMALL, max_epochs=1).fit(two).predict().shape == (3, 5, 6, 2)
     only = MADForecaster(**SMALL, target=[1], max_epochs=1).fit(two)
     assert only.predict().shape == (3, 5, 6, 1)
-    assert only.reconstruct(two, stride=9).shape[-1] == 2
 
 
 def test_coordinates_are_kept(X):
@@ -109,7 +108,6 @@ def test_nodes_without_and_with_a_graph():
         forecast = model.predict()
         assert list(forecast.columns) == list(data.values.columns)
         forecasts.append(forecast.to_numpy())
-        assert model.reconstruct(data.values, stride=50).shape == (3, 4, 6, 1)
     assert not np.allclose(*forecasts)
 
 
@@ -218,17 +216,30 @@ def test_missing_readings(X):
     model = MADForecaster(**SMALL, max_epochs=1).fit(holey)
     assert model.has_gaps_
     assert np.isfinite(model.predict()).all()
-    assert np.isfinite(model.reconstruct(holey)).all()
 
 
-def test_it_reconstructs_in_the_units_of_the_data(X):
-    model = MADForecaster(**SMALL, max_epochs=15, learning_rate=1e-2, lambda_rec=10.0, patience=None).fit(X)
-    told = model.reconstruct(X)
-    assert told.shape == (57, 4, 5, 6, 1)
-    windows = np.stack([X[i : i + 4] for i in range(57)])
-    assert np.abs(told[..., 0] - windows).mean() < 0.7 * np.abs(windows - X.mean(0)).mean()
-    with pytest.raises(ParameterError, match="fusion_weight=0"):
-        MADForecaster(**SMALL, fusion_weight=0.0, max_epochs=1).fit(X).reconstruct(X)
+def test_season_and_line_come_first():
+    """The untrained network corrects the ridge on the field less its season, and adds nothing to it."""
+    hours = pd.date_range("2020-01-01", periods=240, freq="h")
+    xarray = pytest.importorskip("xarray")
+    day = 5 * np.sin(2 * np.pi * np.arange(240) / 24)[:, None, None]
+    field = xarray.DataArray(waves(240, noise=0.3) + day, {"time": hours}, ("time", "y", "x"))
+    settings = {**SMALL, "seasonal_profile": "time_of_day", "linear_skip": True, "learning_rate": 1e-9}
+    model = MADForecaster(**settings, max_epochs=1).fit(field)
+    assert model.profile_ is not None
+
+    other = MADForecaster(**settings, fusion_weight=0.0, max_epochs=1).fit(field)
+    np.testing.assert_allclose(model.predict(), other.predict(), atol=1e-4)
+    assert model.linear_ is not None
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(), model.predict())
+
+
+def test_the_reconstruction_is_trained(X):
+    losses = MADForecaster(**SMALL, max_epochs=15, learning_rate=1e-2, patience=None).fit(X).history_
+    assert losses["train_reconstruction"].iloc[-1] < 0.5 * losses["train_reconstruction"].iloc[0]
+    without = MADForecaster(**SMALL, fusion_weight=0.0, max_epochs=1).fit(X)
+    assert "train_reconstruction" not in without.history_
 
 
 @pytest.mark.parametrize(
@@ -263,7 +274,6 @@ def test_bfloat16(X):
 def test_pickles_keep_everything(fitted, X):
     other = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(other.predict(X), fitted.predict(X))
-    np.testing.assert_array_equal(other.reconstruct(X), fitted.reconstruct(X))
     assert clone(fitted).get_params() == fitted.get_params()
 
 

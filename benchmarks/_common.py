@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import fcntl
 import json
 import os
 import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from stmest.runtime import versions
@@ -95,8 +100,77 @@ def save(name: str, result: dict[str, Any]) -> Path:
     """Write a result beside the facts about the machine; return the path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
-    return path
+    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    unfinished.write_text(json.dumps({"machine": machine(), **result}, indent=1) + "\n")
+    return unfinished.replace(path)  # whoever reads meanwhile sees the old file or the new one
+
+
+class Runs:
+    """Finished runs of a benchmark, kept in results/NAME.json so that an interrupted benchmark goes on where it stopped.
+
+    The file is read again, under a lock, before each write, so that several processes may work on one benchmark.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file.
+    settings : dict
+        What all runs have in common.
+    """
+
+    def __init__(self, name: str, settings: dict[str, Any]):
+        self.name, self.settings = name, settings
+
+    def finished(self) -> dict[str, Any]:
+        """Results by key."""
+        path = RESULTS / f"{self.name}.json"
+        return json.loads(path.read_text())["runs"] if path.exists() else {}
+
+    def add(self, key: str, result: dict[str, Any]) -> None:
+        """Store the result of a run."""
+        with _alone():
+            save(self.name, {"settings": self.settings, "runs": {**self.finished(), key: result}})
+
+    def forget(self, unwanted: Callable[[str], bool]) -> None:
+        """Drop the runs whose key is unwanted."""
+        with _alone():
+            kept = {key: result for key, result in self.finished().items() if not unwanted(key)}
+            save(self.name, {"settings": self.settings, "runs": kept})
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other processes from writing results meanwhile."""
+    RESULTS.mkdir(exist_ok=True)
+    folder = os.open(RESULTS, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def pack(values: np.ndarray) -> str:
+    """Write numbers of at least 0 as text, to within 1/130,000 of the largest; NaN and infinity become NaN."""
+    values = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(values)
+    step = max(values[finite].max(initial=0.0) / 65_534, np.finfo(float).tiny)
+    codes = np.where(finite, np.round(np.where(finite, values, 0.0) / step), 65_535).astype("<u2")
+    return f"{step:.9g} {base64.b64encode(zlib.compress(codes.tobytes(), 9)).decode()}"
+
+
+def unpack(text: str) -> np.ndarray:
+    """Read what `pack` wrote."""
+    step, coded = text.split()
+    codes = np.frombuffer(zlib.decompress(base64.b64decode(coded)), dtype="<u2")
+    return np.where(codes == 65_535, np.nan, codes * float(step))
+
+
+def spread(values: Iterable[float | None]) -> tuple[str, str]:
+    """Mean and standard deviation as text; empty where there are too few values."""
+    known = [value for value in values if value is not None]
+    mean = f"{np.mean(known):.4g}" if known else ""
+    return mean, f"{np.std(known, ddof=1):.2g}" if len(known) > 1 else ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -16,6 +16,7 @@ _HOMES = {
     "STM3Forecaster": "forecasters.stm3",
     "STMambaForecaster": "forecasters.stmamba",
     "MADForecaster": "forecasters.mad",
+    "STIDForecaster": "forecasters.stid",
     "LastValue": "forecasters.baselines",
     "SeasonalNaive": "forecasters.baselines",
     "MeanProfile": "forecasters.baselines",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
     from .forecasters.mad import MADForecaster
+    from .forecasters.stid import STIDForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
     from .forecasters.unet import UNetForecaster
@@ -91,6 +93,7 @@ __all__ = [
     "MissingDependencyError",
     "ParameterError",
     "RidgeForecaster",
+    "STIDForecaster",
     "STM3Forecaster",
     "STMambaForecaster",
     "SeasonalNaive",

@@ -33,6 +33,7 @@ _MODELS = {
     "stmamba": "graph attention and Mamba in turn",
     "mad": "reconstruction by Mamba, prediction by a transformer; fields and nodes",
     "unet": "U-Net, for fields only",
+    "stid": "perceptron on look-back, node and time",
 }
 _DEFAULT_MODELS = "stm3,ridge-all,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
 _DEFAULT_FIELD_MODELS = "mad,unet,ridge,mean-profile,seasonal-naive,last-value"
@@ -230,19 +231,20 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
         return baselines.RidgeForecaster(
             input_length=options.input_length, horizon=horizon, neighbours=neighbours
         )
-    from .forecasters.mad import MADForecaster
-    from .forecasters.stm3 import STM3Forecaster
-    from .forecasters.stmamba import STMambaForecaster
-    from .forecasters.unet import UNetForecaster
+    from .forecasters import mad, stid, stm3, stmamba, unet
     from .runtime import resolve_device
 
     resolve_device(options.device)  # a wrong name is an error of the whole command, not of one row
+    networks: dict[str, Any] = {
+        "mad": mad.MADForecaster,
+        "stmamba": stmamba.STMambaForecaster,
+        "stid": stid.STIDForecaster,
+        "unet": unet.UNetForecaster,
+    }
     settings: dict[str, Any] = {"n_experts": 0} if name == "stm2" else {}
     if options.max_epochs is not None:
         settings["max_epochs"] = options.max_epochs
-    networks: dict[str, Any] = {"mad": MADForecaster, "stmamba": STMambaForecaster, "unet": UNetForecaster}
-    network = networks.get(name, STM3Forecaster)
-    return network(
+    return networks.get(name, stm3.STM3Forecaster)(
         input_length=options.input_length, horizon=horizon, device=options.device, random_state=options.seed,
         verbose=0 if options.quiet else 1, **settings,
     )  # fmt: skip

@@ -15,10 +15,12 @@ from ..exceptions import ParameterError
 
 __all__ = [
     "CALENDAR_FEATURES",
+    "calendar_channels",
     "calendar_features",
     "choose_calendar",
     "n_calendar_channels",
     "season_length",
+    "slots_per_day",
 ]
 
 CalendarFeature = Literal["time_of_day", "day_of_week", "day_of_year"]
@@ -90,9 +92,59 @@ def season_length(index: pd.Index | None) -> int:
     return 7 if pd.Series(index).diff().mode().iloc[0] <= pd.Timedelta(1, "D") else 1
 
 
+def slots_per_day(index: pd.Index | None, most: int) -> int:
+    """Steps of a day that a time index tells apart.
+
+    Parameters
+    ----------
+    index : pandas.Index or None
+        Times of the rows; hours of the day without any row count too.
+    most : int
+        Upper limit.
+
+    Returns
+    -------
+    int
+        A day over the usual step, at least 1 and at most `most`; 1 where there are no dates.
+
+    Examples
+    --------
+    >>> slots_per_day(pd.date_range("2024-01-01", periods=500, freq="15min"), most=288)
+    96
+    """
+    if isinstance(index, pd.PeriodIndex):
+        index = index.to_timestamp()
+    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+        return 1
+    step = pd.Series(index[1:] - index[:-1]).median()
+    return int(np.clip(round(pd.Timedelta(1, "D") / step), 1, most))
+
+
 def n_calendar_channels(kinds: Sequence[str]) -> int:
     """How many channels `calendar_features` makes of the given kinds."""
     return sum(7 if kind == "day_of_week" else 2 * _HARMONICS[kind] for kind in kinds)
+
+
+def calendar_channels(kinds: Sequence[str]) -> dict[str, range]:
+    """Which channels `calendar_features` makes of each of the given kinds.
+
+    Parameters
+    ----------
+    kinds : sequence of {"time_of_day", "day_of_week", "day_of_year"}
+        Kinds, in their order.
+
+    Returns
+    -------
+    dict of str to range
+        Positions; of a cycle, the sines of all harmonics come before the cosines, the lowest first.
+
+    Examples
+    --------
+    >>> calendar_channels(["day_of_week", "time_of_day"])
+    {'day_of_week': range(0, 7), 'time_of_day': range(7, 13)}
+    """
+    ends = [n_calendar_channels(kinds[: i + 1]) for i in range(len(kinds))]
+    return {kind: range(first, end) for kind, first, end in zip(kinds, [0, *ends], ends, strict=False)}
 
 
 def calendar_features(index: pd.Index, kinds: Sequence[str]) -> np.ndarray:

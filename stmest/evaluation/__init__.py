@@ -1,8 +1,12 @@
-"""How good a forecast is: errors pooled over windows, and one table for all forecasters on the same windows."""
+"""How good a forecast is: errors pooled over windows, one table for all forecasters, and whether they really differ."""
 
 from __future__ import annotations
 
-from .metrics import forecast_scorer, horizon_errors, mae, mase, r2, rmse
+from .metrics import forecast_scorer, horizon_errors, mae, mase, origin_errors, r2, rmse
 from .report import Report, compare
+from .significance import diebold_mariano, holm
 
-__all__ = ["Report", "compare", "forecast_scorer", "horizon_errors", "mae", "mase", "r2", "rmse"]
+__all__ = [
+    "Report", "compare", "diebold_mariano", "forecast_scorer", "holm", "horizon_errors", "mae", "mase", "origin_errors",
+    "r2", "rmse",
+]  # fmt: skip

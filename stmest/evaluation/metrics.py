@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike
 
 from ..exceptions import DataError, ParameterError
 
-__all__ = ["forecast_scorer", "horizon_errors", "mae", "mase", "mse", "paired", "r2", "rmse"]
+__all__ = [
+    "forecast_scorer", "horizon_errors", "mae", "mase", "mse", "origin_errors", "paired", "r2", "rmse",
+]  # fmt: skip
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -200,6 +202,36 @@ def horizon_errors(
             f"y_true has shape {truth.shape}; needed: (n_windows, horizon, n_nodes[, n_features])."
         )
     return np.array([measure(truth[:, [i]], forecast[:, [i]]) for i in range(truth.shape[1])])
+
+
+def origin_errors(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+    """Mean absolute error of each window by itself, for tests over forecast origins.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_windows, horizon, n_nodes[, n_features])
+        Observed values, NaN where missing, and their forecasts.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,)
+        Pooled over steps and nodes; NaN for windows in which nothing was observed, infinite where a forecast is NaN.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> origin_errors([[[1.0], [2.0]], [[3.0], [float("nan")]]], [[[1.0], [3.0]], [[1.0], [1.0]]]).tolist()
+    [0.5, 2.0]
+    """
+    truth, forecast = paired(y_true, y_pred)
+    errors = np.where(np.isnan(truth), np.nan, np.abs(truth - forecast))
+    # A forecast of NaN must not pass for a missing target.
+    errors[np.isnan(forecast) & ~np.isnan(truth)] = np.inf
+    return _column_mean(errors.reshape(len(truth), -1).T)
 
 
 def forecast_scorer(metric: str = "mae") -> Callable[..., float]:

@@ -24,7 +24,7 @@ from ..data.panel import Panel
 from ..exceptions import DataError, ParameterError
 from ..graphs import as_graph
 from .machine import describe_machine
-from .metrics import horizon_errors, mae, mase, r2, rmse
+from .metrics import horizon_errors, mae, mase, origin_errors, r2, rmse
 from .results import ModelResult, Report, Sample
 from .tables import plain
 
@@ -154,7 +154,7 @@ class _Trial:
             )
         except Exception as error:
             row.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            row.scores, row.horizon_mae, row.node_mae = {}, None, None
+            row.scores, row.horizon_mae, row.node_mae, row.origin_mae = {}, None, None, None
             progress(f"{label}: failed, {row.error}")
         return row
 
@@ -191,6 +191,7 @@ class _Trial:
             "R2": r2(truth, forecast),
         }
         row.horizon_mae = horizon_errors(truth, forecast)
+        row.origin_mae = origin_errors(truth, forecast)
         row.node_mae = np.array([mae(truth[:, :, i], forecast[:, :, i]) for i in range(truth.shape[2])])
 
     def samples(self) -> list[Sample]:

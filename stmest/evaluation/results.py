@@ -32,6 +32,8 @@ class ModelResult:
         Mean absolute error of each step by itself.
     node_mae : ndarray of shape (n_nodes,) or None
         Mean absolute error of each node; NaN for nodes without an observed target.
+    origin_mae : ndarray of shape (n_windows,) or None
+        Mean absolute error of each test window, for `stmest.evaluation.diebold_mariano`; not in `Report.to_dict`.
     fit_seconds, predict_ms : float or None
         Seconds to fit, milliseconds to forecast one window (all nodes and steps).
     n_parameters : int or None
@@ -48,6 +50,7 @@ class ModelResult:
     scores: dict[str, float] = field(default_factory=dict)
     horizon_mae: np.ndarray | None = None
     node_mae: np.ndarray | None = None
+    origin_mae: np.ndarray | None = field(default=None, repr=False)
     fit_seconds: float | None = None
     predict_ms: float | None = None
     n_parameters: int | None = None

@@ -170,6 +170,12 @@ class BaseForecaster(ABC, BaseEstimator):
         """Take what costs nothing to learn again from all rows, the validation part included; nothing by default."""
         return None
 
+    def _with_profile_of_all(self, panel: Panel) -> Panel:
+        """The panel less its profile, learnt again from all of its rows."""
+        if self.profile_ is not None:
+            self.profile_ = SeasonalProfile(self.profile_.cycle).fit(panel.values, panel.index)
+        return self._less_profile(panel, 0)
+
     def _training_cut(self, panel: Panel) -> int:
         """Rows that may be learnt from; a forecaster with a validation part keeps it out of everything it learns."""
         return panel.n_times

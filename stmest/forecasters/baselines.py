@@ -18,7 +18,7 @@ from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from .base import SELECTION_FRACTION, BaseForecaster
 from .parameters import SEASONAL_PROFILE, real, whole
-from .window_ridge import choose_ridge, fit_ridges
+from .window_ridge import choose_ridge, refitted
 
 __all__ = ["LastValue", "MeanProfile", "RidgeForecaster", "SeasonalNaive"]
 
@@ -299,18 +299,22 @@ class RidgeForecaster(_Baseline):
                 "neighbours='adj' needs a graph: give adj to fit or to the constructor, or neighbours='all'."
             )
         super()._fit_panel(panel, graph)
-        kind = "node" if self.per_node else self.neighbours
-        windows = (self.input_length, self.horizon)
-        adjacency = None if graph is None else graph.adjacency
-        alpha: Any = self.alpha
-        lengths = None
-        starts = panel.starts(sum(windows))
-        if alpha == "auto":
-            cut = temporal_split(panel.n_times, *windows, SELECTION_FRACTION, panel.bounds)[2]
-            chosen, _ = choose_ridge(panel.values, self.target_, cut, *windows, [kind], adjacency, starts)
-            alpha, lengths = chosen.alpha, [chosen.joint_length]
-        self.ridge_ = next(
-            fit_ridges(panel.values, self.target_, *windows, kind, adjacency, [alpha], lengths, starts)
+        self.ridge_, _ = choose_ridge(
+            panel.values, self.target_, self._training_cut(panel), self.input_length, self.horizon,
+            ["node" if self.per_node else self.neighbours], None if graph is None else graph.adjacency,
+            None if isinstance(self.alpha, str) else [self.alpha], panel.starts(self.input_length + self.horizon),
+        )  # fmt: skip
+
+    def _training_cut(self, panel: Panel) -> int:
+        """Rows before those on which profile and penalty are chosen; `_learn_from_all` goes on to all of them."""
+        lengths = (self.input_length, self.horizon)
+        return temporal_split(panel.n_times, *lengths, SELECTION_FRACTION, panel.bounds)[2]
+
+    def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
+        panel = self._with_profile_of_all(panel)
+        lengths = (self.input_length, self.horizon)
+        self.ridge_ = refitted(
+            self.ridge_, panel.values, self.target_, *lengths, graph, panel.starts(sum(lengths))
         )
         self.scale_ = self.ridge_.scale
         self.n_parameters_ = self.ridge_.n_parameters

@@ -24,7 +24,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 from ..data.calendar import CALENDAR_FEATURES, choose_calendar, n_calendar_channels
 from ..data.panel import Panel
 from ..data.pieces import row_pieces
-from ..data.profile import SeasonalProfile
 from ..data.scaling import NodeScaler
 from ..data.splits import temporal_split
 from ..data.windows import Windows, carry_forward
@@ -37,7 +36,7 @@ from ..training.engine import BatchDataset, ForecastNet, keep_batch
 from ..training.losses import MaskedLoss
 from .base import SELECTION_FRACTION, BaseForecaster
 from .parameters import TrainingParameters
-from .window_ridge import WindowRidge, choose_ridge, fit_ridges
+from .window_ridge import WindowRidge, choose_ridge, refitted
 
 __all__ = ["NetworkForecaster"]
 
@@ -177,24 +176,17 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         split = (*lengths, SELECTION_FRACTION, panel.bounds)
         within = cut if cut < panel.n_times else temporal_split(cut, *split)[2]
         starts = panel.starts(sum(lengths))
-        best, _ = choose_ridge(panel.values, self.target_, within, *lengths, kinds, adjacency, starts)
-        return best if within == cut else self._refitted(best, panel, graph)
-
-    def _refitted(self, ridge: WindowRidge, panel: Panel, graph: Graph | None) -> WindowRidge:
-        """The same kind of ridge, with the same penalty, learnt from all rows of the panel."""
-        adjacency = None if graph is None else graph.adjacency
-        penalty, length = [ridge.alpha], [ridge.joint_length]
-        sizes = (self.input_length, self.horizon)
-        settings = (ridge.neighbours, adjacency, penalty, length, panel.starts(sum(sizes)))
-        return next(fit_ridges(panel.values, self.target_, *sizes, *settings))
+        best, _ = choose_ridge(panel.values, self.target_, within, *lengths, kinds, adjacency, starts=starts)
+        return best if within == cut else refitted(best, panel.values, self.target_, *lengths, graph, starts)
 
     def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
         """Profile and linear forecast, once chosen, learn from the validation rows too, which are the most recent."""
         if self._continues() or self.linear_ is None or self._training_cut(panel) == panel.n_times:
             return
-        if self.profile_ is not None:
-            self.profile_ = SeasonalProfile(self.profile_.cycle).fit(panel.values, panel.index)
-        self.linear_ = self._refitted(self.linear_, self._less_profile(panel, 0), graph)
+        panel = self._with_profile_of_all(panel)
+        sizes = (self.input_length, self.horizon)
+        starts = panel.starts(sum(sizes))
+        self.linear_ = refitted(self.linear_, panel.values, self.target_, *sizes, graph, starts)
 
     def _new_network(self, graph: Graph | None) -> nn.Module:
         """An untrained network; one that corrects a ridge begins with a correction of 0."""

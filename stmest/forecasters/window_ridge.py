@@ -18,9 +18,10 @@ from ..data.pieces import NUMBERS_AT_ONCE
 from ..data.profile import Residuals, SeasonalProfile, supported_cycles
 from ..data.scaling import NodeScaler
 from ..data.windows import Windows
+from ..graphs import Graph
 from .ridge import Units, carried, joint_inputs, own_drift, solve_jointly, solve_windows
 
-__all__ = ["WindowRidge", "choose_profile", "choose_ridge", "fit_ridges"]
+__all__ = ["WindowRidge", "choose_profile", "choose_ridge", "fit_ridges", "refitted"]
 
 ALPHAS = (1.0, 100.0, 1e4)  # for shared weights, of which there are few
 JOINT_ALPHAS = tuple(10.0 ** (power / 2) for power in range(2, 11))
@@ -214,6 +215,7 @@ def choose_ridge(
     horizon: int,
     kinds: Sequence[str | None],
     adjacency: Any = None,
+    alphas: Sequence[float] | None = None,
     starts: np.ndarray | None = None,
 ) -> tuple[WindowRidge, float]:
     """Fit maps on the rows before `cut`, and take the one that forecasts the rows after it best.
@@ -230,6 +232,8 @@ def choose_ridge(
         Inputs to try; see `WindowRidge`.
     adjacency : sparse array, optional
         For ``"adj"``.
+    alphas : sequence of float, optional
+        Penalties to try; default: those worth trying for each kind.
     starts : ndarray of int, optional
         First rows of the windows to learn from and to validate on; default all that fit.
 
@@ -246,12 +250,54 @@ def choose_ridge(
     learnt = starts[starts + input_length + horizon <= cut]
     validated = starts[starts + input_length >= cut]
     for kind in kinds:
-        for ridge in fit_ridges(values[:cut], target, input_length, horizon, kind, adjacency, starts=learnt):
+        for ridge in fit_ridges(
+            values[:cut], target, input_length, horizon, kind, adjacency, alphas, starts=learnt
+        ):
             error = _validation_error(ridge, values, target, validated, input_length, horizon)
             if best[1] is None or error < best[0]:
                 best = error, ridge
     error, chosen = best
     return cast(WindowRidge, chosen), error
+
+
+def refitted(
+    ridge: WindowRidge,
+    values: Any,
+    target: Sequence[int],
+    input_length: int,
+    horizon: int,
+    graph: Graph | None,
+    starts: np.ndarray | None = None,
+) -> WindowRidge:
+    """The same kind of map with the same penalty, learnt from other rows.
+
+    Parameters
+    ----------
+    ridge : WindowRidge
+        Says kind and penalty.
+    values : ndarray of shape (n_times, n_nodes, n_features)
+        Rows to learn from.
+    target : sequence of int
+        Features that are forecast.
+    input_length, horizon : int
+        Rows of look-back and of forecast.
+    graph : Graph or None
+        For ``"adj"``.
+    starts : ndarray of int, optional
+        First rows of the windows to learn from; default all that fit.
+
+    Returns
+    -------
+    WindowRidge
+        A new map.
+    """
+    adjacency = None if graph is None else graph.adjacency
+    penalty, length = [ridge.alpha], [ridge.joint_length]
+    return next(
+        fit_ridges(
+            values, target, input_length, horizon, ridge.neighbours, adjacency, penalty, length, starts
+        )
+    )
 
 
 def choose_profile(

@@ -7,7 +7,8 @@ put beside those of the way up.
 Where we differ, and why: all frames of the look-back are channels of one image, and all frames of the horizon come out
 at once; convolutions are padded, so that the field keeps its size, and sizes that cannot be halved often enough are
 padded at the edge and cropped; group normalisation and GELU instead of none and ReLU, which makes small batches train;
-a quarter of the channels; the network forecasts the difference from the last frame, so that it begins as persistence.
+a quarter of the channels; the network forecasts the difference from the last frame, so that it begins as persistence, or,
+where it corrects a linear forecast, the difference from that.
 
 Axes: b batch, t input time, h horizon, y x grid, f feature, d hidden, c calendar channels.
 """
@@ -60,6 +61,7 @@ class UNetNetwork(nn.Module):
         self.grid, self.horizon, self.n_outputs = tuple(grid), horizon, n_outputs
         self.target = list(target)
         self.multiple = 2**depth
+        self.from_last_frame = True
         widths = [channels * 2**level for level in range(depth + 1)]
         self.enter = _two_convolutions(input_length * n_inputs, widths[0])
         self.calendar = (
@@ -73,6 +75,10 @@ class UNetNetwork(nn.Module):
         self.leave = nn.Conv2d(widths[0], horizon * n_outputs, 1)
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
+
+    def start_at_zero(self) -> None:
+        """Begin with a forecast of 0 everywhere: the last frame is not given back."""
+        self.from_last_frame = False
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast fields.
@@ -105,7 +111,7 @@ class UNetNetwork(nn.Module):
             features = merge(torch.cat([beside.pop(), up(features)], dim=1))
         change = self.leave(features)[..., : self.grid[0], : self.grid[1]]
         change = change.reshape(b, self.horizon, self.n_outputs, n).transpose(2, 3)
-        return x[:, -1:, :, self.target] + change, {}
+        return (x[:, -1:, :, self.target] + change if self.from_last_frame else change), {}
 
 
 def _two_convolutions(n_in: int, n_out: int) -> nn.Sequential:

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stmest.data.calendar import CALENDAR_FEATURES, calendar_features, choose_calendar, n_calendar_channels
+from stmest.data.calendar import (
+    CALENDAR_FEATURES,
+    calendar_channels,
+    calendar_features,
+    choose_calendar,
+    n_calendar_channels,
+    slots_per_day,
+)
 from stmest.exceptions import ParameterError
 
 
@@ -45,6 +52,30 @@ def test_number_of_channels(kinds):
     features = calendar_features(pd.date_range("2024", periods=3, freq="h"), kinds)
     assert features.shape == (3, n_calendar_channels(kinds))
     assert features.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "kinds", [("time_of_day", "day_of_week"), ("day_of_week", "day_of_year", "time_of_day")]
+)
+def test_channels_are_where_they_are_said_to_be(kinds):
+    index = pd.date_range("2024-01-06 05:00", periods=50, freq="h")
+    features, where = calendar_features(index, kinds), calendar_channels(kinds)
+    for kind in kinds:
+        np.testing.assert_array_equal(features[:, where[kind]], calendar_features(index, [kind]))
+    day = features[:, where["time_of_day"]]
+    angle = 2 * np.pi * index.hour.to_numpy() / 24
+    np.testing.assert_allclose(day[:, [0, 3]], np.stack([np.sin(angle), np.cos(angle)], axis=1), atol=1e-6)
+
+
+def test_hours_without_rows_have_slots_too_and_slots_have_a_shortest_length():
+    day = pd.date_range("2024-01-01 06:00", "2024-01-01 23:50", freq="10min")
+    index = day.append([day + pd.Timedelta(k, "D") for k in range(1, 5)])
+    assert slots_per_day(index, most=288) == 144
+    assert slots_per_day(index.to_period("10min"), most=288) == 144
+    assert slots_per_day(pd.date_range("2024-01-01", periods=100, freq="1s"), most=288) == 288
+    assert slots_per_day(pd.date_range("2024-01-01", periods=100, freq="D"), most=288) == 1
+    assert slots_per_day(pd.RangeIndex(100), most=288) == 1
+    assert slots_per_day(None, most=288) == 1
 
 
 def test_errors_name_what_is_known():

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from stmest import DataError, ForecastSplit, ParameterError, SeasonalNaive, forecast_scorer
-from stmest.evaluation import horizon_errors, mae, mase, r2, rmse
+from stmest.evaluation import horizon_errors, mae, mase, origin_errors, r2, rmse
 
 numbers = st.floats(-1e3, 1e3, width=32)
 shapes = array_shapes(min_dims=3, max_dims=4, max_side=4)
@@ -49,6 +49,18 @@ def test_mae_and_rmse_equal_a_loop_over_observed_targets(pair):
     count = len(errors)
     assert _same(mae(*pair), sum(map(abs, errors)) / count if count else math.nan)
     assert _same(rmse(*pair), math.sqrt(sum(e * e for e in errors) / count) if count else math.nan)
+
+
+@given(forecasts())
+@settings(deadline=None)
+def test_origin_errors_equal_the_mae_of_each_window(pair):
+    found = origin_errors(*pair)
+    assert len(found) == len(pair[0])
+    assert all(_same(found[i], mae(pair[0][[i]], pair[1][[i]])) for i in range(len(found)))
+
+
+def test_a_missing_forecast_cannot_hide_among_the_origins():
+    assert origin_errors([[[1.0]], [[2.0]]], [[[math.nan]], [[2.0]]]).tolist() == [math.inf, 0.0]
 
 
 @given(forecasts())

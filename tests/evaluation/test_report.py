@@ -89,6 +89,7 @@ def test_every_forecaster_is_scored_on_all_windows_of_the_test_part(readings):
         assert scores["MASE"] == pytest.approx(mase(truth, forecast, values[:cut], 24), rel=1e-6)
         assert report[name].node_mae == pytest.approx(np.abs(truth - forecast).mean((0, 1)), rel=1e-6)
         assert report[name].horizon_mae == pytest.approx(np.abs(truth - forecast).mean((0, 2)), rel=1e-6)
+        assert report[name].origin_mae == pytest.approx(np.abs(truth - forecast).mean((1, 2)), rel=1e-6)
     assert report.settings["season"] == 24
     assert report.settings["first_test_time"] == str(readings.index[cut])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from stmest import MADForecaster, STM3Forecaster, STMambaForecaster
+from stmest import MADForecaster, STIDForecaster, STM3Forecaster, STMambaForecaster
 
 from .common import expected_failures
 from .tiny import TinyForecaster
@@ -23,6 +23,7 @@ FORECASTERS = [
     STM3Forecaster(**SMALL),
     STMambaForecaster(**SMALL),
     MADForecaster(**SMALL, width=4),
+    STIDForecaster(**{name: value for name, value in SMALL.items() if name != "d_state"}),
 ]
 
 

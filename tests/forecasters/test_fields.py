@@ -228,3 +228,56 @@ def test_tensors_of_trajectories(waves):
     out = tiny().fit(X).predict(X, steps=3)
     assert out.shape == (2, 3, 3, 5, 1)
     assert out.dtype == torch.float32
+
+
+# ------------------------------------------------------------------ seasonal profile and line
+
+
+@pytest.fixture
+def seasonal():
+    """A cycle of 12 rows that differs from cell to cell, and noise: (150, 2, 3, 1)."""
+    rng = np.random.default_rng(0)
+    t = np.arange(150)[:, None, None, None]
+    phase = rng.uniform(0, 6, (1, 2, 3, 1))
+    return 50 + 10 * np.sin(2 * np.pi * t / 12 + phase) + 0.1 * rng.normal(size=(150, 2, 3, 1))
+
+
+def test_rollouts_stay_on_the_phase_of_rows_without_times(seasonal):
+    model = RidgeForecaster(input_length=4, horizon=3, seasonal_profile=12, alpha=1e6).fit(seasonal[:121])
+    assert np.abs(model.predict(steps=29) - seasonal[121:]).max() < 1.5  # the rows that fit saw last
+    assert np.abs(model.predict(seasonal[:121], steps=29) - seasonal[121:]).max() < 1.5  # matched
+    truth, forecast = model.predict_windows(seasonal, stride=5, steps=20)
+    assert np.abs(truth - forecast).max() < 1.5
+    model.update(seasonal[121:126])
+    assert np.abs(model.predict(steps=24) - seasonal[126:]).max() < 1.5
+
+
+def test_each_trajectory_without_times_is_matched_to_the_profile(seasonal):
+    model = RidgeForecaster(input_length=4, horizon=3, seasonal_profile=12, alpha=1e6).fit(seasonal)
+    pieces = [seasonal[3:40], seasonal[10:60], seasonal[20:31]]
+    for steps in (3, 8):
+        for first, piece, out in zip((40, 60, 31), pieces, model.predict(pieces, steps=steps), strict=True):
+            assert np.abs(out - seasonal[first : first + steps]).max() < 1.5, (first, len(piece))
+        truth, forecast = model.predict_windows(pieces, steps=steps if steps == 3 else 7)
+        assert np.abs(truth - forecast).max() < 1.5
+
+
+def test_a_profile_of_trajectories_needs_times(seasonal):
+    pieces = [seasonal[:50], seasonal[57:120]]
+    assert RidgeForecaster(input_length=4, horizon=3).fit(pieces).profile_ is None
+    with pytest.raises(ParameterError, match="needs to know at which phase each of the 2 trajectories"):
+        RidgeForecaster(input_length=4, horizon=3, seasonal_profile=12).fit(pieces)
+    index = pd.date_range("2024-01-01", periods=150, freq="2h")
+    named = xr.DataArray(seasonal[..., 0], {"time": index}, ["time", "y", "x"])
+    model = RidgeForecaster(input_length=4, horizon=3).fit([named[:50], named[57:120]])
+    assert model.profile_.cycle == "time_of_day"
+    for first, out in zip((50, 120), model.predict([named[:50], named[57:120]], steps=25), strict=True):
+        assert np.abs(out.values - seasonal[first : first + 25, ..., 0]).max() < 1.5
+
+
+def test_the_linear_forecast_of_a_network_sees_no_jump_between_trajectories(waves):
+    first = waves[:30, ..., None]
+    model = tiny(seasonal_profile=None).fit([first, first + 1000, first - 1000])
+    alone = tiny(seasonal_profile=None).fit(first)
+    window = first[:4].reshape(1, 4, 15, 1)
+    assert np.abs(model.linear_.forecast(window) - alone.linear_.forecast(window)).max() < 1.5

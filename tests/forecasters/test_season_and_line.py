@@ -215,3 +215,20 @@ def test_several_features_each_from_its_own_past():
     assert model.linear_.weights.shape[0] == 1
     both = TinyForecaster(input_length=4, horizon=2, random_state=0, max_epochs=1).fit(values)
     assert np.isfinite(both.predict()).all()
+
+
+def test_the_penalty_is_chosen_with_a_profile_that_does_not_know_the_validation_rows():
+    """Three weeks: a profile of all rows would leave residuals that sum up to 0, which all nodes together can exploit."""
+    rng = np.random.default_rng(5)
+    index = pd.date_range("2024-01-01", periods=168 * 3, freq="h")
+    X = pd.DataFrame(
+        np.tile(5 * rng.normal(size=(168, 30)), (3, 1)) + rng.normal(size=(504, 30)), index=index
+    )
+    errors = {}
+    for neighbours in (None, "all"):
+        model = RidgeForecaster(
+            input_length=12, horizon=6, neighbours=neighbours, seasonal_profile="time_of_week"
+        )
+        y, forecast = model.fit(X[:420]).predict_windows(X[420:])
+        errors[neighbours] = np.abs(y - forecast).mean()
+    assert errors["all"] < 1.1 * errors[None]

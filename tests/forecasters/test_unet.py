@@ -75,5 +75,5 @@ def test_nodes_are_no_field(waves):
 
 def test_a_ridge_per_pixel_is_a_baseline_with_the_same_face(waves):
     model = RidgeForecaster(input_length=4, horizon=2, per_node=True).fit(waves[..., None])
-    assert model.coef_.shape == (1, 80, 4, 2)
+    assert model.ridge_.weights.shape == (1, 80, 4, 2)
     assert model.predict(waves[..., None], steps=5).shape == (5, 8, 10, 1)

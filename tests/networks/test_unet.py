@@ -36,6 +36,12 @@ def test_it_begins_as_persistence():
     torch.testing.assert_close(network()(x)[0], x[:, -1:, :, [1]].expand(-1, 4, -1, -1))
 
 
+def test_it_begins_with_zero_where_it_corrects_another_forecast():
+    net = network()
+    net.start_at_zero()
+    assert (net(torch.randn(2, 3, 64, 2))[0] == 0).all()
+
+
 def test_cells_keep_their_place():
     """A change in one corner changes the forecast most around it."""
     net = awake(network((16, 16), depth=1))

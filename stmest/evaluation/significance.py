@@ -1,0 +1,147 @@
+"""Whether a difference between two forecasters is more than chance.
+
+Every test origin gives one loss per forecaster (`stmest.evaluation.metrics.origin_errors`); their differences form a
+time series, because windows of neighbouring origins overlap. `diebold_mariano` tests whether its mean is zero, `holm`
+corrects for asking several times. Builds on numpy and scipy; used by the benchmarks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from ..exceptions import DataError, ParameterError
+
+__all__ = ["DieboldMariano", "diebold_mariano", "holm"]
+
+
+class DieboldMariano(NamedTuple):
+    """Result of `diebold_mariano`.
+
+    Attributes
+    ----------
+    statistic : float
+        Corrected statistic; negative where the first forecaster has the smaller losses.
+    p_value : float
+        Of the two-sided test, from Student's distribution.
+    mean_difference : float
+        Mean of the first losses less the second, in the units of the losses.
+    n_origins : int
+        Origins at which both were known.
+    """
+
+    statistic: float
+    p_value: float
+    mean_difference: float
+    n_origins: int
+
+
+def diebold_mariano(losses: ArrayLike, rival_losses: ArrayLike, horizon: int) -> DieboldMariano:
+    """Test whether two forecasters have the same expected loss.
+
+    Parameters
+    ----------
+    losses, rival_losses : array-like of shape (n_origins,)
+        Mean loss of each forecaster at each origin, origins in time order, one row apart; NaN where unknown.
+    horizon : int
+        Steps of one forecast: so many neighbouring windows overlap.
+
+    Returns
+    -------
+    DieboldMariano
+        Statistic, two-sided p value, mean difference and number of origins.
+
+    Raises
+    ------
+    DataError
+        If the shapes differ, or no more origins than `horizon` are left.
+    ParameterError
+        If `horizon` is no positive integer.
+
+    Notes
+    -----
+    Diebold and Mariano, "Comparing Predictive Accuracy", Journal of Business and Economic Statistics 13 (1995); the
+    small-sample factor and Student's distribution are those of Harvey, Leybourne and Newbold, "Testing the equality of
+    prediction mean squared errors", International Journal of Forecasting 13 (1997); the variance is Newey and West's
+    (Econometrica 55, 1987) with ``horizon - 1`` lags, whose falling weights keep it from being negative. They also make it
+    somewhat small: of equally good forecasters with overlapping windows about 12 % instead of 5 % are called different at
+    the level 0.05 (simulated, horizon 6), and more where losses stay correlated over more than the horizon (a bad week).
+    A p value just below the level is no evidence.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> losses = rng.random(200)
+    >>> diebold_mariano(losses, losses + 0.1 + 0.2 * rng.random(200), horizon=12).p_value < 0.001
+    True
+    """
+    first, second = np.asarray(losses, dtype=np.float64), np.asarray(rival_losses, dtype=np.float64)
+    if first.ndim != 1 or first.shape != second.shape:
+        raise DataError(
+            f"losses have shape {first.shape} and rival_losses {second.shape}; needed: one loss per origin, the same "
+            "origins for both."
+        )
+    if not isinstance(horizon, (int, np.integer)) or horizon < 1:
+        raise ParameterError(f"horizon={horizon!r}; needed: an integer of at least 1.")
+    difference = first - second
+    difference = difference[~np.isnan(difference)]
+    n = len(difference)
+    if n <= horizon:
+        raise DataError(f"{n} origins have both losses; needed: more than horizon = {horizon}.")
+    mean = float(difference.mean())
+    variance = _newey_west(difference, horizon - 1) / n
+    correction = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
+    statistic = np.copysign(np.inf, mean) if mean else 0.0  # the same difference at every origin
+    if variance > 0:
+        statistic = mean / np.sqrt(variance / correction)
+    return DieboldMariano(float(statistic), float(2 * stats.t.sf(abs(statistic), n - 1)), mean, n)
+
+
+def _newey_west(values: np.ndarray, lags: int) -> float:
+    """Long-run variance of a series: autocovariances up to `lags`, with weights that fall linearly."""
+    centred = values - values.mean()
+    total = centred @ centred
+    for lag in range(1, lags + 1):
+        total += 2 * (1 - lag / (lags + 1)) * (centred[lag:] @ centred[:-lag])
+    return float(total / len(values))
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Correct the p values of several tests, so that the chance of any false alarm stays at the level.
+
+    Parameters
+    ----------
+    p_values : array-like of shape (n_tests,)
+        Of the single tests.
+
+    Returns
+    -------
+    ndarray of shape (n_tests,)
+        Corrected p values, in the order given, at most 1.
+
+    Raises
+    ------
+    DataError
+        If they are no list of numbers between 0 and 1.
+
+    Notes
+    -----
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise DataError(f"p_values={p_values!r}; needed: a list of numbers between 0 and 1.")
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(steps, 1.0)
+    return corrected

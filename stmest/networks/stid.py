@@ -1,0 +1,171 @@
+"""STID: who a node is, what time it is, and a perceptron on its look-back.
+
+Shao, Zhang, Wang, Wei, Xu, "Spatial-Temporal Identity: A Simple yet Effective Baseline for Multivariate Time Series
+Forecasting", CIKM 2022 (arXiv 2208.05233). No graph and no recurrence: nodes that behave alike are told apart by tables of
+learned vectors, and nothing else passes between them.
+
+==================  ==============================================
+paper               here
+==================  ==============================================
+N, L, F, C          n nodes, t input steps, h horizon, f channels
+N_d, N_w            ``slots_per_day``, 7
+D                   d, ``d_model``: the width of every part
+H (of the window)   ``lift_window``
+E                   ``node``
+T^TiD, T^DiW        ``time_of_day``, ``day_of_week``
+Z                   the parts side by side, (n, b, parts * d)
+FC_1, FC_2          `ResidualLayer`
+regression layer    ``head``
+==================  ==============================================
+
+Where we differ, and why
+------------------------
+- *Slots are read from the calendar channels.* All networks here get the calendar as channels, the time of day as sines and
+  cosines: the phase of the first harmonic gives the slot back, and the weekday is the channel that is 1. The tables are those
+  of the paper. As in the authors' program, the identity is that of the last input step.
+- *Parts may be missing.* Without dates there is no time identity; data of full days have a day of the week only.
+- *Slots are never shorter than five minutes*, the step of the paper's data, so that every one is met often enough.
+- *Dropout* of 0.15 between the two maps of a layer is in the authors' program, not in the paper; here it is a parameter.
+- *Missing readings* come as further input channels that say where they are.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["ResidualLayer", "STIDNetwork"]
+
+# Of a slot: so far may rounding move the phase of a time that lies on the border of two slots
+_ROUNDING = 1e-3
+
+
+class ResidualLayer(nn.Module):
+    """``z + FC_2(drop(relu(FC_1(z))))``.
+
+    Shapes
+    ------
+    z (..., d) -> (..., d)
+    """
+
+    def __init__(self, d_model: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Add what the layer finds."""
+        return z + self.second(self.dropout(F.relu(self.first(z))))
+
+
+class STIDNetwork(nn.Module):
+    """Forecaster of all nodes of a sensor network; see the module's head for the architecture.
+
+    Parameters
+    ----------
+    n_nodes, n_inputs, n_outputs : int
+        Nodes, input channels of each, channels forecast.
+    input_length, horizon : int
+        Input steps, steps ahead.
+    n_time_features : int
+        Calendar channels.
+    day_channels : pair of int, optional
+        Which calendar channels are sine and cosine of the time of day; without them there is no identity of it.
+    week_channel : int, optional
+        First of the seven calendar channels of the day of the week; without it there is no identity of it.
+    slots_per_day : int
+        Rows of the table of times of day.
+    d_model : int
+        Width of window, node, time of day and day of week.
+    n_layers : int
+        Residual layers.
+    dropout : float
+
+    Shapes
+    ------
+    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), empty dict
+    """
+
+    def __init__(
+        self,
+        n_nodes: int,
+        n_inputs: int,
+        n_outputs: int,
+        input_length: int,
+        horizon: int,
+        n_time_features: int = 0,
+        *,
+        day_channels: tuple[int, int] | None = None,
+        week_channel: int | None = None,
+        slots_per_day: int = 24,
+        d_model: int = 32,
+        n_layers: int = 3,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.input_length, self.horizon, self.n_outputs = input_length, horizon, n_outputs
+        self.n_time_features, self.slots_per_day = n_time_features, slots_per_day
+        self.day_channels, self.week_channel = day_channels, week_channel
+        self.lift_window = nn.Linear(input_length * n_inputs, d_model)
+        self.node = _table(n_nodes, d_model)
+        self.time_of_day = None if day_channels is None else _table(slots_per_day, d_model)
+        self.day_of_week = None if week_channel is None else _table(7, d_model)
+        width = d_model * (2 + (day_channels is not None) + (week_channel is not None))
+        self.layers = nn.Sequential(*(ResidualLayer(width, dropout) for _ in range(n_layers)))
+        self.head = nn.Linear(width, horizon * n_outputs)
+
+    @torch.no_grad()
+    def start_at_zero(self) -> None:
+        """Begin with a forecast of 0 everywhere."""
+        self.head.weight.zero_()
+        self.head.bias.zero_()
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Forecast.
+
+        Parameters
+        ----------
+        x : Tensor of shape (b, t, n, f_in)
+            Scaled readings without NaN.
+        time : Tensor of shape (b, t + h, c), optional
+            Calendar of input and target steps.
+
+        Returns
+        -------
+        forecast : Tensor of shape (b, h, n, f_out)
+        auxiliary : dict
+            Empty: there are no further losses.
+        """
+        b, _, n, _ = x.shape
+        parts = [self.lift_window(x.permute(2, 0, 1, 3).flatten(2)), self.node.unsqueeze(1).expand(n, b, -1)]
+        if time is not None:
+            parts += [row.expand(n, b, -1) for row in self._time_identity(time[:, self.input_length - 1])]
+        z = self.layers(torch.cat(parts, dim=-1))  # (n, b, parts * d)
+        return self.head(z).view(n, b, self.horizon, self.n_outputs).permute(1, 2, 0, 3), {}
+
+    def _time_identity(self, origin: Tensor) -> list[Tensor]:
+        """Rows (b, d) of the tables of time, for calendar channels (b, c) of the last input step."""
+        rows = []
+        if self.time_of_day is not None:
+            rows.append(self.time_of_day[self.day_slot(origin)])
+        if self.day_of_week is not None and self.week_channel is not None:
+            weekday = origin[:, self.week_channel : self.week_channel + 7].argmax(-1)
+            rows.append(self.day_of_week[weekday])
+        return rows
+
+    def day_slot(self, calendar: Tensor) -> Tensor:
+        """Return in which slot of the day the times lie that the calendar channels (..., c) tell: (...), int64."""
+        sine, cosine = (calendar[..., channel].float() for channel in self.day_channels or ())
+        phase = torch.atan2(sine, cosine) / (2 * math.pi) % 1.0
+        return (phase * self.slots_per_day + _ROUNDING).long() % self.slots_per_day
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"n_nodes={len(self.node)}, slots_per_day={self.slots_per_day}, horizon={self.horizon}"
+
+
+def _table(rows: int, width: int) -> nn.Parameter:
+    return nn.Parameter(nn.init.xavier_uniform_(torch.empty(rows, width)))

@@ -1,0 +1,106 @@
+"""Diebold-Mariano and Holm: known values, other implementations, and how often they raise a false alarm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stmest import DataError, ParameterError
+from stmest.evaluation import diebold_mariano, holm
+
+FIRST = [3.1, 2.4, 4.0, 2.2, 3.9, 2.8, 3.3, 4.1, 2.9, 3.0, 3.7, 2.5]
+SECOND = [2.9, 2.9, 4.4, 2.0, 4.6, 3.5, 3.2, 4.9, 3.5, 2.8, 4.4, 3.1]
+
+
+@pytest.mark.parametrize(
+    ("horizon", "statistic", "p_value"),
+    [
+        (1, -3.044020240654212, 0.01116612300372787),
+        (3, -4.914746377258671, 0.00046069018316995304),
+        (4, -3.3984161365782986, 0.005945734253690808),
+    ],
+)
+def test_known_values(horizon, statistic, p_value):
+    """Those of dieboldmariano 1.1.0 (variance_estimator="bartlett", harvey_correction=True)."""
+    result = diebold_mariano(FIRST, SECOND, horizon)
+    assert result.statistic == pytest.approx(statistic, rel=1e-9)
+    assert result.p_value == pytest.approx(p_value, rel=1e-9)
+    assert result.mean_difference == pytest.approx(-0.43 / 1.2, rel=1e-9)
+    assert result.n_origins == 12
+
+
+@pytest.mark.parametrize("horizon", [1, 2, 12])
+def test_it_is_a_regression_on_a_constant_with_hac_errors_and_the_small_sample_factor(horizon):
+    api = pytest.importorskip("statsmodels.api")
+    difference = np.convolve(np.random.default_rng(0).normal(size=211), np.ones(horizon), "valid") + 0.3
+    hac = {"maxlags": horizon - 1, "use_correction": False}
+    fit = api.OLS(difference, np.ones(len(difference))).fit(cov_type="HAC", cov_kwds=hac)
+    n = len(difference)
+    factor = np.sqrt((n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n)
+    result = diebold_mariano(difference, np.zeros(n), horizon)
+    assert result.statistic == pytest.approx(float(fit.tvalues[0]) * factor, rel=1e-9)
+
+
+def test_swapping_the_forecasters_turns_the_sign():
+    there, back = diebold_mariano(FIRST, SECOND, 3), diebold_mariano(SECOND, FIRST, 3)
+    assert back.statistic == -there.statistic
+    assert back.p_value == there.p_value
+
+
+def test_the_unit_of_the_losses_does_not_matter():
+    scaled = diebold_mariano(1000 * np.array(FIRST), 1000 * np.array(SECOND), 3)
+    assert scaled.statistic == pytest.approx(diebold_mariano(FIRST, SECOND, 3).statistic, rel=1e-9)
+
+
+def test_overlapping_windows_raise_few_false_alarms():
+    """Equal forecasters whose windows overlap by 5 of 6 steps: taken for independent, a third would be called different."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(400, 305))
+    differences = np.stack([np.convolve(row, np.ones(6) / 6, "valid") for row in noise])
+    zeros = np.zeros(differences.shape[1])
+    alarms = [diebold_mariano(d, zeros, 6).p_value < 0.05 for d in differences]
+    naive = [diebold_mariano(d, zeros, 1).p_value < 0.05 for d in differences]
+    assert np.mean(alarms) < 0.15
+    assert np.mean(naive) > 0.3
+
+
+def test_origins_without_a_loss_are_left_out():
+    gaps = np.array([*FIRST, np.nan])
+    assert diebold_mariano(gaps, [*SECOND, 1.0], 3) == diebold_mariano(FIRST, SECOND, 3)
+
+
+def test_equal_losses_and_equal_differences():
+    assert diebold_mariano(FIRST, FIRST, 3)[:3] == (0.0, 1.0, 0.0)
+    ones = np.ones(8)
+    assert diebold_mariano(ones, 3 * ones, 3)[:3] == (-np.inf, 0.0, -2.0)
+
+
+@pytest.mark.parametrize("losses", [(FIRST, SECOND[:-1]), ([FIRST], [SECOND]), (FIRST[:3], SECOND[:3])])
+def test_losses_that_cannot_be_compared(losses):
+    with pytest.raises(DataError, match="needed"):
+        diebold_mariano(*losses, 3)
+
+
+def test_wrong_horizon():
+    with pytest.raises(ParameterError, match="horizon=0"):
+        diebold_mariano(FIRST, SECOND, 0)
+
+
+def test_holm_by_hand():
+    """Smallest times 4, next times 3 and so on, never falling, never above 1."""
+    np.testing.assert_allclose(holm([0.01, 0.9, 0.02, 0.015]), [0.04, 0.9, 0.045, 0.045])
+    assert holm([0.6, 0.7]).tolist() == [1.0, 1.0]
+    assert holm([]).tolist() == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_holm_equals_statsmodels(seed):
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    p = np.random.default_rng(seed).random(17) ** 3
+    np.testing.assert_allclose(holm(p), multitest.multipletests(p, method="holm")[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("p", [[0.1, 1.2], [[0.1]], [float("nan")]])
+def test_wrong_p_values(p):
+    with pytest.raises(DataError, match="between 0 and 1"):
+        holm(p)

@@ -11,7 +11,8 @@ from torch import nn
 
 from ..exceptions import ParameterError
 from ..graphs import Graph
-from ..networks.mad import PREDICTIONS, MADNetwork
+from ..networks.mad import MADNetwork
+from ..networks.mad_prediction import PREDICTIONS
 from ..networks.mad_reconstruction import RECONSTRUCTIONS
 from ..training.callbacks import Unfreeze
 from .network import NetworkForecaster

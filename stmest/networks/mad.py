@@ -1,7 +1,7 @@
 """MAD: fields reconstructed by Mamba, predicted by a transformer with adaLN-Zero conditioning.
 
 Zeng, Li, Niu, Yang, Wen, Knowledge-Based Systems 2025 (doi 10.1016/j.knosys.2025.113347), equations 1 to 24. Builds on
-``mad_space`` (encoders and decoders) and ``mad_reconstruction``.
+``mad_space`` (encoders and decoders), ``mad_reconstruction`` and ``mad_prediction``.
 
 ====================  =====================================================================
 paper                 here
@@ -47,76 +47,13 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import ParameterError
-from ..layers.conv import ConvLSTM
 from ..layers.diffusion_transformer import DiffusionTransformer
 from ..layers.graph_conv import transition_matrices
+from .mad_prediction import PREDICTIONS, Condition, RecurrentTrunk, TokenTrunk
 from .mad_reconstruction import RECONSTRUCTIONS, GridReconstruction, NodeReconstruction
 from .mad_space import GridSpace, NodeSpace, checked_grid
 
-__all__ = ["PREDICTIONS", "MADNetwork"]
-
-PREDICTIONS = ("dit", "vit", "convlstm")
-
-
-class Condition(nn.Module):
-    """A learned vector, and what a perceptron makes of the calendar of the last input step.
-
-    Shapes
-    ------
-    time (b, t, c) or None, number of windows -> (b, d)
-    """
-
-    def __init__(self, n_time_features: int, input_length: int, d_model: int) -> None:
-        super().__init__()
-        self.origin = input_length - 1
-        self.constant = nn.Parameter(0.02 * torch.randn(d_model))
-        self.calendar = (
-            nn.Sequential(nn.Linear(n_time_features, d_model), nn.SiLU(), nn.Linear(d_model, d_model))
-            if n_time_features
-            else None
-        )
-
-    def forward(self, time: Tensor | None, n_windows: int) -> Tensor:
-        """Condition of every window."""
-        constant = self.constant.expand(n_windows, -1)
-        if self.calendar is None or time is None:
-            return constant
-        return constant + self.calendar(time[:, self.origin])
-
-
-class TokenTrunk(nn.Module):
-    """Latents of t frames to those of h frames by a transformer over places; the steps are channels of a token.
-
-    Shapes
-    ------
-    z (b, t, width, *place), condition (b, d) -> (b, h, width, *place)
-    """
-
-    def __init__(self, transformer: DiffusionTransformer, horizon: int) -> None:
-        super().__init__()
-        self.transformer, self.horizon = transformer, horizon
-
-    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
-        """Predict the latents."""
-        tokens = self.transformer(z.flatten(3).flatten(1, 2).transpose(1, 2), condition)
-        return tokens.transpose(1, 2).unflatten(1, (self.horizon, -1)).unflatten(3, z.shape[3:])
-
-
-class RecurrentTrunk(nn.Module):
-    """The same by a convolutional LSTM over the frames.
-
-    Shapes
-    ------
-    z (b, t, width, y, x), condition (b, d) -> (b, h, width, y, x)
-    """
-
-    def __init__(self, width: int, n_layers: int, d_model: int, horizon: int) -> None:
-        super().__init__()
-        self.cells, self.lift, self.horizon = ConvLSTM(width, n_layers), nn.Linear(d_model, width), horizon
-
-    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
-        """Predict the latents."""
-        return self.cells(z + self.lift(condition)[:, None, :, None, None], self.horizon)
+__all__ = ["MADNetwork"]
 
 
 class MADNetwork(nn.Module):
@@ -191,12 +128,8 @@ class MADNetwork(nn.Module):
         scan_backend: str = "auto",
     ) -> None:
         super().__init__()
-        for name, value, known in (
-            ("reconstruction", reconstruction, RECONSTRUCTIONS),
-            ("prediction", prediction, PREDICTIONS),
-        ):
-            if value not in known:
-                raise ParameterError(f"{name}={value!r} is not known; choose from {known}.")
+        _check_known("reconstruction", reconstruction, RECONSTRUCTIONS)
+        _check_known("prediction", prediction, PREDICTIONS)
         self.n_features = n_inputs if n_features is None else n_features
         self.target_channels = list(range(n_outputs) if target_channels is None else target_channels)
         self.correct_last = True
@@ -207,9 +140,15 @@ class MADNetwork(nn.Module):
         else:
             self.space = GridSpace(*ends, checked_grid(n_nodes, grid_shape), strides)
         self.condition = Condition(n_time_features, input_length, d_model)
-        self.trunk = self._make_trunk(
-            prediction, input_length, horizon, width, d_model, n_layers, n_heads, mlp_ratio
-        )
+        self.trunk: TokenTrunk | RecurrentTrunk
+        if prediction == "convlstm":
+            self.trunk = RecurrentTrunk(self.space.latent_shape, width, n_layers, d_model, horizon)
+        else:
+            transformer = DiffusionTransformer(
+                input_length * width, horizon * width, self.space.positions(d_model),
+                n_layers, n_heads, mlp_ratio, conditioned=prediction == "dit",
+            )  # fmt: skip
+            self.trunk = TokenTrunk(transformer, horizon)
         self.reconstruction: GridReconstruction | NodeReconstruction | None = None
         if fusion_weight == 0:
             return
@@ -224,19 +163,6 @@ class MADNetwork(nn.Module):
                 reconstruction, n_inputs, self.n_features, input_length, width, strides,
                 hidden, d_state, kernels, scan_backend,
             )  # fmt: skip
-
-    def _make_trunk(
-        self, kind: str, t: int, h: int, width: int, d_model: int, n_layers: int, n_heads: int, mlp_ratio: int
-    ) -> TokenTrunk | RecurrentTrunk:
-        if kind == "convlstm":
-            if isinstance(self.space, NodeSpace):
-                raise ParameterError('prediction="convlstm" needs a grid: (time, y, x[, feature]) data.')
-            return RecurrentTrunk(width, n_layers, d_model, h)
-        positions = self.space.positions(d_model)
-        transformer = DiffusionTransformer(
-            t * width, h * width, positions, n_layers, n_heads, mlp_ratio, conditioned=kind == "dit"
-        )
-        return TokenTrunk(transformer, h)
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast.
@@ -298,3 +224,8 @@ class MADNetwork(nn.Module):
     def extra_repr(self) -> str:
         """Shown by repr."""
         return f"targets={self.target_channels}, correct_last={self.correct_last}"
+
+
+def _check_known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ParameterError(f"{name}={value!r} is not known; choose from {known}.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -233,16 +234,26 @@ def _from_long(frame: pd.DataFrame) -> Panel:
     values = _checked_values(_numbers(wide)).reshape(len(wide), len(nodes), len(features))
     index = _checked_index(wide.index)
 
-    def restore(values: np.ndarray, index: pd.Index | None, panel: Panel) -> pd.DataFrame:
-        rows = pd.MultiIndex.from_product(
-            [index, panel.nodes], names=[names[time_level], names[1 - time_level]]
-        )
-        out = pd.DataFrame(values.reshape(len(rows), -1), index=rows, columns=panel.features)
-        if time_level == 1:
-            out = out.swaplevel().sort_index()
-        return out if columns is None else out.reset_index()[list(frame.columns)]
-
+    order = None if columns is None else list(frame.columns)
+    restore = partial(_to_long, names=list(names), time_level=time_level, order=order)
     return Panel(values, index, nodes, features, 3 if len(features) > 1 else 2, restore)
+
+
+def _to_long(
+    values: np.ndarray,
+    index: pd.Index | None,
+    panel: Panel,
+    *,
+    names: list[Hashable],
+    time_level: int,
+    order: list[Hashable] | None,
+) -> pd.DataFrame:
+    """A long table with its times and nodes as row index, or as columns in the given order."""
+    rows = pd.MultiIndex.from_product([index, panel.nodes], names=[names[time_level], names[1 - time_level]])
+    out = pd.DataFrame(values.reshape(len(rows), -1), index=rows, columns=panel.features)
+    if time_level == 1:
+        out = out.swaplevel().sort_index()
+    return out if order is None else out.reset_index()[order]
 
 
 def _time_level(index: pd.MultiIndex) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 
 from stmest import ForecastSplit, LastValue, RidgeForecaster, UNetForecaster
 from stmest.exceptions import DataError
@@ -66,6 +66,13 @@ def test_it_is_searched_like_any_estimator(waves):
         UNetForecaster(**SMALL), {"depth": [0, 1]}, cv=ForecastSplit(2, input_length=4), error_score="raise"
     )
     assert search.fit(waves).best_params_["depth"] in (0, 1)
+
+
+def test_trajectories_are_searched_in_folds_of_whole_trajectories(waves):
+    X = np.stack([waves[i : i + 12] for i in range(0, 72, 12)])[..., None]
+    search = GridSearchCV(UNetForecaster(**SMALL), {"depth": [0, 1]}, cv=KFold(3), error_score="raise").fit(X)
+    assert np.isfinite(search.best_score_)
+    assert search.predict(X[:2]).shape == (2, 2, 8, 10, 1)
 
 
 def test_nodes_are_no_field(waves):

@@ -11,8 +11,10 @@
   given to fit, which validates on the last eighth of them; every window whose targets lie in the rest counts. Rollouts of
   40 steps, fed with the forecasts before them, from every fourth hour. Needs the folder of real data in STMEST_DATA.
 
-MSE in the squared units of the data; SSIM and PSNR with the range of the training rows. Finished runs are kept in
-results/accuracy_fields.json, so that an interrupted benchmark goes on where it stopped; ``--fresh`` begins anew.
+MSE in the squared units of the data; SSIM and PSNR with the range of the training rows. ``unet-plain``, ``mad-plain`` and
+the like are networks without seasonal profile and linear part; the others correct the ridge. A run is stored in
+results/accuracy_fields.json as soon as it is finished, and not run again; several processes may share the file.
+``--fresh`` runs again what was chosen.
 
 The cost table: parameters, seconds of one training step (forward, backward, update), peak memory of training over what was
 in use before, and floating-point operations of one forward pass, at 128 x 128 cells, 16 windows of 10 -> 10. Operations are
@@ -33,12 +35,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import RESULTS, PeakMemory, machine, save, table
+from _common import PeakMemory, Runs, machine, spread, table
 from torch.utils.flop_counter import FlopCounterMode
 
+import stmest
 from stmest import (
     LastValue,
-    MADForecaster,
     MeanProfile,
     RidgeForecaster,
     SeasonalNaive,
@@ -58,7 +60,8 @@ MAD = {
     "mad-convlstm": {"prediction": "convlstm"},  # without transformer
     "mad-alone": {"fusion_weight": 0.0},  # without reconstruction
 }
-BASELINES = ("last-value", "day-before", "mean-profile", "ridge", "ridge-per-pixel", "unet")
+PLAIN = {"seasonal_profile": None, "linear_skip": False}
+BASELINES = ("last-value", "day-before", "mean-profile", "ridge", "ridge-per-pixel")
 # these need the cycle of a day, which simulated flows do not have
 DAILY = ("day-before", "mean-profile")
 
@@ -66,20 +69,24 @@ DAILY = ("day-before", "mean-profile")
 def build(name: str, length: int, seed: int, options: argparse.Namespace) -> Any:
     """An unfitted forecaster from `length` steps to as many."""
     window = {"input_length": length, "horizon": length}
-    trained = {**window, "random_state": seed, "verbose": 1}
-    if options.epochs is not None:
-        trained["max_epochs"] = options.epochs
     makers: dict[str, Callable[[], Any]] = {
         "last-value": lambda: LastValue(horizon=length),
         "day-before": lambda: SeasonalNaive(horizon=length, season=24),
         "mean-profile": lambda: MeanProfile(horizon=length, season=24),
-        "ridge": lambda: RidgeForecaster(**window, alpha=10.0),
-        "ridge-per-pixel": lambda: RidgeForecaster(**window, alpha=10.0, per_node=True),
-        "unet": lambda: UNetForecaster(**{**trained, **options.unet}),
+        "ridge": lambda: RidgeForecaster(**window),
+        "ridge-per-pixel": lambda: RidgeForecaster(**window, per_node=True),
     }
-    if name in MAD:
-        return MADForecaster(**{**trained, **options.mad, **MAD[name]})
-    return makers[name]()
+    if name in makers:
+        return makers[name]()
+    trained: dict[str, Any] = {**window, "random_state": seed, "verbose": 1}
+    if options.epochs is not None:
+        trained["max_epochs"] = options.epochs
+    network = name.removesuffix("-plain")
+    if network != name:
+        trained |= PLAIN
+    if network == "unet":
+        return UNetForecaster(**{**trained, **options.unet})
+    return stmest.MADForecaster(**{**trained, **options.mad, **MAD[network]})
 
 
 class NavierStokes:
@@ -153,7 +160,7 @@ def run(task: Any, model: Any) -> dict[str, Any]:
     start = time.perf_counter()
     scores = task.score(model)
     out = {
-        **scores, "fit_seconds": seconds, "score_seconds": time.perf_counter() - start,
+        **scores, "unit": task.unit, "fit_seconds": seconds, "score_seconds": time.perf_counter() - start,
         "parameters": model.n_parameters_, "commit": machine()["commit"],
     }  # fmt: skip
     if hasattr(model, "history_"):
@@ -162,22 +169,19 @@ def run(task: Any, model: Any) -> dict[str, Any]:
     return out
 
 
-def measure(options: argparse.Namespace, stored: dict[str, Any]) -> None:
-    """Run what is not stored yet, saving after every run."""
+def measure(options: argparse.Namespace, runs: Runs) -> None:
+    """Run what is not stored yet, storing every run."""
     for task_name in options.tasks:
         task = None
         for seed in range(options.seeds):
             for name in options.models:
-                is_trained = name in MAD or name == "unet"
                 key = f"{task_name}|{name}|{seed}"
-                skipped = (not is_trained and seed > 0) or (task_name == "navier_stokes" and name in DAILY)
-                if key in stored["runs"] or skipped:
+                useless = (name in BASELINES and seed > 0) or (task_name == "navier_stokes" and name in DAILY)
+                if useless or key in runs.finished():
                     continue
                 task = TASKS[task_name](options) if task is None else task
-                sys.stdout.write(f"{key}\n")
-                sys.stdout.flush()
-                stored["runs"][key] = run(task, build(name, task.length, seed, options))
-                keep(options, stored)
+                tell(key)
+                runs.add(key, run(task, build(name, task.length, seed, options)))
 
 
 def cost(name: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -204,63 +208,54 @@ def cost(name: str, options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def measure_costs(options: argparse.Namespace, stored: dict[str, Any]) -> None:
+def measure_costs(options: argparse.Namespace, runs: Runs) -> None:
     """Costs that are not stored yet."""
     for name in options.costs:
-        key = f"{name}|{options.cost_size}|{options.cost_batch}|{json.dumps(options.mad, sort_keys=True)}"
-        if key not in stored["costs"]:
-            sys.stdout.write(f"cost of {name}\n")
-            sys.stdout.flush()
-            stored["costs"][key] = cost(name, options)
-            keep(options, stored)
+        key = (
+            f"cost|{name}|{options.cost_size}|{options.cost_batch}|{json.dumps(options.mad, sort_keys=True)}"
+        )
+        if key not in runs.finished():
+            tell(key)
+            runs.add(key, cost(name, options))
 
 
-def keep(options: argparse.Namespace, stored: dict[str, Any]) -> None:
-    """Write everything found so far."""
-    names = ("trajectories", "resolution", "refinement", "threads", "epochs", "mad", "unet", "rows")
-    settings = {name: getattr(options, name) for name in names}
-    save(options.name, {"settings": settings, **stored})
+def tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
-def summary(stored: dict[str, Any]) -> str:
+def summary(results: dict[str, Any]) -> str:
     """Three tables: errors, rollouts, costs."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for key, scores in stored["runs"].items():
-        task, name, _ = key.split("|")
+    for key, scores in results.items():
+        task, name, *_ = key.split("|")
         groups.setdefault((task, name), []).append(scores)
     columns = ("MSE", "MAE", "SSIM", "PSNR", "fit_seconds", "parameters", "best_epoch")
-    rows = [
-        [f"{task}: {name}", len(runs), spread(runs, "MSE"), *(mean(runs, column) for column in columns)]
-        for (task, name), runs in groups.items()
-    ]
-    text = table(["model", "seeds", "+- MSE", *columns], rows)
     steps = [f"mse_to_{n}" for n in ROLLOUT] + [f"mse_at_{n}" for n in ROLLOUT]
-    rolled = [
-        [name, *(mean(runs, step) for step in steps)]
-        for (task, name), runs in groups.items()
-        if task == "era5"
-    ]
-    text += "\n\n" + table(["era5 rollout", *(step.replace("_", " ") for step in steps)], rolled)
-    names = (
-        "parameters",
-        "seconds_per_step",
-        "memory_mb",
-        "forward_gflops",
-        "frames_per_second",
-        "size",
-        "batch",
+    costs = (
+        "parameters", "seconds_per_step", "memory_mb", "forward_gflops", "frames_per_second", "size", "batch", "device",
+    )  # fmt: skip
+    errors, rolled, priced = [], [], []
+    for (task, name), found in groups.items():
+        if task == "cost":
+            priced += [[name, *(cell(one[column]) for column in costs)] for one in found]
+            continue
+        mse_mean, mse_spread = spread(one["MSE"] for one in found)
+        others = (spread(one.get(column) for one in found)[0] for column in columns[1:])
+        errors.append([f"{task}: {name}", len(found), mse_mean, mse_spread, *others])
+        if task == "era5":
+            rolled.append([name, *(spread(one[step] for one in found)[0] for step in steps)])
+    return "\n\n".join(
+        [
+            table(["model", "seeds", "MSE", "+-", *columns[1:]], errors),
+            table(["era5 rollout", *(step.replace("_", " ") for step in steps)], rolled),
+            table(["cost of a step", *costs], priced),
+        ]
     )
-    costs = [[key.split("|")[0], *(f"{c[name]:.4g}" for name in names)] for key, c in stored["costs"].items()]
-    return text + "\n\n" + table(["cost of a step", *names], costs)
 
 
-def mean(runs: list[dict[str, Any]], column: str) -> str:
-    values = [scores[column] for scores in runs if scores.get(column) is not None]
-    return f"{np.mean(values):.4g}" if values else ""
-
-
-def spread(runs: list[dict[str, Any]], column: str) -> str:
-    return f"{np.std([scores[column] for scores in runs], ddof=1):.2g}" if len(runs) > 1 else ""
+def cell(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def names_of(text: str) -> list[str]:
@@ -275,7 +270,7 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--tasks", type=names_of, default=list(TASKS))
-    add("--models", type=names_of, default=[*BASELINES, *MAD])
+    add("--models", type=names_of, default=[*BASELINES, "unet", "unet-plain", *MAD, "mad-plain"])
     add("--costs", type=names_of, default=["unet", *MAD], help="networks of the cost table; '' for none")
     add("--seeds", type=int, default=1)
     add("--threads", type=int, default=1)
@@ -289,20 +284,23 @@ def main() -> None:
     add("--unet", type=json.loads, default={}, help="parameters other than the defaults, as JSON")
     add("--cost-size", type=int, default=128)
     add("--cost-batch", type=int, default=16)
-    add("--name", default="accuracy_fields", help="of the file of results")
-    add("--fresh", action="store_true")
+    add("--results", default="accuracy_fields", help="name of the file of results")
+    add("--fresh", action="store_true", help="run again what was chosen")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    path = RESULTS / f"{options.name}.json"
-    stored: dict[str, Any] = {"runs": {}, "costs": {}}
-    if path.exists() and not options.fresh:
-        before = json.loads(path.read_text())
-        stored = {part: before.get(part, {}) for part in stored}
-    measure(options, stored)
-    measure_costs(options, stored)
-    sys.stdout.write(
-        summary(stored) + f"\n{machine()['processor']}, commit {machine()['commit'][:10]}\n{path}\n"
-    )
+    names = ("trajectories", "resolution", "refinement", "threads", "epochs", "mad", "unet", "rows")
+    runs = Runs(options.results, {name: getattr(options, name) for name in names})
+    if options.fresh:
+        runs.forget(lambda key: _chosen(key, options))
+    measure(options, runs)
+    measure_costs(options, runs)
+    tell(summary(runs.finished()) + f"\n{machine()['processor']}, commit {machine()['commit'][:10]}")
+
+
+def _chosen(key: str, options: argparse.Namespace) -> bool:
+    """Whether a stored run is among those asked for."""
+    task, name, *_ = key.split("|")
+    return name in options.costs if task == "cost" else task in options.tasks and name in options.models
 
 
 if __name__ == "__main__":

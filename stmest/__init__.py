@@ -30,6 +30,7 @@ _HOMES = {
     "ForecastSplit": "data.splits",
     "compare": "evaluation.report",
     "forecast_scorer": "evaluation.metrics",
+    "load": "forecasters.persistence",
     "load_field": "datasets",
     "load_panel": "datasets",
     "make_navier_stokes": "datasets.navier_stokes",
@@ -38,16 +39,18 @@ _HOMES = {
     "show_backends": "ops",
     "show_versions": "runtime",
     "StmestError": "exceptions",
+    "StorageError": "exceptions",
     "DataError": "exceptions",
     "DeviceError": "exceptions",
     "GraphError": "exceptions",
     "MissingDependencyError": "exceptions",
+    "ModelFileError": "exceptions",
     "ParameterError": "exceptions",
     "TrainingError": "exceptions",
 }
 _SUBMODULES = (
     "data", "datasets", "evaluation", "exceptions", "forecasters", "graphs", "layers", "networks", "ops", "plotting",
-    "runtime", "training",
+    "runtime", "storage", "training",
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -61,12 +64,15 @@ if TYPE_CHECKING:
         DeviceError,
         GraphError,
         MissingDependencyError,
+        ModelFileError,
         ParameterError,
         StmestError,
+        StorageError,
         TrainingError,
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
     from .forecasters.mad import MADForecaster
+    from .forecasters.persistence import load
     from .forecasters.stid import STIDForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
@@ -91,6 +97,7 @@ __all__ = [
     "MADForecaster",
     "MeanProfile",
     "MissingDependencyError",
+    "ModelFileError",
     "ParameterError",
     "RidgeForecaster",
     "STIDForecaster",
@@ -98,6 +105,7 @@ __all__ = [
     "STMambaForecaster",
     "SeasonalNaive",
     "StmestError",
+    "StorageError",
     "TrainingError",
     "UNetForecaster",
     "__version__",
@@ -107,6 +115,7 @@ __all__ = [
     "graph_from_correlation",
     "graph_from_distances",
     "grid_graph",
+    "load",
     "load_field",
     "load_panel",
     "make_navier_stokes",

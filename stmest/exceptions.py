@@ -31,5 +31,13 @@ class TrainingError(StmestError, RuntimeError):
     """Training could not go on, for instance because the loss was no number."""
 
 
+class ModelFileError(StmestError, ValueError):
+    """A model file or checkpoint is damaged, foreign or contradicts itself; or a model cannot be put into one."""
+
+
+class StorageError(StmestError, OSError):
+    """A file could not be written, for instance because the disk is full; what was there before is unchanged."""
+
+
 class MissingDependencyError(StmestError, ImportError):
     """An optional package is needed; the message names the extra that brings it."""

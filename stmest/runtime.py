@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.metadata
+import os
 import platform
 import sys
 import threading
@@ -18,7 +19,7 @@ import torch
 
 from .exceptions import DeviceError, MissingDependencyError
 
-__all__ = ["require", "resolve_device", "seeded", "versions", "show_versions"]
+__all__ = ["deterministic_algorithms", "require", "resolve_device", "seeded", "versions", "show_versions"]
 
 # torch's CPU generator belongs to the whole process: two seeded fits in two threads must not interleave.
 _SEED_LOCK = threading.RLock()
@@ -130,6 +131,49 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with _SEED_LOCK, torch.random.fork_rng(devices=forked):
         torch.manual_seed(seed)
         yield
+
+
+@contextlib.contextmanager
+def deterministic_algorithms(wanted: bool, device: torch.device) -> Iterator[None]:
+    """Run a block with only those operations that give the same bits each time; the caller's choice comes back after.
+
+    Parameters
+    ----------
+    wanted : bool
+        False does nothing.
+    device : torch.device
+        Where the block computes.
+
+    Raises
+    ------
+    DeviceError
+        If the device is a CUDA device and cuBLAS was not told to be deterministic when Python was started.
+
+    Notes
+    -----
+    The switch is `torch.use_deterministic_algorithms`, which belongs to the whole process: what other threads compute
+    meanwhile is held to it too.
+    """
+    if not wanted:
+        yield
+        return
+    if device.type == "cuda" and os.environ.get("CUBLAS_WORKSPACE_CONFIG") not in (":4096:8", ":16:8"):
+        raise DeviceError(
+            "deterministic=True on a CUDA device needs the environment variable CUBLAS_WORKSPACE_CONFIG=:4096:8, set before "
+            "Python starts (cuBLAS reads it once); or use deterministic=False."
+        )
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    searches = torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = (
+        False  # the search for the fastest kernel may end with another one each time
+    )
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = searches
 
 
 def versions() -> dict[str, str]:

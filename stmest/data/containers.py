@@ -16,14 +16,8 @@ import pandas as pd
 from sklearn.utils import check_array
 
 from ..exceptions import DataError
-from .fields import (
-    TIME_NAMES,
-    XarrayForm,
-    field_from_array,
-    gathered_along,
-    trajectories_from_array,
-    trajectory_dimension,
-)
+from .fields import TIME_NAMES, field_from_array, trajectories_from_array, trajectory_dimension, xarray_form
+from .forms import StackedAlong, ToArray, ToLong, ToTensor, ToWide
 from .panel import Panel, join_panels
 from .pieces import row_pieces
 
@@ -75,8 +69,8 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
     if hasattr(X, "dims") and hasattr(X, "coords"):
         return _from_xarray(X)
     if hasattr(X, "detach"):
-        return _from_array(X.detach().cpu().numpy(), fields, _to_tensor, _stacked_tensors)
-    return _from_array(X, fields, _to_array, np.stack)
+        return _from_array(X.detach().cpu().numpy(), fields, ToTensor(), _stacked_tensors)
+    return _from_array(X, fields, ToArray(), np.stack)
 
 
 # axes of a plain array by their number; three are nodes with features unless the forecaster reads fields
@@ -152,16 +146,6 @@ def _from_array(
     return Panel(values, None, None, None, array.ndim, restore)
 
 
-def _to_array(values: np.ndarray, index: pd.Index | None, panel: Panel) -> np.ndarray:
-    return values
-
-
-def _to_tensor(values: np.ndarray, index: pd.Index | None, panel: Panel) -> Any:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(values))
-
-
 def _stacked_tensors(tensors: list[Any]) -> Any:
     import torch
 
@@ -184,7 +168,7 @@ def _from_wide(frame: pd.DataFrame) -> Panel:
     array = _checked_values(_numbers(frame))
     index = _checked_index(frame.index)
     if frame.columns.nlevels == 1:
-        return Panel(array[..., None], index, list(frame.columns), None, 2, _to_wide)
+        return Panel(array[..., None], index, list(frame.columns), None, 2, ToWide())
     if frame.columns.nlevels != 2:
         raise DataError(
             f"X has {frame.columns.nlevels} column levels; needed: one (node) or two (node, feature)."
@@ -198,12 +182,7 @@ def _from_wide(frame: pd.DataFrame) -> Panel:
     order = frame.columns.get_indexer(pd.MultiIndex.from_product([nodes, features]))
     if not np.array_equal(order, np.arange(len(order))):
         array = array[:, order]
-    return Panel(array.reshape(len(frame), len(nodes), len(features)), index, nodes, features, 3, _to_wide)
-
-
-def _to_wide(values: np.ndarray, index: pd.Index | None, panel: Panel) -> pd.DataFrame:
-    columns = panel.nodes if panel.ndim == 2 else pd.MultiIndex.from_product([panel.nodes, panel.features])
-    return pd.DataFrame(values.reshape(len(values), -1), index=index, columns=columns)
+    return Panel(array.reshape(len(frame), len(nodes), len(features)), index, nodes, features, 3, ToWide())
 
 
 def _long_columns(frame: pd.DataFrame) -> tuple[Hashable, Hashable, Hashable] | None:
@@ -233,15 +212,7 @@ def _from_long(frame: pd.DataFrame) -> Panel:
     values = _checked_values(_numbers(wide)).reshape(len(wide), len(nodes), len(features))
     index = _checked_index(wide.index)
 
-    def restore(values: np.ndarray, index: pd.Index | None, panel: Panel) -> pd.DataFrame:
-        rows = pd.MultiIndex.from_product(
-            [index, panel.nodes], names=[names[time_level], names[1 - time_level]]
-        )
-        out = pd.DataFrame(values.reshape(len(rows), -1), index=rows, columns=panel.features)
-        if time_level == 1:
-            out = out.swaplevel().sort_index()
-        return out if columns is None else out.reset_index()[list(frame.columns)]
-
+    restore = ToLong(tuple(names), time_level, None if columns is None else tuple(frame.columns))
     return Panel(values, index, nodes, features, 3 if len(features) > 1 else 2, restore)
 
 
@@ -258,8 +229,8 @@ def _from_xarray(array: Any) -> Panel:
     dim = trajectory_dimension(array)
     if dim is not None:
         parts = [_from_xarray(array.isel({dim: i}, drop=True)) for i in range(array.sizes[dim])]
-        return join_panels(parts, gathered_along(dim, array))
-    form = XarrayForm.of(array)
+        return join_panels(parts, StackedAlong(array.indexes.get(dim, dim), tuple(array.dims)))
+    form = xarray_form(array)
     moved = array.transpose(*form.order)
     axes = ("row", "y", "x", "feature") if form.is_field else ("row", "node", "feature")
     values = _checked_values(moved.values, axes[: array.ndim])
@@ -267,7 +238,7 @@ def _from_xarray(array: Any) -> Panel:
     index = _checked_index(moved.indexes[form.order[0]]) if form.order[0] in moved.indexes else None
     if form.is_field:
         features = labels[3] if array.ndim == 4 else None
-        return replace(field_from_array(values, form.restore), index=index, features=features)
+        return replace(field_from_array(values, form), index=index, features=features)
     features = labels[2] if array.ndim == 3 else None
     values = values if array.ndim == 3 else values[..., None]
-    return Panel(values, index, labels[1], features, array.ndim, form.restore)
+    return Panel(values, index, labels[1], features, array.ndim, form)

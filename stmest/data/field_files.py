@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..exceptions import DataError, MissingDependencyError
 from .containers import as_panel
-from .fields import XarrayForm
+from .fields import xarray_form
 
 __all__ = ["holds_field", "read_field", "unit_in"]
 
@@ -131,8 +131,8 @@ def _read_netcdf(path: Path, xarray: Any) -> dict[str, Any]:
     fields = {}
     for name, variable in data.data_vars.items():
         field = variable.squeeze([d for d in variable.dims[1:] if variable.sizes[d] == 1], drop=True)
-        if field.ndim == 3 and field.dtype.kind in "fiu" and XarrayForm.of(field).is_field:
-            order = XarrayForm.of(field).order
+        if field.ndim == 3 and field.dtype.kind in "fiu" and xarray_form(field).is_field:
+            order = xarray_form(field).order
             field = field.transpose(*order)
             if order[0] not in field.indexes:
                 field = field.assign_coords({order[0]: np.arange(field.sizes[order[0]])})

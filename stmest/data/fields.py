@@ -1,30 +1,23 @@
-"""Fields on grids: xarray DataArrays and plain arrays of three to five axes as panels, and back.
+"""Fields on grids: xarray DataArrays and plain arrays of three to five axes as panels.
 
-A field (time, y, x[, feature]) becomes a panel whose nodes are its cells, row by row. Builds on `panel`; used by
-`containers`.
+A field (time, y, x[, feature]) becomes a panel whose nodes are its cells, row by row. Builds on `panel` and
+`forms`; used by `containers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..exceptions import DataError
+from .forms import ToXarray
 from .panel import Panel, join_panels
 
 __all__ = [
-    "TIME_NAMES",
-    "XarrayForm",
-    "field_from_array",
-    "gathered_along",
-    "trajectories_from_array",
-    "trajectory_dimension",
-]
+    "TIME_NAMES", "field_from_array", "trajectories_from_array", "trajectory_dimension", "xarray_form",
+]  # fmt: skip
 
 # names, lower case, by which the dimensions of a DataArray are known
 TIME_NAMES = ("time", "ds", "timestamp", "date", "datetime")
@@ -75,81 +68,47 @@ def trajectories_from_array(
     return join_panels(parts, gathered, values)
 
 
-@dataclass(frozen=True)
-class XarrayForm:
-    """Dimensions of a DataArray in the order of a panel, and how to build a forecast of the same kind.
+def xarray_form(array: Any) -> ToXarray:
+    """Read the form of a DataArray.
 
-    Attributes
+    Parameters
     ----------
-    dims : tuple
-        Dimensions as the user ordered them, without that of the trajectories.
-    order : tuple
-        Time; then node, or y and x; then the feature, where there is one.
-    is_field : bool
-        Whether the readings lie on a grid.
-    coords : dict
-        Coordinates of the cells or nodes, which a forecast keeps.
-    name, attrs : hashable, dict
-        Of the DataArray.
+    array : DataArray
+        Of two to four dimensions, one of them time.
+
+    Returns
+    -------
+    ToXarray
+        A field if it has a dimension with a name like y or latitude and one like x or longitude, or four dimensions.
+
+    Raises
+    ------
+    DataError
+        If the number of dimensions does not fit.
     """
-
-    dims: tuple[Hashable, ...]
-    order: tuple[Hashable, ...]
-    is_field: bool
-    coords: dict[Hashable, Any]
-    name: Hashable
-    attrs: dict[str, Any]
-
-    @staticmethod
-    def of(array: Any) -> XarrayForm:
-        """Read the form of a DataArray.
-
-        Parameters
-        ----------
-        array : DataArray
-            Of two to four dimensions, one of them time.
-
-        Returns
-        -------
-        XarrayForm
-            A grid if it has a dimension with a name like y or latitude and one like x or longitude, or four dimensions.
-
-        Raises
-        ------
-        DataError
-            If the number of dimensions does not fit.
-        """
-        dims = tuple(array.dims)
-        if len(dims) not in (2, 3, 4):
-            raise DataError(
-                f"X has the dimensions {dims}; needed: (time, node), (time, node, feature), (time, y, x) or (time, y, x, "
-                f"feature), each also with one of {_TRAJECTORY_NAMES} for many trajectories."
-            )
-        time = _named(dims, TIME_NAMES) or dims[0]
-        row, column = _named(dims, _ROW_NAMES), _named(dims, _COLUMN_NAMES)
-        rest = tuple(dim for dim in dims if dim not in (time, row, column))
-        if len(dims) == 4 and (row is None or column is None):
-            row, column, *others = (dim for dim in dims if dim != time)
-            rest = tuple(others)
-        is_field = len(dims) == 4 or (len(dims) == 3 and row is not None and column is not None)
-        order = (time, row, column, *rest) if is_field else (time, *(dim for dim in dims if dim != time))
-        space = set(order[1:3] if is_field else order[1:2])
-        coords = {key: c for key, c in array.coords.items() if set(c.dims) <= space and c.dims}
-        return XarrayForm(dims, order, is_field, coords, array.name, dict(array.attrs))
-
-    def restore(self, values: np.ndarray, index: pd.Index | None, panel: Panel) -> Any:
-        """Build a DataArray from the values of a forecast."""
-        import xarray
-
-        coords = dict(self.coords)
-        if not self.is_field and panel.nodes is not None:
-            coords[self.order[1]] = panel.nodes  # they may have been put into another order
-        if index is not None:
-            coords[self.order[0]] = index
-        if panel.features is not None:
-            coords[self.order[-1]] = panel.features
-        array = xarray.DataArray(values, coords, self.order, name=self.name, attrs=self.attrs)
-        return array.transpose(*self.dims)
+    dims = tuple(array.dims)
+    if len(dims) not in (2, 3, 4):
+        raise DataError(
+            f"X has the dimensions {dims}; needed: (time, node), (time, node, feature), (time, y, x) or (time, y, x, "
+            f"feature), each also with one of {_TRAJECTORY_NAMES} for many trajectories."
+        )
+    time = _named(dims, TIME_NAMES) or dims[0]
+    row, column = _named(dims, _ROW_NAMES), _named(dims, _COLUMN_NAMES)
+    rest = tuple(dim for dim in dims if dim not in (time, row, column))
+    if len(dims) == 4 and (row is None or column is None):
+        row, column, *others = (dim for dim in dims if dim != time)
+        rest = tuple(others)
+    is_field = len(dims) == 4 or (len(dims) == 3 and row is not None and column is not None)
+    order = (time, row, column, *rest) if is_field else (time, *(dim for dim in dims if dim != time))
+    if not is_field:
+        return ToXarray(dims, order, array.name, attrs=dict(array.attrs))
+    space = {row, column}
+    coords = tuple(
+        (name, tuple(c.dims), np.asarray(c.values))
+        for name, c in array.coords.items()
+        if c.dims and set(c.dims) <= space
+    )
+    return ToXarray(dims, order, array.name, True, coords, dict(array.attrs))
 
 
 def trajectory_dimension(array: Any) -> Hashable | None:
@@ -166,32 +125,6 @@ def trajectory_dimension(array: Any) -> Hashable | None:
         None where no dimension has such a name.
     """
     return _named(tuple(array.dims), _TRAJECTORY_NAMES)
-
-
-def gathered_along(dim: Hashable, array: Any) -> Callable[[list[Any]], Any]:
-    """How the forecasts of trajectories become one DataArray again.
-
-    Parameters
-    ----------
-    dim : hashable
-        Dimension of the trajectories.
-    array : DataArray
-        What the user gave.
-
-    Returns
-    -------
-    callable
-        Takes a list of DataArrays.
-    """
-    label = array.indexes.get(dim, dim)
-    return partial(_stacked, label=label, dims=tuple(array.dims))
-
-
-def _stacked(arrays: list[Any], label: Any, dims: tuple[Hashable, ...]) -> Any:
-    import xarray
-
-    together = xarray.concat(arrays, dim=label, coords="minimal", compat="override", join="override")
-    return together.transpose(*dims)
 
 
 def _named(dims: tuple[Hashable, ...], names: tuple[str, ...]) -> Hashable | None:

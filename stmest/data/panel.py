@@ -44,7 +44,7 @@ class Panel:
         Rows and columns of a field, (n_y, n_x).
     parts : tuple of Panel
         The trajectories, where there are several; else empty.
-    gathered : callable
+    gathered : callable or None
         Turns the list of the forecasts of all trajectories into the user's kind of container.
     """
 
@@ -56,7 +56,7 @@ class Panel:
     restore: Callable[[np.ndarray, pd.Index | None, Panel], Any]
     grid: tuple[int, int] | None = None
     parts: tuple[Panel, ...] = ()
-    gathered: Callable[[list[Any]], Any] = list
+    gathered: Callable[[list[Any]], Any] | None = None
 
     @property
     def n_times(self) -> int:
@@ -118,7 +118,7 @@ class Panel:
         Panel
             As many trajectories as this panel has.
         """
-        if not self.parts:
+        if not self.parts or self.gathered is None:
             return self.tail(n_rows)
         return join_panels([part.tail(n_rows) for part in self.parts], self.gathered)
 
@@ -252,7 +252,7 @@ class Panel:
         ndarray, DataFrame, DataArray, Tensor or a list of these
             The axes of the user's container.
         """
-        if self.parts:
+        if self.parts and self.gathered is not None:
             return self.gathered([p.like(v, target) for p, v in zip(self.parts, values, strict=True)])
         index = None if self.index is None else future_index(self.index, len(values))
         features = None if self.features is None else [self.features[i] for i in target]

@@ -71,7 +71,7 @@ class SeasonalProfile:
         """
         self.step = _step(index)
         phases = self.phases(index, len(values))
-        total = np.zeros((self._n_phases(), *values.shape[1:]))
+        total = np.zeros((self.n_phases, *values.shape[1:]))
         count = np.zeros_like(total)
         for first, piece in row_pieces(values):
             seen = np.isfinite(piece)
@@ -149,7 +149,9 @@ class SeasonalProfile:
         ]
         return int(np.argmin(misfit))
 
-    def _n_phases(self) -> int:
+    @property
+    def n_phases(self) -> int:
+        """Rows of `table`."""
         if isinstance(self.cycle, (int, np.integer)):
             return int(self.cycle)
         if self.cycle == "day_of_year":

@@ -28,6 +28,7 @@ from ..data.time_index import follows, future_index
 from ..data.windows import Windows
 from ..exceptions import DataError, GraphError, ParameterError
 from ..graphs import Graph, as_graph, is_graph_like
+from .persistence import SavedAsFile
 from .rollout import checked_steps, last_rows, roll_out
 from .window_ridge import choose_profile
 
@@ -37,7 +38,7 @@ __all__ = ["SELECTION_FRACTION", "BaseForecaster"]
 SELECTION_FRACTION = 0.125
 
 
-class BaseForecaster(ABC, BaseEstimator):
+class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
     """Common face of all forecasters; see the subclasses for their parameters.
 
     Attributes
@@ -228,7 +229,7 @@ class BaseForecaster(ABC, BaseEstimator):
             return X  # rows that were compared when they were taken in
         panel = as_panel(X, fields=self._reads_fields)
         if not reset:
-            panel.check_grid(self.grid_shape_)
+            panel.check_grid(getattr(self, "grid_shape_", None))  # models saved earlier know of no fields
         named_columns = (
             isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
         )
@@ -265,7 +266,15 @@ class BaseForecaster(ABC, BaseEstimator):
                     f"graph of {n_nodes} nodes nor a scikit-learn target (which is ignored); forecasters learn from X."
                 )
         adj = self.adj if adj is None else adj
-        return None if adj is None else as_graph(adj, n_nodes, panel.nodes)
+        graph = None if adj is None else as_graph(adj, n_nodes, panel.nodes)
+        if not self._continues():
+            return graph
+        known = self.given_graph_
+        if graph is not None and (known is None or (graph.adjacency != known.adjacency).nnz):
+            raise GraphError(
+                "warm_start=True goes on with the graph of the first fit; fit anew to change it."
+            )
+        return known
 
     # ---------------------------------------------------------------- predict
 

@@ -63,6 +63,9 @@ class _Baseline(BaseForecaster):
                 "or horizon."
             )
 
+    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"mean_": (self.n_features_in_, len(self.target_))}
+
     def _or_mean(self, forecast: np.ndarray) -> np.ndarray:
         """Put the training mean where the look-back had no observation; (b, h, n, f) in and out."""
         return np.where(np.isnan(forecast), self.mean_, forecast)
@@ -318,6 +321,11 @@ class RidgeForecaster(_Baseline):
         )
         self.scale_ = self.ridge_.scale
         self.n_parameters_ = self.ridge_.n_parameters
+
+    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
+        sizes = (self.n_features_in_, len(self.target_), self.input_length, self.horizon)
+        shapes = {f"ridge_.{name}": shape for name, shape in self.ridge_.shapes(*sizes).items()}
+        return {**super()._state_shapes(), **shapes}
 
     def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
         return self.ridge_.forecast(x[..., self.target_])

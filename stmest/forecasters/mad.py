@@ -20,7 +20,8 @@ from .parameters import TrainingParameters, describe, real, whole
 
 __all__ = ["SIZES", "MADForecaster", "MADParameters"]
 
-# "paper" is the network of the public program; it trains with learning_rate=1e-4, max_epochs=100, batch_size=16
+# "paper" is the network of the public program; it trains with learning_rate=1e-4, max_epochs=100, batch_size=16. Saved models
+# name their size and not these numbers, which therefore have to stay.
 SIZES: dict[str, dict[str, Any]] = {
     "small": {
         "width": 16, "d_model": 64, "n_layers": 2, "n_heads": 2, "d_state": 8,

@@ -6,6 +6,7 @@ A forecaster below it gives its network (`_build_network`) and the weights of it
 
 from __future__ import annotations
 
+import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -30,8 +31,9 @@ from ..data.windows import Windows, carry_forward
 from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
 from ..ops.selective_scan import choose_backend
-from ..runtime import resolve_device, seeded
+from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.callbacks import BestWeights, Progress
+from ..training.checkpoint import Checkpoint, fingerprint
 from ..training.engine import BatchDataset, ForecastNet, keep_batch
 from ..training.losses import MaskedLoss
 from .base import SELECTION_FRACTION, BaseForecaster
@@ -42,6 +44,9 @@ __all__ = ["NetworkForecaster"]
 
 # Up to so many nodes the linear forecast may see those next to each, or the last rows of all: dense matrices
 _GRAPH_NODES, _JOINT_NODES = 2_000, 250
+
+# Parameters that change nothing in the course of a training, or are described otherwise
+_BESIDE_THE_TRAINING = ("adj", "callbacks", "checkpoint_dir", "device", "verbose", "warm_start")
 
 
 class NetworkForecaster(TrainingParameters, BaseForecaster):
@@ -156,8 +161,10 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             self.has_gaps_ = _has_gaps(panel.values[:cut])
             self.linear_ = self._fit_linear(panel, cut, graph) if self.linear_skip else None
         datasets, skipped = self._datasets(panel, train_starts, validation_starts)
-        with seeded(seed, device):
-            if not continues:
+        with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
+            if continues:
+                self.network_ = copy.deepcopy(self.network_)  # the weights stay as they were if fit fails
+            else:
                 self.network_ = self._new_network(graph)
                 self._prepare_network(panel, cut, graph)
             self.device_ = device
@@ -257,7 +264,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             max_epochs=self.max_epochs,
             batch_size=self.batch_size,
             train_split=None if validation is None else predefined_split(validation),
-            callbacks=self._callbacks(-(-len(train) // self.batch_size)),
+            callbacks=self._callbacks(train.load.windows),
             iterator_train__shuffle=True,
             iterator_train__collate_fn=keep_batch,
             iterator_train__generator=torch.Generator().manual_seed(seed),
@@ -269,10 +276,17 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             verbose=0,
         )
 
-    def _callbacks(self, n_batches: int) -> list[tuple[str, Any]]:
-        """All callbacks; `best` is the last, because it may end the training that the others still have to see."""
+    def _callbacks(self, windows: Windows) -> list[tuple[str, Any]]:
+        """All callbacks; `best` is the last, because it may end the training that the others still have to see.
+
+        The checkpoint is the first: it writes what an epoch left before the others begin the next one.
+        """
         best = BestWeights(self.patience)
-        named: list[tuple[str, Any]] = [
+        named: list[tuple[str, Any]] = []
+        if self.checkpoint_dir is not None:
+            key = self._training_key(windows)
+            named.append(("checkpoint", Checkpoint(self.checkpoint_dir, type(self).__name__, key)))
+        named += [
             (f"train_{name}", PassthroughScoring(f"train_{name}", on_train=True))
             for name in self._loss_weights()
         ]
@@ -283,7 +297,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         elif self.lr_schedule == "one_cycle":
             cycle = {
                 "max_lr": self.learning_rate,
-                "total_steps": self.max_epochs * n_batches,
+                "total_steps": self.max_epochs * -(-len(windows) // self.batch_size),
                 "cycle_momentum": False,
             }
             named.append(("schedule", LRScheduler(OneCycleLR, step_every="batch", **cycle)))
@@ -292,6 +306,18 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         if self.verbose:
             named.append(("progress", Progress(best)))
         return [*named, ("best", best)]
+
+    def _training_key(self, windows: Windows) -> str:
+        """Fingerprint of all that decides how the training goes: by it a checkpoint is found again."""
+        settings = {k: v for k, v in self.get_params(deep=False).items() if k not in _BESIDE_THE_TRAINING}
+        settings |= {"class": type(self).__name__, "device": self.device_.type, "graph": self.given_graph_}
+        settings["callbacks"] = [type(callback).__name__ for callback in self.callbacks or []]
+        start: list[Tensor] = []
+        if self._continues():
+            start = list(self.network_.state_dict().values())
+            settings["start"] = [self.scaler_, self.linear_]
+        data = [windows.values, windows.time, windows.starts, *(tensor.cpu().numpy() for tensor in start)]
+        return fingerprint(settings, data)
 
     def _error_weights(self) -> Tensor:
         """Weight of each node's scaled error, of mean 1 per feature."""
@@ -314,7 +340,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
         inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
-        with torch.inference_mode():
+        with torch.inference_mode(), deterministic_algorithms(self.deterministic, self.device_):
             forecast, _ = self.network_(**inputs)
         return self._start(x) + forecast.float().cpu().numpy() * self.scaler_.scale[:, self.target_]
 
@@ -344,6 +370,16 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return pd.RangeIndex(self.n_features_in_) if self.nodes_ is None else pd.Index(self.nodes_)
 
     # ---------------------------------------------------------------- pickling
+
+    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
+        n_nodes = self.n_features_in_
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+            ("scaler_.center", "scaler_.scale"), (n_nodes, self.n_inputs_)
+        )
+        if self.linear_ is not None:
+            of_ridge = self.linear_.shapes(n_nodes, len(self.target_), self.input_length, self.horizon)
+            shapes |= {f"linear_.{name}": shape for name, shape in of_ridge.items()}
+        return shapes
 
     def __getstate__(self) -> dict[str, Any]:
         """State without modules: weights as arrays, the device by name, so that it opens on any machine."""

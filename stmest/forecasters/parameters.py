@@ -8,6 +8,7 @@ of each forecaster; `describe` fills the shared part in, so that it is written h
 from __future__ import annotations
 
 import inspect
+import os
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
@@ -73,6 +74,8 @@ class TrainingParameters(WindowParameters):
     precision: str = "float32"
     callbacks: Any = None
     warm_start: bool = False
+    checkpoint_dir: Any = None
+    deterministic: bool = False
     random_state: Any = None
     verbose: int = 0
 
@@ -96,6 +99,8 @@ class TrainingParameters(WindowParameters):
         "precision": [StrOptions({"float32", "bfloat16"})],
         "callbacks": [list, tuple, None],
         "warm_start": ["boolean"],
+        "checkpoint_dir": [str, os.PathLike, None],
+        "deterministic": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -155,6 +160,12 @@ callbacks : list of skorch callbacks, optional
     Called during training beside the built-in ones.
 warm_start : bool, default={warm_start}
     Whether `fit` goes on from the present weights.
+checkpoint_dir : str, path-like or None, default={checkpoint_dir}
+    Folder of checkpoints. After each epoch the state of the training is kept there, and `fit` with the same data and
+    parameters goes on from it after a kill, to the same bits. Other data or parameters begin anew beside it.
+deterministic : bool, default={deterministic}
+    Whether to leave out, on a GPU, the operations that sum in an order of their own, so that fit and predict give the same
+    bits there too: slower, and without mamba_ssm's fused kernel. A CPU does so in any case.
 random_state : int, RandomState or None, default={random_state}
     Seed of initialisation and shuffling; an int makes fit and predict reproducible bit by bit on a CPU, for the same
     number of torch threads (joblib's workers have one each: `torch.set_num_threads(1)` gives the same without them).

@@ -303,5 +303,13 @@ class _RoutingMonitor(Callback):
         self.change_.append(float((experts != self.experts_).mean()))
         self.experts_ = experts
 
+    def state_dict(self) -> dict[str, Any]:
+        """What has to survive a kill."""
+        return {"change_": self.change_, "experts_": self.experts_}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.change_, self.experts_ = state["change_"], state["experts_"]
+
     def _experts(self, net: Any) -> np.ndarray:
         return net.module_.routing(**self.probe_).argmax(1).cpu().numpy()

@@ -68,6 +68,12 @@ class WindowRidge:
     joint: np.ndarray | None = None
     joint_length: int = 0
 
+    def __post_init__(self) -> None:
+        # sums depend on the order in memory in their last bits; only this one survives every way of copying
+        for name in ("weights", "mean", "scale", "walk", "joint"):
+            if getattr(self, name) is not None:
+                setattr(self, name, np.ascontiguousarray(getattr(self, name)))
+
     @property
     def n_parameters(self) -> int:
         """Number of weights."""
@@ -99,6 +105,20 @@ class WindowRidge:
                 drift = drift + (rows @ self.joint[feature]).reshape(drift.shape)
             out.append(last + units.scale[:, None] * drift)
         return np.stack(out, axis=-1).transpose(0, 2, 1, 3)
+
+    def shapes(
+        self, n_nodes: int, n_targets: int, input_length: int, horizon: int
+    ) -> dict[str, tuple[int, ...]]:
+        """Shapes that the arrays must have for data and windows of these sizes."""
+        t, h = input_length, horizon
+        inputs = {"node": (n_nodes, t), "adj": (2 * t,)}.get(self.neighbours or "", (t,))
+        each = (n_nodes, n_targets)
+        found: dict[str, tuple[int, ...]] = {"weights": (n_targets, *inputs, h), "mean": each, "scale": each}
+        if self.walk is not None:
+            found["walk"] = (n_nodes, n_nodes)
+        if self.joint is not None:
+            found["joint"] = (n_targets, self.joint_length * n_nodes, n_nodes * h)
+        return found
 
     def _with_neighbours(
         self, inputs: np.ndarray, units: Units, last: np.ndarray, weights: np.ndarray

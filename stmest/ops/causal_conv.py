@@ -65,6 +65,9 @@ def _choose(device: str, dtype: torch.dtype, width: int) -> str:
         return "torch"
     if device == "cuda":
         supported = dtype == torch.float32 and 2 <= width <= 4
+        supported = (
+            supported and not torch.are_deterministic_algorithms_enabled()
+        )  # sums gradients in any order
         return "causal_conv1d" if supported and not backends.cuda_problem("causal_conv1d") else "torch"
     return "torch" if _numba_obstacle(device, dtype) else "numba"
 

@@ -182,6 +182,10 @@ def choose_backend(x: Tensor, *, stateful: bool = False) -> Choice:
             return Choice(
                 "chunked", "CUDA with a state handed in or out, which mamba_ssm's kernel cannot differentiate"
             )
+        if torch.are_deterministic_algorithms_enabled():
+            return Choice(
+                "chunked", "deterministic algorithms: mamba_ssm's kernel sums gradients in any order"
+            )
         problem = backends.cuda_problem("mamba_ssm")
         if not problem:
             return Choice("mamba_ssm", "CUDA and mamba_ssm's fused kernel imports")

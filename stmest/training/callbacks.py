@@ -60,6 +60,21 @@ class BestWeights(Callback):
             self.stopped_ = True
             raise KeyboardInterrupt
 
+    def state_dict(self) -> dict[str, Any]:
+        """What has to survive a kill."""
+        best = None if self.best_weights_ is None else dict(self.best_weights_)
+        return {
+            "best_epoch_": self.best_epoch_,
+            "best_loss_": self.best_loss_,
+            "best_weights_": best,
+            "stopped_": self.stopped_,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Put the best weights back."""
         if self.best_weights_ is not None:
@@ -120,14 +135,19 @@ class Progress(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         """Start the clock."""
-        self.began_, self.first_epoch_ = time.perf_counter(), len(net.history)
+        self.began_, self.first_epoch_, self.epochs_before_ = time.perf_counter(), len(net.history), 0
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """See which epoch is the first of this clock: after a kill it is not the first of the training."""
+        if not self.epochs_before_:
+            self.epochs_before_ = net.history[-1, "epoch"]
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Write the line of this epoch."""
         row = net.history[-1]
         epoch = row["epoch"] - self.first_epoch_
         elapsed = time.perf_counter() - self.began_
-        left = elapsed / epoch * (net.max_epochs - epoch)
+        left = elapsed / (row["epoch"] - self.epochs_before_ + 1) * (net.max_epochs - epoch)
         parts = [f"epoch {epoch:>3}/{net.max_epochs}", f"train {row['train_loss']:.4f}"]
         if "valid_loss" in row:
             best = min(row["valid_loss"], self.best.best_loss_)

@@ -113,15 +113,18 @@ class ForecastNet(NeuralNet):
         """Train for `max_epochs` epochs from the present weights.
 
         A KeyboardInterrupt ends the training: it is raised again if not one epoch was finished; else the best weights
-        so far are kept and a warning says so. Early stopping, which skorch signals in the same way, is silent.
+        so far are kept and a warning says so. Early stopping, which skorch signals in the same way, is silent. With a
+        callback named ``"checkpoint"`` (see `stmest.training.checkpoint`) training goes on from its file.
         """
         if not self.initialized_:
             self.initialize()
         fit_params.pop("_routing_method", None)
         finished_before = len(self.history)
         self.notify("on_train_begin", X=X, y=y)
+        checkpoint = dict(self.callbacks_).get("checkpoint")
+        epochs = self.max_epochs if checkpoint is None else checkpoint.resume(self)
         try:
-            self.fit_loop(X, y, **fit_params)
+            self.fit_loop(X, y, epochs, **fit_params)
         except KeyboardInterrupt:
             if not self._stopped_early():
                 finished = sum("valid_loss" in row or "dur" in row for row in self.history[finished_before:])

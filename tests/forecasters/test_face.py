@@ -20,7 +20,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from stmest.exceptions import DataError, DeviceError, GraphError, ParameterError, StmestError
+from stmest.exceptions import DataError, DeviceError, GraphError, ParameterError, StmestError, TrainingError
 from stmest.graphs import Graph
 
 from .tiny import TinyForecaster
@@ -101,6 +101,23 @@ def test_y_that_is_no_graph(frame):
 def test_a_graph_of_another_size(frame):
     with pytest.raises(GraphError, match=r"\(5, 5\)"):
         tiny().fit(frame, adj=np.eye(5))
+
+
+def test_a_warm_start_keeps_the_graph(frame, adjacency):
+    model = tiny(warm_start=True).fit(frame, adjacency)
+    assert model.fit(frame).given_graph_ is not None
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(model)).predict(), model.predict())
+    model.fit(frame, pd.DataFrame(adjacency, NODES, NODES))
+    with pytest.raises(GraphError, match="graph of the first fit"):
+        model.fit(frame, adjacency * 2)
+
+
+def test_a_warm_start_that_fails_leaves_the_weights(frame):
+    model = tiny(warm_start=True).fit(frame)
+    before = model.predict()
+    with pytest.raises(TrainingError):
+        model.set_params(learning_rate=1e30, grad_clip=None, loss="mse", max_epochs=5).fit(frame)
+    pd.testing.assert_frame_equal(model.predict(), before)
 
 
 # ------------------------------------------------------------------ predict

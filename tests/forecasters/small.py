@@ -1,0 +1,50 @@
+"""Every forecaster of stmest in its smallest form, for what all of them promise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import stmest
+
+_BASELINES = {
+    "LastValue": {},
+    "SeasonalNaive": {"season": 3},
+    "MeanProfile": {"season": 3, "n_seasons": 2},
+    "RidgeForecaster": {"input_length": 4},
+}
+_NETWORK = {"input_length": 8, "d_model": 4, "d_state": 4, "n_layers": 1, "max_epochs": 2, "random_state": 0}
+# What single networks need beside that, to stay small
+_MORE: dict[str, dict[str, Any]] = {
+    "STM3Forecaster": {"scales": (1, 3), "n_experts": 2},
+    "MADForecaster": {"width": 4},
+}
+
+
+# Take fields only, which the tests of what all promise do not have; their own tests save, load and pickle them
+OF_FIELDS = ("UNetForecaster",)
+
+
+def names() -> list[str]:
+    """All forecasters that stmest exports, except those of fields only."""
+    return sorted(
+        name
+        for name, home in stmest._HOMES.items()
+        if home.startswith("forecasters.")
+        and hasattr(getattr(stmest, name), "predict")
+        and name not in OF_FIELDS
+    )
+
+
+def network_names() -> list[str]:
+    """Those of them that train a network."""
+    return [name for name in names() if name not in _BASELINES]
+
+
+def small(name: str, **parameters: Any) -> Any:
+    """A forecaster that is fitted within a second."""
+    kind = getattr(stmest, name)
+    if name in _BASELINES:
+        return kind(**{"horizon": 2, **_BASELINES[name], **parameters})
+    known = kind().get_params()
+    settings = {key: value for key, value in {**_NETWORK, **_MORE.get(name, {})}.items() if key in known}
+    return kind(**{"horizon": 2, **settings, **parameters})

@@ -1,0 +1,374 @@
+"""Model files of every forecaster: the same bits come back, and nothing but a sound file is opened."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import pickletools
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from skorch.callbacks import Callback
+
+import stmest
+from stmest.exceptions import DataError, DeviceError, ModelFileError
+from stmest.forecasters import persistence
+from stmest.storage.tensor_file import read_tensor_file, write_tensor_file
+
+from .small import OF_FIELDS, names, network_names, small
+from .tiny import TinyForecaster
+
+ROWS = pd.date_range("2024-03-01", periods=80, freq="h", name="time")
+NODES = ["north", "south", "east"]
+ADJACENCY = np.array([[0, 1, 0], [0, 0, 0.5], [0, 0, 0]])
+
+
+@pytest.fixture(scope="module")
+def frame():
+    t = np.arange(len(ROWS))[:, None]
+    noise = np.random.default_rng(0).normal(size=(len(ROWS), 3))
+    return pd.DataFrame(10 + np.sin(t / 4 + np.arange(3)) + 0.1 * noise, ROWS, NODES)
+
+
+@pytest.fixture(scope="module")
+def fitted(frame):
+    return {name: small(name).fit(frame, ADJACENCY) for name in names()}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def saved(model, path, **settings):
+    model.save(path)
+    return stmest.load(path, **settings)
+
+
+def same_state(first, second):
+    """Whether two forecasters hold the same, attribute by attribute."""
+    mine, theirs = (pickle.dumps(model.__getstate__()) for model in (first, second))
+    return mine == theirs
+
+
+# ---------------------------------------------------------------- the same bits
+
+
+def test_the_list_of_classes_is_complete():
+    assert set(persistence._HOMES) == {*names(), *OF_FIELDS}
+    assert all(persistence._class(name) is getattr(stmest, name) for name in names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_loaded_model_predicts_the_same_bits(name, fitted, frame, path):
+    model = fitted[name]
+    other = saved(model, path)
+    assert type(other) is type(model)
+    pd.testing.assert_frame_equal(other.predict(), model.predict(), check_exact=True)
+    pd.testing.assert_frame_equal(
+        other.predict(frame.iloc[:40]), model.predict(frame.iloc[:40]), check_exact=True
+    )
+    assert other.predict().index[0] == ROWS[-1] + pd.Timedelta("1h")
+    assert other.score(frame) == model.score(frame)
+    settings = model.get_params() | {"device": "auto"} if name in network_names() else model.get_params()
+    assert other.get_params() == settings
+    assert {key for key in vars(other) if key != "device"} == {key for key in vars(model) if key != "device"}
+
+
+@pytest.mark.parametrize("name", names())
+def test_saved_loaded_and_saved_again_are_equal_bytes(name, fitted, path):
+    other = saved(fitted[name], path)
+    first = path.read_bytes()
+    other.save(path)
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_a_loaded_model_learns_on_as_the_original_does(name, frame, path):
+    model = small(name, warm_start=True).fit(frame, ADJACENCY)
+    other = saved(model, path)
+    model.fit(frame, ADJACENCY)
+    other.fit(frame, ADJACENCY)
+    weights, others = model.network_.state_dict(), other.network_.state_dict()
+    assert all(torch.equal(weights[key], others[key]) for key in weights)
+    timeless = [history.drop(columns="seconds") for history in (model.history_, other.history_)]
+    pd.testing.assert_frame_equal(*timeless, check_exact=True)
+    assert len(other.history_) == 4
+    assert other.best_epoch_ == model.best_epoch_
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_loaded_model_goes_on_as_any_other(name, fitted, frame, path):
+    later = frame.set_axis(ROWS + pd.Timedelta("80h"))
+    other = saved(fitted[name], path)
+    original = pickle.loads(pickle.dumps(fitted[name]))
+    pd.testing.assert_frame_equal(other.update(later).predict(), original.update(later).predict())
+    unfitted = clone(other)
+    assert not hasattr(unfitted, "context_")
+    assert unfitted.fit(frame).predict().shape == (2, 3)
+    with pytest.raises(DataError, match="so that the next one"):
+        other.update(frame)
+
+
+@pytest.mark.parametrize(
+    "form", ["array", "tensor", "3-D", "long", "periods", "zone", "rows", "gaps", "xarray"]
+)
+def test_every_container_and_index(form, frame, path):
+    if form == "xarray":
+        pytest.importorskip("xarray")
+    X = {
+        "array": lambda: frame.to_numpy(),
+        "tensor": lambda: torch.tensor(frame.to_numpy()),
+        "3-D": lambda: np.stack([frame, frame * 2], -1),
+        "long": lambda: frame.reset_index().melt("time", var_name="node"),
+        "periods": lambda: frame.set_axis(pd.period_range("2024-01", periods=80, freq="M")),
+        "zone": lambda: frame.tz_localize("Europe/Berlin"),
+        "rows": lambda: frame.reset_index(drop=True),
+        "gaps": lambda: frame.mask(np.random.default_rng(1).random(frame.shape) < 0.2).iloc[::2],
+        "xarray": lambda: frame.rename_axis(columns="node").stack().to_xarray(),  # noqa: PD013
+    }[form]()
+    for name in ("STM3Forecaster", "SeasonalNaive"):
+        model = small(name).fit(X)
+        forecast, other = model.predict(), saved(model, path).predict()
+        assert type(other) is type(forecast)
+        if isinstance(forecast, pd.DataFrame):
+            pd.testing.assert_frame_equal(other, forecast, check_exact=True)
+        elif form == "xarray":
+            assert other.identical(forecast)
+        else:
+            np.testing.assert_array_equal(other, forecast)
+
+
+def test_parameters_of_every_kind(frame, path):
+    model = small(
+        "STM3Forecaster", scales=(np.int64(1), 3), target=None, random_state=np.random.RandomState(3),
+        time_features=["day_of_week"], learning_rate=np.float64(0.01), device="cpu", adj=sparse.csr_array(ADJACENCY),
+    ).fit(frame)  # fmt: skip
+    other = saved(model, path)
+    assert other.scales == (1, 3)
+    assert isinstance(other.adj, stmest.Graph)
+    assert other.adj == model.given_graph_
+    assert other.device == "auto"
+    pd.testing.assert_frame_equal(other.predict(), model.predict())
+    assert other.random_state.randint(1000) == model.random_state.randint(1000)
+    assert clone(other).fit(frame).given_graph_ == model.given_graph_
+
+
+def test_names_of_nodes_that_are_no_text(frame, path):
+    for nodes in (
+        [1, 2, 3],
+        [(0, 1), (0, 2), (1, 0)],
+        [1.5, 2.5, 3.5],
+        list(pd.date_range("2024", periods=3)),
+    ):
+        columns = pd.Index(nodes, tupleize_cols=False)
+        model = small("LastValue").fit(frame.set_axis(columns, axis=1))
+        assert saved(model, path).nodes_ == list(columns)
+
+
+def test_loading_in_another_process_and_on_a_named_device(fitted, path):
+    model = fitted["STM3Forecaster"]
+    model.save(path)
+    code = "import sys, stmest; sys.stdout.write(stmest.load(sys.argv[1], device='cpu').predict().to_json(double_precision=15))"
+    root = Path(__file__).parents[2]
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == model.predict().to_json(double_precision=15)
+    loaded = stmest.load(path, device=torch.device("cpu"))
+    assert loaded.device_ == torch.device("cpu")
+    with pytest.raises(DeviceError, match="cuda:9"):
+        stmest.load(path, device="cuda:9")
+
+
+def test_the_state_of_the_model_is_not_touched_by_save(fitted, path):
+    model = fitted["STM3Forecaster"]
+    before = dict(vars(model))
+    model.save(path)
+    assert all(vars(model)[key] is before[key] for key in before)
+    assert vars(model).keys() == before.keys()
+
+
+# ---------------------------------------------------------------- what cannot be saved
+
+
+class Nothing(Callback):
+    """A callback of a user."""
+
+
+def test_callbacks_are_refused_with_the_way_out(frame, path):
+    model = small("STM3Forecaster", callbacks=[Nothing()]).fit(frame)
+    with pytest.raises(ModelFileError, match=r"\['Nothing'\] hold code.*set_params\(callbacks=None\)"):
+        model.save(path)
+    assert not path.exists()
+    assert saved(model.set_params(callbacks=None), path).predict().equals(model.predict())
+
+
+def test_foreign_and_unfitted_forecasters(frame, path):
+    with pytest.raises(ModelFileError, match="TinyForecaster is no forecaster of stmest"):
+        TinyForecaster(random_state=0).fit(frame).save(path)
+    with pytest.raises(NotFittedError):
+        small("LastValue").save(path)
+    impostor = type("LastValue", (stmest.LastValue,), {})
+    with pytest.raises(ModelFileError, match="no forecaster of stmest"):
+        impostor().fit(frame).save(path)
+
+
+def test_parameters_that_no_longer_describe_the_fit(fitted, path):
+    for name in ("STM3Forecaster", "RidgeForecaster"):
+        model = pickle.loads(pickle.dumps(fitted[name])).set_params(input_length=5)
+        with pytest.raises(ModelFileError, match="the parameters and nodes need"):
+            model.save(path)
+
+
+# ---------------------------------------------------------------- files that mean harm: a right checksum, a wrong content
+
+
+def forged(model, path, change):
+    """Save, change document or arrays, and write them again as if nothing had happened."""
+    model.save(path)
+    document, arrays = read_tensor_file(path)
+    change(document, arrays)
+    write_tensor_file(
+        path, {key: document[key] for key in document if key not in ("format", "sha256")}, arrays
+    )
+    return path
+
+
+def _set(place, value):
+    def change(document, arrays):
+        *path, last = place.split("/")
+        for key in path:
+            document = document[key]
+        document[last] = value
+
+    return change
+
+
+def _array(name, value):
+    return lambda document, arrays: arrays.update({name: value})
+
+
+FORGERIES = {
+    "no class": (lambda document, arrays: document.pop("class"), "KeyError"),
+    "a class of another module": (_set("class", "os.system"), "names the class 'os.system'; known are"),
+    "a list as class": (_set("class", ["LastValue"]), "."),
+    "another forecaster": (_set("class", "LastValue"), "LastValue"),
+    "an unknown parameter": (_set("parameters/color", 1), "color"),
+    "a wrong parameter": (_set("parameters/horizon", -1), "horizon"),
+    "a parameter of a wrong type": (_set("parameters/horizon", "2"), "horizon"),
+    "a longer horizon": (_set("parameters/horizon", 3), "size mismatch"),
+    "a longer look-back": (_set("parameters/input_length", 9), "."),
+    "an immense width": (_set("parameters/d_model", 10**9), "far larger"),
+    "immensely many layers": (_set("parameters/n_layers", 10**9), "far larger"),
+    "more nodes": (_set("state/n_features_in_", 4), "."),
+    "immensely many nodes": (_set("state/n_features_in_", 10**12), "."),
+    "nodes that are no number": (_set("state/n_features_in_", "3"), "."),
+    "too few names": (_set("state/nodes_", ["a"]), "names 1 nodes"),
+    "targets outside": (_set("state/target_", [7]), "target_"),
+    "no readings": (_set("state/context_", 3), "no readings"),
+    "fewer readings": (_array("context_.values", np.zeros((3, 3, 1))), "3 last rows, but 8 times"),
+    "a scaler of other nodes": (_array("scaler_.scale", np.zeros((2, 1))), "scaler_.scale"),
+    "a method's name": (_set("state/predict", 3), "no fitted attribute"),
+    "a code object": (_set("state/history_", {"kind": "function", "code": "print(1)"}), "unknown kind"),
+    "state that is a list": (_set("state", []), "."),
+    "weights that are a list": (_set("state/weights_", []), "."),
+    "no state": (lambda document, arrays: document.pop("state"), "KeyError"),
+    "a missing array": (lambda document, arrays: arrays.pop("context_.values"), "context_.values"),
+    "edges that lead nowhere": (_array("given_graph_.target", np.array([7, 2])), "."),
+    "edges of negative length": (_array("given_graph_.first_edge", np.array([0, 5, 2, 2])), "."),
+    "times that are too few": (_array("context_.index.values", np.zeros(2, dtype=np.int64)), "."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forgery", list(FORGERIES))
+def test_forged_files_end_in_one_kind_of_error(forgery, fitted, path):
+    change, words = FORGERIES[forgery]
+    with pytest.raises(ModelFileError, match=words):
+        stmest.load(forged(fitted["STM3Forecaster"], path, change))
+
+
+def test_weights_of_another_shape_dtype_or_name(fitted, path):
+    def shape(document, arrays):
+        name = next(name for name in arrays if name.startswith("weights_"))
+        arrays[name] = arrays[name][..., :1]
+
+    def dtype(document, arrays):
+        name = next(name for name in arrays if name.startswith("weights_"))
+        arrays[name] = arrays[name].astype(np.float64)
+
+    def name(document, arrays):
+        document["state"]["weights_"]["keys"][0] = "other"
+
+    for change in (shape, dtype, name):
+        with pytest.raises(ModelFileError, match=r"size mismatch|dtype|Missing key"):
+            stmest.load(forged(fitted["STMambaForecaster"], path, change))
+
+
+def test_ridge_of_another_horizon(fitted, path):
+    with pytest.raises(ModelFileError, match=r"ridge_.weights has shape \(1, 4, 2\)"):
+        stmest.load(forged(fitted["RidgeForecaster"], path, _set("parameters/horizon", 5)))
+
+
+def test_the_limit_does_not_stop_large_graphs(path):
+    """Many nodes and few weights: what is built beside the weights grows with the square of the nodes."""
+    X = np.random.default_rng(0).normal(size=(30, 700))
+    for adj in (None, np.eye(700)):
+        model = small("STMambaForecaster", max_epochs=1, n_heads=1).fit(X, adj=adj)
+        np.testing.assert_array_equal(saved(model, path).predict(), model.predict())
+
+
+# ---------------------------------------------------------------- pickles
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("dump", [pickle.dumps, "joblib"])
+def test_pickles_hold_no_module(name, dump, fitted, path):
+    if dump == "joblib":
+        joblib.dump(fitted[name], path)
+        content, other = path.read_bytes(), joblib.load(path)
+    else:
+        content = dump(fitted[name])
+        other = pickle.loads(content)
+        # with protocol 4 and later a class is named by the two strings before STACK_GLOBAL
+        words = {argument for _, argument, _ in pickletools.genops(content) if isinstance(argument, str)}
+        foreign = [
+            word for word in words if word.startswith(("torch", "skorch", "stmest.networks", "stmest.layers"))
+        ]
+        assert foreign == []
+    assert b"torch.nn" not in content
+    assert b"skorch" not in content
+    pd.testing.assert_frame_equal(other.predict(), fitted[name].predict(), check_exact=True)
+
+
+def test_forecasters_of_long_tables_and_xarray_can_be_pickled(frame):
+    long = frame.reset_index().melt("time", var_name="node")
+    model = small("LastValue").fit(long)
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(model)).predict(), model.predict())
+    pytest.importorskip("xarray")
+    array = frame.rename_axis(columns="node").stack().to_xarray()  # noqa: PD013
+    model = small("LastValue").fit(array)
+    assert pickle.loads(pickle.dumps(model)).predict().identical(model.predict())
+
+
+def test_the_document_can_be_read_by_hand(fitted, path):
+    fitted["STM3Forecaster"].save(path)
+    document, _ = read_tensor_file(path)
+    assert document["class"] == "STM3Forecaster"
+    assert document["parameters"]["horizon"] == 2
+    assert document["versions"]["torch"]
+    assert document["state"]["nodes_"] == NODES
+    assert "device" not in document["parameters"]
+    assert json.dumps(document)

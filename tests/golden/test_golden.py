@@ -1,0 +1,34 @@
+"""Models that earlier versions saved open, forecast what they did, and learn on: for ever."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import stmest
+from tests.forecasters.small import names
+
+from .make import ADJACENCY, FOLDER, VERSION, rows
+
+MODELS = sorted(FOLDER.glob("*.safetensors"))
+
+
+def test_every_forecaster_has_a_golden_model():
+    have = {path.stem.rpartition("-")[0] for path in MODELS if path.stem.endswith(VERSION)}
+    assert set(names()) - have == set(), "run: python -m tests.golden.make"
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_golden_models_forecast_what_they_did(path):
+    model = stmest.load(path, device="cpu")
+    frame = rows()
+    expected = pd.read_csv(path.with_suffix(".csv"), index_col="time", parse_dates=True).asfreq("h")
+    # other processors and versions of torch sum in another order
+    pd.testing.assert_frame_equal(
+        model.predict(frame), expected, rtol=0, atol=1e-5 * float(frame.std().mean()), check_freq=False
+    )
+    assert model.context_.index[-1] == frame.index[99]
+    assert model.nodes_ == list(frame.columns)
+    if "warm_start" in model.get_params():
+        model.set_params(warm_start=True).fit(frame, ADJACENCY)
+        assert model.n_iter_ > 2

@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "STM3Forecaster": "forecasters.stm3",
     "STMambaForecaster": "forecasters.stmamba",
+    "MADForecaster": "forecasters.mad",
     "STIDForecaster": "forecasters.stid",
     "S2TXForecaster": "forecasters.s2tx",
     "DLinearForecaster": "forecasters.linear",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
     from .forecasters.linear import DLinearForecaster, NLinearForecaster
+    from .forecasters.mad import MADForecaster
     from .forecasters.persistence import load
     from .forecasters.s2tx import S2TXForecaster
     from .forecasters.stid import STIDForecaster
@@ -98,6 +100,7 @@ __all__ = [
     "Graph",
     "GraphError",
     "LastValue",
+    "MADForecaster",
     "MeanProfile",
     "MissingDependencyError",
     "ModelFileError",

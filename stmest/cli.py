@@ -32,6 +32,7 @@ _MODELS = {
     "stm2": "multiscale Mamba over a learned graph",
     "stm3": "STM2 with a mixture of experts",
     "stmamba": "graph attention and Mamba in turn",
+    "mad": "reconstruction by Mamba, prediction by a transformer; fields and nodes",
     "unet": "U-Net, for fields only",
     "stid": "perceptron on look-back, node and time",
     "s2tx": "Mamba over all variates, attention over recent patches of each",
@@ -47,10 +48,11 @@ _NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "dlinear": ("DLinearForecaster", {}),
     "nlinear": ("NLinearForecaster", {}),
     "stid": ("STIDForecaster", {}),
+    "mad": ("MADForecaster", {}),
     "unet": ("UNetForecaster", {}),
 }
 _DEFAULT_MODELS = "stm3,ridge-all,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
-_DEFAULT_FIELD_MODELS = "unet,ridge,mean-profile,seasonal-naive,last-value"
+_DEFAULT_FIELD_MODELS = "mad,unet,ridge,mean-profile,seasonal-naive,last-value"
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 
 

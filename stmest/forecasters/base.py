@@ -229,7 +229,7 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
             return X  # rows that were compared when they were taken in
         panel = as_panel(X, fields=self._reads_fields)
         if not reset:
-            panel.check_grid(self.grid_shape_)
+            panel.check_grid(getattr(self, "grid_shape_", None))  # models saved earlier know of no fields
         named_columns = (
             isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
         )

@@ -19,7 +19,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch.overrides import TorchFunctionMode
 
-from ..data.containers import Panel
+from ..data.panel import Panel
 from ..exceptions import ModelFileError
 from ..graphs import as_graph
 from ..runtime import resolve_device, versions
@@ -35,6 +35,7 @@ __all__ = ["SavedAsFile", "load"]
 _HOMES = {
     "DLinearForecaster": "linear",
     "LastValue": "baselines",
+    "MADForecaster": "mad",
     "MeanProfile": "baselines",
     "NLinearForecaster": "linear",
     "RidgeForecaster": "baselines",
@@ -219,6 +220,9 @@ def _check_shapes(model: Any) -> None:
         raise ModelFileError(f"it names {len(model.nodes_)} nodes, but has {n_nodes}")
     if context.index is not None and len(context.index) != context.n_times:
         raise ModelFileError(f"it has {context.n_times} last rows, but {len(context.index)} times")
+    grid = getattr(model, "grid_shape_", None)
+    if grid != context.grid or (grid is not None and np.prod(grid) != n_nodes):
+        raise ModelFileError(f"its {n_nodes} nodes are no field of {grid}, or its last rows are none of it")
     expected = {"context_": (model._context_length, n_nodes, model.n_inputs_), **model._state_shapes()}
     if model.profile_ is not None:
         expected["profile_.table"] = (model.profile_.n_phases, n_nodes, model.n_inputs_)

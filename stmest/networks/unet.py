@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.conv import pad_to
+
 __all__ = ["UNetNetwork"]
 
 
@@ -99,7 +101,7 @@ class UNetNetwork(nn.Module):
         """
         b, t, n, f = x.shape
         image = x.transpose(2, 3).reshape(b, t * f, *self.grid)  # b (t f) y x
-        image = _padded(image, self.multiple)
+        image = pad_to(image, self.multiple)
         features = self.enter(image)
         if self.calendar is not None and time is not None:
             features = features + self.calendar(time.flatten(1))[:, :, None, None]
@@ -125,9 +127,3 @@ def _two_convolutions(n_in: int, n_out: int) -> nn.Sequential:
         nn.GroupNorm(n_groups, n_out),
         nn.GELU(),
     )
-
-
-def _padded(image: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until both sizes are multiples: (b, d, y, x) in and out."""
-    rows, columns = (-size % multiple for size in image.shape[-2:])
-    return F.pad(image, (0, columns, 0, rows), mode="replicate") if rows or columns else image

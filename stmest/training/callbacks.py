@@ -1,4 +1,4 @@
-"""What happens between epochs: keeping the best weights, stopping early, telling how far it is.
+"""What happens between epochs: keeping the best weights, stopping early, unfreezing, telling how far it is.
 
 Builds on skorch's callbacks; put together by `stmest.forecasters.network`.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from skorch.callbacks import Callback
 
-__all__ = ["BestWeights", "Progress"]
+__all__ = ["BestWeights", "Progress", "Unfreeze"]
 
 
 class BestWeights(Callback):
@@ -80,6 +80,45 @@ class BestWeights(Callback):
         if self.best_weights_ is not None:
             net.module_.load_state_dict(self.best_weights_)
         self.best_weights_ = None
+
+
+class Unfreeze(Callback):
+    """Train the first stage of a network from the start, and one more every so many epochs.
+
+    Parameters
+    ----------
+    stages : list of list of torch.nn.Parameter
+        In the order in which they are to learn.
+    every : int
+        Epochs between two stages: stage i learns from epoch ``1 + i * every`` on.
+
+    Notes
+    -----
+    At the end of training all parameters may be trained again that might be before. The optimiser skips frozen
+    parameters, also their weight decay.
+    """
+
+    def __init__(self, stages: list[list[Any]], every: int):
+        self.stages = stages
+        self.every = every
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Remember what may be trained."""
+        self.trainable_ = [[p for p in stage if p.requires_grad] for stage in self.stages]
+        self.first_epoch_ = len(net.history)
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Let the stages learn whose time has come, and no others."""
+        epoch = net.history[-1, "epoch"] - self.first_epoch_
+        for number, stage in enumerate(self.trainable_):
+            for parameter in stage:
+                parameter.requires_grad_(epoch > number * self.every)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Leave nothing frozen."""
+        for stage in self.trainable_:
+            for parameter in stage:
+                parameter.requires_grad_(True)
 
 
 class Progress(Callback):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,6 +65,14 @@ def test_all_containers_hold_the_same_values(wide, kind):
     np.testing.assert_array_equal(panel.values[..., 0], wide.to_numpy())
     assert panel.nodes in (None, NODES)
     assert panel.index is None or panel.index.equals(INDEX)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_panels_can_be_pickled(wide, kind):
+    panel = as_panel(containers(wide)[kind])
+    again = pickle.loads(pickle.dumps(panel))
+    forecast = np.full((2, 3, 1), 7.0)
+    assert str(again.like(forecast, [0])) == str(panel.like(forecast, [0]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

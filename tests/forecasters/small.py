@@ -17,6 +17,7 @@ _NETWORK = {"input_length": 8, "d_model": 4, "d_state": 4, "n_layers": 1, "max_e
 _MORE: dict[str, dict[str, Any]] = {
     "STM3Forecaster": {"scales": (1, 3), "n_experts": 2},
     "UNetForecaster": {"channels": 4, "depth": 1},
+    "MADForecaster": {"width": 4},
 }
 
 # Those that read fields only

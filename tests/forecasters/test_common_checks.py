@@ -6,6 +6,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from stmest import (
     DLinearForecaster,
+    MADForecaster,
     NLinearForecaster,
     S2TXForecaster,
     STIDForecaster,
@@ -30,6 +31,7 @@ FORECASTERS = [
     TinyForecaster(random_state=0),
     STM3Forecaster(**SMALL),
     STMambaForecaster(**SMALL),
+    MADForecaster(**SMALL, width=4),
     STIDForecaster(**{name: value for name, value in SMALL.items() if name != "d_state"}),
     S2TXForecaster(**SMALL),
     DLinearForecaster(**LINEAR),

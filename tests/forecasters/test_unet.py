@@ -7,11 +7,13 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 
+import stmest
 from stmest import ForecastSplit, LastValue, RidgeForecaster, UNetForecaster
-from stmest.exceptions import DataError
+from stmest.exceptions import DataError, ModelFileError
 
 SMALL = {"input_length": 4, "horizon": 2, "channels": 4, "depth": 2, "max_epochs": 2, "random_state": 0}
 
@@ -51,6 +53,44 @@ def test_pickles_seeds_and_calendar(waves):
     xr.testing.assert_identical(UNetForecaster(**SMALL).fit(named).predict(), out)
 
 
+@pytest.mark.parametrize("kind", ["array", "tensor", "xarray"])
+def test_model_files(waves, kind, tmp_path):
+    coords = {
+        "time": pd.date_range("2024-01-01", periods=90, freq="h"),
+        "lat": np.arange(8.0),
+        "name": ("lat", list("abcdefgh")),
+    }
+    named = xr.DataArray(waves, coords, ["time", "lat", "lon"], name="t2m", attrs={"units": "K"})
+    X = {"array": waves[..., None], "tensor": torch.tensor(waves), "xarray": named}[kind]
+    model = UNetForecaster(**SMALL).fit(X)
+    model.save(tmp_path / "unet.safetensors")
+    again = stmest.load(tmp_path / "unet.safetensors", device="cpu")
+    assert again.grid_shape_ == (8, 10)
+    expected, found = model.predict(steps=3), again.predict(steps=3)
+    if kind == "xarray":
+        xr.testing.assert_identical(found, expected)
+    else:
+        assert type(found) is type(expected)
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+    np.testing.assert_array_equal(np.asarray(again.predict(X)), np.asarray(model.predict(X)))
+
+
+def test_a_model_file_with_another_grid_is_refused(waves, tmp_path):
+    model = UNetForecaster(**SMALL).fit(waves)
+    model.grid_shape_ = (4, 20)
+    with pytest.raises(ModelFileError, match="no field of"):
+        model.save(tmp_path / "unet.safetensors")
+
+
+def test_a_forecaster_fitted_on_trajectories_is_saved_without_them(waves, tmp_path):
+    X = [waves[:20], waves[30:60]]
+    model = UNetForecaster(**SMALL).fit(X)
+    model.save(tmp_path / "unet.safetensors")
+    again = stmest.load(tmp_path / "unet.safetensors", device="cpu")
+    np.testing.assert_array_equal(again.predict(), model.predict())
+    np.testing.assert_array_equal(again.predict(X)[0], model.predict(X)[0])
+
+
 def test_gaps_and_inputs_that_are_not_forecast(waves):
     gaps = np.stack([waves, waves[::-1]], axis=-1)
     gaps[3:20, 2:5, 2:5] = np.nan
@@ -66,6 +106,13 @@ def test_it_is_searched_like_any_estimator(waves):
         UNetForecaster(**SMALL), {"depth": [0, 1]}, cv=ForecastSplit(2, input_length=4), error_score="raise"
     )
     assert search.fit(waves).best_params_["depth"] in (0, 1)
+
+
+def test_trajectories_are_searched_in_folds_of_whole_trajectories(waves):
+    X = np.stack([waves[i : i + 12] for i in range(0, 72, 12)])[..., None]
+    search = GridSearchCV(UNetForecaster(**SMALL), {"depth": [0, 1]}, cv=KFold(3), error_score="raise").fit(X)
+    assert np.isfinite(search.best_score_)
+    assert search.predict(X[:2]).shape == (2, 2, 8, 10, 1)
 
 
 def test_nodes_are_no_field(waves):

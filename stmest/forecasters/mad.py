@@ -1,0 +1,177 @@
+"""MAD as a forecaster: parameters, sizes, network and unfreezing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from sklearn.utils._param_validation import StrOptions
+from torch import nn
+
+from ..exceptions import ParameterError
+from ..graphs import Graph
+from ..networks.mad import MADNetwork
+from ..networks.mad_prediction import PREDICTIONS
+from ..networks.mad_reconstruction import RECONSTRUCTIONS
+from ..training.callbacks import Unfreeze
+from .network import NetworkForecaster
+from .parameters import TrainingParameters, describe, real, whole
+
+__all__ = ["SIZES", "MADForecaster", "MADParameters"]
+
+# "paper" is the network of the public program; it trains with learning_rate=1e-4, max_epochs=100, batch_size=16. Saved models
+# name their size and not these numbers, which therefore have to stay.
+SIZES: dict[str, dict[str, Any]] = {
+    "small": {
+        "width": 16, "d_model": 64, "n_layers": 2, "n_heads": 2, "d_state": 8,
+        "strides": (2, 2), "mlp_ratio": 4, "hidden": 32, "kernels": (3, 5),
+    },
+    "paper": {
+        "width": 32, "d_model": 256, "n_layers": 12, "n_heads": 2, "d_state": 32,
+        "strides": (1, 2, 1, 2), "mlp_ratio": 4, "hidden": 64, "kernels": (3, 5, 7, 11),
+    },
+}  # fmt: skip
+# Parameters that go to the network as they are
+_ARCHITECTURE = ("reconstruction", "prediction", "fusion_weight")
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class MADParameters(TrainingParameters):
+    """Parameters of MAD beside those of every network."""
+
+    input_length: int = 12
+    size: str = "small"
+    reconstruction: str = "mamba"
+    prediction: str = "dit"
+    fusion_weight: float = 0.1
+    lambda_rec: float = 1.0
+    lambda_pred: float = 1.0
+    width: int | None = None
+    d_model: int | None = None
+    n_layers: int | None = None
+    n_heads: int | None = None
+    d_state: int | None = None
+    unfreeze_every: int = 0
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    loss: str = "mse"
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TrainingParameters._parameter_constraints,
+        "size": [StrOptions(set(SIZES))],
+        "reconstruction": [StrOptions(set(RECONSTRUCTIONS))],
+        "prediction": [StrOptions(set(PREDICTIONS))],
+        "fusion_weight": [real(0)],
+        "lambda_rec": [real(0)],
+        "lambda_pred": [real(0, closed="neither")],
+        "width": [whole(1), None],
+        "d_model": [whole(4), None],
+        "n_layers": [whole(1), None],
+        "n_heads": [whole(1), None],
+        "d_state": [whole(1), None],
+        "unfreeze_every": [whole(0)],
+    }
+
+
+@describe
+class MADForecaster(MADParameters, NetworkForecaster):
+    """Fields reconstructed by Mamba and predicted by a transformer with adaLN-Zero conditioning ("diffusion transformer").
+
+    An array of three axes is a field, (n_times, n_y, n_x); nodes with several features come with names, as DataFrame
+    or DataArray. For nodes the convolutions become linear maps or, with `adj`, graph convolutions.
+
+    Parameters
+    ----------
+    {window_parameters}
+    size : {{"small", "paper"}}, default="small"
+        Sizes of the network: one that trains on a CPU in minutes, or those of the public program, 12 layers of width 256
+        (train it with ``learning_rate=1e-4, max_epochs=100`` on a GPU). The five parameters from `width` on overrule it.
+    reconstruction : {{"mamba", "conv", "unet"}}, default="mamba"
+        What refines the reconstruction's latents: Mamba over the pixels in both directions, between convolutions; the
+        convolutions alone; or a small U-Net.
+    prediction : {{"dit", "vit", "convlstm"}}, default="dit"
+        What predicts: the conditioned transformer, a plain one, or a convolutional LSTM.
+    fusion_weight : float, default=0.1
+        Weight at the start with which the reconstruction's latents join the prediction's, learned from there on; 0: no
+        reconstruction at all.
+    lambda_rec, lambda_pred : float, default=1.0
+        Weights of the mean squared error of the reconstruction and of the forecast loss; only their ratio counts.
+    width : int or None, default=None
+        Channels of a frame's latents.
+    d_model, n_layers, n_heads : int or None, default=None
+        Transformer: width, a multiple of 4 and of `n_heads`; blocks; attention heads.
+    d_state : int or None, default=None
+        States of each Mamba channel.
+    unfreeze_every : int, default=0
+        Epochs after which the next part is unfrozen, from the output to the input: the decoder learns from the start, the
+        predictor so many epochs later, encoders and reconstruction as many later again. 0: everything learns at once.
+    {training_parameters}
+
+    Attributes
+    ----------
+    grid_shape_ : tuple of int or None
+        Rows and columns of the field; None for nodes.
+    history_ : DataFrame
+        One row per epoch: losses (``train_reconstruction`` is that of the reconstruction), learning rate, seconds.
+    best_epoch_, n_iter_, n_parameters_ : int
+        Epoch whose weights are kept; epochs trained; trainable numbers.
+    device_, scan_backend_
+        Device, and implementation of the scan, in use.
+
+    See Also
+    --------
+    stmest.STMambaForecaster : For nodes with a graph.
+    stmest.LastValue : Persistence, from which the untrained network starts.
+
+    Notes
+    -----
+    Zeng, Li, Niu, Yang, Wen, Knowledge-Based Systems 2025 (doi 10.1016/j.knosys.2025.113347). In the public program the
+    result of the Mamba branch is thrown away; here the forecast is made from it too. ``stmest.networks.mad`` lists the
+    equations, and where this implementation differs and why. A graph is not used where there is a grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stmest import MADForecaster
+    >>> t, y, x = np.ogrid[:60, :6, :9]
+    >>> wave = np.sin(0.5 * t + 0.7 * y + 0.4 * x)
+    >>> model = MADForecaster(input_length=4, horizon=3, max_epochs=1, random_state=0).fit(wave)
+    >>> model.predict().shape
+    (3, 6, 9)
+    >>> model.predict(wave, steps=7).shape
+    (7, 6, 9)
+    """
+
+    _reads_fields = True
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        sizes = self._architecture()
+        if sizes["d_model"] % sizes["n_heads"] or sizes["d_model"] % 4:
+            raise ParameterError(
+                f"d_model={sizes['d_model']} must be a multiple of 4 and of n_heads={sizes['n_heads']}."
+            )
+
+    def _architecture(self) -> dict[str, Any]:
+        """Sizes of the network: those of `size`, unless a parameter says otherwise."""
+        preset = SIZES[self.size]
+        own = {name: getattr(self, name, None) for name in preset}
+        return {name: preset[name] if value is None else value for name, value in own.items()}
+
+    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+        settings: dict[str, Any] = {**sizes, **{name: getattr(self, name) for name in _ARCHITECTURE}}
+        if graph is not None and self.grid_shape_ is None:
+            settings["adjacency"] = torch.from_numpy(graph.to_dense())
+        return MADNetwork(
+            **settings, **self._architecture(), grid_shape=self.grid_shape_, n_features=self.n_inputs_,
+            target_channels=self.target_,
+        )  # fmt: skip
+
+    def _loss_weights(self) -> dict[str, float]:
+        return {"reconstruction": self.lambda_rec / self.lambda_pred} if self.fusion_weight else {}
+
+    def _more_callbacks(self) -> list[tuple[str, Any]]:
+        if not self.unfreeze_every or self._continues():
+            return []
+        return [("unfreeze", Unfreeze(self.network_.stages(), self.unfreeze_every))]

@@ -1,0 +1,231 @@
+"""MAD: fields reconstructed by Mamba, predicted by a transformer with adaLN-Zero conditioning.
+
+Zeng, Li, Niu, Yang, Wen, Knowledge-Based Systems 2025 (doi 10.1016/j.knosys.2025.113347), equations 1 to 24. Builds on
+``mad_space`` (encoders and decoders), ``mad_reconstruction`` and ``mad_prediction``.
+
+====================  =====================================================================
+paper                 here
+====================  =====================================================================
+X, Y                  windows (b, t, n, f), targets (b, h, n, f)
+E_pred, D             ``space.encode``, ``space.decode``
+E_rec, bi-SSM, D      ``reconstruction``, refined by `BidirectionalMamba`
+T(t)                  ``condition``: a learned vector and the calendar of the origin
+L blocks, AdaLN       ``trunk``: `DiffusionTransformer` over the tokens of all input frames
+lambda_rec            weight of the auxiliary loss ``"reconstruction"``
+alpha                 ``fusion_weight``, learned from its given start
+====================  =====================================================================
+
+::
+
+    r = refine(E_rec(X));  X_rec = D_rec(r)                 auxiliary loss: mean squared error of X_rec
+    z = E_pred(X) + alpha * project(r)                      frame by frame; tokens are patches of pixels
+    Y = last frame + D(trunk(z, condition), skip)
+
+There is no diffusion: no noise, no sampling; one deterministic pass. Time is an axis of channels for the trunk.
+
+Where we differ, and why
+------------------------
+- *The Mamba branch is used.* In the public program its result is computed and thrown away. Here the reconstruction is
+  decoded from it and from nothing else, and the forecast sees it through ``alpha * project(r)``.
+- *The block has the value matrix and residuals* that equations of the paper leave out; adaLN sits in every block.
+- *The condition means something*: calendar of the forecast's origin and a learned vector, where the program draws one
+  random integer at construction and does not save it.
+- *Any horizon*: the last linear map of the trunk makes h frames of t, the skip joins by a learned map over time that
+  starts from the last frame. The program needs as many output as input steps.
+- *The forecast corrects the last frame* and starts as exactly that, since the decoder's last map is zero at first.
+- *Group norm* in both encoders: batch statistics would let a forecast depend on the other windows of its batch.
+- *Any grid*: padded to the stride by its edge, cropped at the end.
+- *Nodes* (no grid): the paper states the problem for them and shows none. Linear or graph-convolutional encoders, nodes
+  as tokens with learned positions, Mamba over the steps of each node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..exceptions import ParameterError
+from ..layers.diffusion_transformer import DiffusionTransformer
+from ..layers.graph_conv import transition_matrices
+from .mad_prediction import PREDICTIONS, Condition, RecurrentTrunk, TokenTrunk
+from .mad_reconstruction import RECONSTRUCTIONS, GridReconstruction, NodeReconstruction
+from .mad_space import GridSpace, NodeSpace, checked_grid
+
+__all__ = ["MADNetwork"]
+
+
+class MADNetwork(nn.Module):
+    """Forecaster of a field or of nodes; see the module's head for the architecture.
+
+    Parameters
+    ----------
+    n_nodes, n_inputs, n_outputs : int
+        Pixels or nodes, input channels of each, channels forecast.
+    input_length, horizon : int
+        Input steps, steps ahead.
+    n_time_features : int
+        Calendar channels.
+    grid_shape : tuple of int, optional
+        Rows and columns whose product is `n_nodes`; None: nodes without a grid.
+    adjacency : Tensor of shape (n, n), optional
+        Graph for nodes without a grid: [i, j] is the weight of edge i -> j.
+    n_features : int, optional
+        Channels to reconstruct, the first ones; if `n_inputs` is twice as many, the others say where these were
+        observed. Default: all.
+    target_channels : sequence of int, optional
+        Where the forecast channels are among the inputs; default the first ones.
+    reconstruction : {"mamba", "conv", "unet"}
+    prediction : {"dit", "vit", "convlstm"}
+    fusion_weight : float
+        Start of alpha; 0 leaves the reconstruction out altogether.
+    width : int
+        Channels of a frame's latents.
+    strides : sequence of int
+        1 or 2, of the blocks of the prediction's encoder, on a grid. Its tokens are patches of so many rows and columns
+        as the product tells; the reconstruction works at the resolution after the first 2.
+    d_model, n_layers, n_heads, mlp_ratio : int
+        Trunk. For ``"convlstm"`` only `n_layers` counts, as the number of cells.
+    hidden, d_state : int
+        Width of the refinement, states of its Mamba.
+    kernels : sequence of int
+        Of the refinement's convolutions.
+    scan_backend : str
+        As in `stmest.ops.selective_scan`.
+
+    Shapes
+    ------
+    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), in training with
+    ``{"reconstruction": mean squared error}``
+    """
+
+    def __init__(
+        self,
+        n_nodes: int,
+        n_inputs: int,
+        n_outputs: int,
+        input_length: int,
+        horizon: int,
+        n_time_features: int = 0,
+        *,
+        grid_shape: tuple[int, int] | None = None,
+        adjacency: Tensor | None = None,
+        n_features: int | None = None,
+        target_channels: Sequence[int] | None = None,
+        reconstruction: str = "mamba",
+        prediction: str = "dit",
+        fusion_weight: float = 0.1,
+        width: int = 16,
+        strides: Sequence[int] = (2, 2),
+        d_model: int = 64,
+        n_layers: int = 2,
+        n_heads: int = 2,
+        mlp_ratio: int = 4,
+        hidden: int = 32,
+        d_state: int = 8,
+        kernels: Sequence[int] = (3, 5),
+        scan_backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        _check_known("reconstruction", reconstruction, RECONSTRUCTIONS)
+        _check_known("prediction", prediction, PREDICTIONS)
+        self.n_features = n_inputs if n_features is None else n_features
+        self.target_channels = list(range(n_outputs) if target_channels is None else target_channels)
+        self.correct_last = True
+        ends = (n_inputs, n_outputs, input_length, horizon, width)
+        self.space: GridSpace | NodeSpace
+        if grid_shape is None:
+            self.space = NodeSpace(*ends, n_nodes, adjacency)
+        else:
+            self.space = GridSpace(*ends, checked_grid(n_nodes, grid_shape), strides)
+        self.condition = Condition(n_time_features, input_length, d_model)
+        self.trunk: TokenTrunk | RecurrentTrunk
+        if prediction == "convlstm":
+            self.trunk = RecurrentTrunk(self.space.latent_shape, width, n_layers, d_model, horizon)
+        else:
+            transformer = DiffusionTransformer(
+                input_length * width, horizon * width, self.space.positions(d_model),
+                n_layers, n_heads, mlp_ratio, conditioned=prediction == "dit",
+            )  # fmt: skip
+            self.trunk = TokenTrunk(transformer, horizon)
+        self.reconstruction: GridReconstruction | NodeReconstruction | None = None
+        if fusion_weight == 0:
+            return
+        self.fusion_weight = nn.Parameter(torch.tensor(float(fusion_weight)))
+        if grid_shape is None:
+            walks = None if adjacency is None else transition_matrices(adjacency)
+            self.reconstruction = NodeReconstruction(
+                reconstruction, n_inputs, self.n_features, width, hidden, d_state, walks, scan_backend
+            )
+        else:
+            self.reconstruction = GridReconstruction(
+                reconstruction, n_inputs, self.n_features, input_length, width, strides,
+                hidden, d_state, kernels, scan_backend,
+            )  # fmt: skip
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Forecast.
+
+        Parameters
+        ----------
+        x : Tensor of shape (b, t, n, f_in)
+            Scaled readings without NaN.
+        time : Tensor of shape (b, t + h, c), optional
+            Calendar of input and target steps.
+
+        Returns
+        -------
+        forecast : Tensor of shape (b, h, n, f_out)
+        auxiliary : dict
+            In training, where there is a reconstruction, its mean squared error over the observed readings.
+        """
+        frames = self.space.open(x)
+        z, skip = self.space.encode(frames)
+        auxiliary = {}
+        if self.reconstruction is not None:
+            refined = self.reconstruction(frames)
+            z = z + self.fusion_weight * self.reconstruction.project(refined)
+            if self.training:
+                auxiliary["reconstruction"] = self._reconstruction_error(refined, x)
+        forecast = self.space.decode(self.trunk(z, self.condition(time, len(x))), skip)
+        if self.correct_last:
+            forecast = forecast + x[:, -1:, :, self.target_channels]
+        return forecast, auxiliary
+
+    def _reconstruction_error(self, refined: Tensor, x: Tensor) -> Tensor:
+        error = (self._reconstructed(refined) - x[..., : self.n_features]).square()
+        if x.shape[-1] < 2 * self.n_features:
+            return error.mean()
+        observed = x[..., self.n_features : 2 * self.n_features]
+        return (error * observed).sum() / observed.sum().clamp(min=1.0)
+
+    def _reconstructed(self, refined: Tensor) -> Tensor:
+        """Input (b, t, n, n_features) as decoded from refined latents."""
+        return self.space.close(self.reconstruction.decode(refined))  # type: ignore[union-attr]
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Return what the reconstruction makes of windows x (b, t, n, f_in): (b, t, n, n_features)."""
+        if self.reconstruction is None:
+            raise ParameterError("the network has no reconstruction (fusion_weight=0).")
+        return self._reconstructed(self.reconstruction(self.space.open(x)))
+
+    def start_at_zero(self) -> None:
+        """Correct another forecast than the last frame: begin with a forecast of 0 everywhere."""
+        self.correct_last = False
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """All parameters in three groups, from the output to the input: decoder, trunk, encoders with reconstruction."""
+        top = [self.space.skip_over_time, *self.space.decoder.parameters()]
+        middle = [*self.trunk.parameters(), *self.condition.parameters()]
+        above = {id(parameter) for parameter in (*top, *middle)}
+        return [top, middle, [p for p in self.parameters() if id(p) not in above]]
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"targets={self.target_channels}, correct_last={self.correct_last}"
+
+
+def _check_known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ParameterError(f"{name}={value!r} is not known; choose from {known}.")

@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         help="fit forecasters, score them on the same windows, draw a forecast",
         description="Fit forecasters on the first rows of the data, score all of them on the same windows of the last "
-        "rows, print one table, and write forecast.png and report.json.",
+        "rows, print one table, and write forecast.png and report.json (and a page for the browser with --html).",
         epilog="models: " + "; ".join(f"{name}: {what}" for name, what in _MODELS.items()),
         formatter_class=_Formatter,
     )
@@ -146,6 +146,12 @@ def _parser() -> argparse.ArgumentParser:
         help="passes over the training data; default: the forecaster's own",
     )
     add("--out", metavar="DIR", type=Path, default=Path("stmest-report"), help="folder to write to")
+    add(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="also write the report as one HTML page that needs no network",
+    )
     add("--quiet", action="store_true", help="print the table and the paths only")
     report.set_defaults(run=_report)
     return parser
@@ -195,6 +201,8 @@ def _report(options: argparse.Namespace) -> int:
     _describe(X, index, graph, title, season, options, say)
     # A folder that cannot be written to is better known before an hour of training.
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.html is not None:
+        _check_page(options.html)
     unit = X.attrs.get("unit") if options.unit is None else options.unit
     report = compare(
         models, X, graph, test_fraction=options.test_fraction, season=options.season, unit=unit,
@@ -209,7 +217,7 @@ def _report(options: argparse.Namespace) -> int:
     say("")
     print(report.to_text())
     say("")
-    _write(report, options.out, title)
+    _write(report, options, title)
     return 0 if all(row.error is None for row in report.rows) else 1
 
 
@@ -336,19 +344,33 @@ def _describe(
     say(f"{lengths}; writing to {options.out}")
 
 
-def _write(report: Report, out: Path, title: str) -> None:
-    """Write picture and JSON, and say where they are."""
+def _check_page(path: Path) -> None:
+    """Make the folder of the page, and miss no package when everything is computed."""
+    from .runtime import require
+
+    require("matplotlib", extra="plot")
+    require("jinja2", extra="plot")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write(report: Report, options: argparse.Namespace, title: str) -> None:
+    """Write picture, JSON and page, and say where they are."""
     from .exceptions import MissingDependencyError
 
-    target = out / "report.json"
+    target = options.out / "report.json"
     target.write_text(report.to_json() + "\n", encoding="utf-8")
     print(f"report   {target}")
     try:
-        picture = _picture(report, out / "forecast.png", title)
+        picture = _picture(report, options.out / "forecast.png", title)
     except MissingDependencyError as error:
         print(f"picture  not drawn: {error}")
         return
     print("picture  not drawn: no forecaster succeeded" if picture is None else f"picture  {picture}")
+    if options.html is not None:
+        from .plotting import report_page
+
+        options.html.write_text(report_page(report, title=title), encoding="utf-8")
+        print(f"page     {options.html}")
 
 
 def _picture(report: Report, path: Path, title: str) -> Path | None:
@@ -369,6 +391,8 @@ def _picture(report: Report, path: Path, title: str) -> Path | None:
     axes = plot_forecast(
         sample.truth,
         {row.name: sample.forecasts[row.name] for row in [done[0], *rivals]},
+        intervals={name: bounds for name, bounds in sample.intervals.items() if name == done[0].name},
+        coverage=report.settings["coverage"],
         history=sample.history,
         nodes=nodes,
         node_names=[str(node) for node in report.nodes],

@@ -98,7 +98,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="models: " + "; ".join(f"{name}: {what}" for name, what in _MODELS.items()),
         formatter_class=_Formatter,
     )
-    add = report.add_argument
+    _add_options(report.add_argument)
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _add_options(add: Callable[..., Any]) -> None:
+    """Add what ``stmest report`` can be told."""
     add(
         "--data",
         metavar="FILE",
@@ -153,8 +159,6 @@ def _parser() -> argparse.ArgumentParser:
         help="also write the report as one HTML page that needs no network",
     )
     add("--quiet", action="store_true", help="print the table and the paths only")
-    report.set_defaults(run=_report)
-    return parser
 
 
 class _Formatter(argparse.HelpFormatter):

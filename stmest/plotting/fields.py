@@ -69,11 +69,7 @@ def plot_fields(
     else:
         panels = given_axes(axes, 3 * len(chosen), f"{len(chosen)} steps of three panels").reshape(-1, 3)
     shown = np.array([step - 1 for step in chosen])
-    values = np.concatenate([real[shown], guess[shown]])
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    largest = float(np.nanmax(np.abs(guess[shown] - real[shown]))) or 1.0
-    scale = {"vmin": low, "vmax": high if high > low else low + 1, "cmap": "viridis"}
-    error_scale = {"vmin": -largest, "vmax": largest, "cmap": "PuOr"}
+    scale, error_scale = _scales(real[shown], guess[shown])
     common: dict[str, Any] = {
         "interpolation": "nearest",
         "extent": extent,
@@ -91,10 +87,10 @@ def plot_fields(
     if y is not None:  # coordinates rise upwards, in whichever order the rows come
         for axis in panels.ravel():
             axis.set_ylim(sorted(extent[2:]))
+    bar = {"location": "bottom", "shrink": 0.9}
     figure = panels[0, 0].figure
-    bar = {"location": "bottom", "aspect": 30, "shrink": 0.9}
-    figure.colorbar(fields, ax=list(panels[:, :2].ravel()), label=in_unit("field", unit), **bar)
-    figure.colorbar(errors, ax=list(panels[:, 2]), label=in_unit("error", unit), **{**bar, "aspect": 15})
+    figure.colorbar(fields, ax=list(panels[:, :2].ravel()), label=in_unit("field", unit), aspect=30, **bar)
+    figure.colorbar(errors, ax=list(panels[:, 2]), label=in_unit("error", unit), aspect=15, **bar)
     return panels
 
 
@@ -268,6 +264,15 @@ def _checked(truth: np.ndarray, forecast: np.ndarray, steps: Sequence[int] | Non
     if np.isnan(forecast).all() or np.isnan(truth).all():
         raise DataError("truth or forecast is all NaN; there is nothing to draw.")
     return chosen
+
+
+def _scales(truth: np.ndarray, forecast: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Limits and colours of fields, and of errors."""
+    values = np.concatenate([truth, forecast])
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    largest = float(np.nanmax(np.abs(forecast - truth))) or 1.0
+    fields = {"vmin": low, "vmax": high if high > low else low + 1, "cmap": "viridis"}
+    return fields, {"vmin": -largest, "vmax": largest, "cmap": "PuOr"}
 
 
 def _extent(

@@ -54,6 +54,7 @@ html_show_sourcelink = False
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",
+    "within_subsection_order": "FileNameSortKey",
     "filename_pattern": r"/plot_",
     "image_scrapers": (save_displays,),
     "reset_modules": (),

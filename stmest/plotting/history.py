@@ -26,7 +26,7 @@ def plot_history(history: pd.DataFrame, *, best_epoch: int | None = None, axes: 
         As in ``history_`` of the forecasters: ``epoch``, ``train_loss``, ``learning_rate`` and, where there was a
         validation part, ``valid_loss``.
     best_epoch : int, optional
-        Epoch whose weights are kept, to be marked; 0, the weights at the start, is not.
+        Epoch whose weights are kept, to be marked; 0: those at the start.
     axes : sequence of two matplotlib Axes, optional
         Where to draw losses and learning rate; default a new figure, not known to pyplot.
 
@@ -57,8 +57,9 @@ def plot_history(history: pd.DataFrame, *, best_epoch: int | None = None, axes: 
             panels[0].plot(
                 history["epoch"], history[column], color=COLOURS[i], linestyle=DASHES[i], marker=marker, label=label
             )  # fmt: skip
-    if best_epoch:
-        panels[0].axvline(best_epoch, color="0.35", linewidth=1, linestyle=":", label="weights that are kept")
+    if best_epoch is not None:
+        label = "weights that are kept" + ("" if best_epoch else " (the start)")
+        panels[0].axvline(best_epoch, color="0.35", linewidth=1, linestyle=":", label=label)
     panels[0].set_ylabel("loss (scaled data)")
     panels[1].plot(history["epoch"], history["learning_rate"], color="0.2", marker=marker)
     panels[1].set_ylabel("learning rate")

@@ -89,15 +89,19 @@ def test_history_has_losses_rate_and_the_best_epoch(fitted):
     lines = {line.get_label(): line for line in losses.get_lines()}
     np.testing.assert_array_equal(lines["training loss"].get_ydata(), fitted.history_["train_loss"])
     np.testing.assert_array_equal(lines["validation loss"].get_ydata(), fitted.history_["valid_loss"])
-    assert lines["weights that are kept"].get_xdata()[0] == fitted.best_epoch_
+    (kept,) = [line for name, line in lines.items() if name.startswith("weights that are kept")]
+    assert kept.get_xdata()[0] == fitted.best_epoch_
     np.testing.assert_array_equal(rate.get_lines()[0].get_ydata(), fitted.history_["learning_rate"])
     assert (rate.get_xlabel(), rate.get_ylabel()) == ("epoch", "learning rate")
 
 
 def test_history_without_validation_or_best_epoch():
     history = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0], "learning_rate": [0.1, 0.1]})
-    losses, _ = plot_history(history, best_epoch=0)
+    losses, _ = plot_history(history)
     assert [line.get_label() for line in losses.get_lines()] == ["training loss"]
+    losses, _ = plot_history(history, best_epoch=0)
+    assert losses.get_lines()[1].get_label() == "weights that are kept (the start)"
+    assert losses.get_lines()[1].get_xdata()[0] == 0
 
 
 def test_a_display_is_a_picture_in_notebooks(fitted):

@@ -247,7 +247,29 @@ def mad() -> Diagram:
     return d
 
 
-DIAGRAMS = {"stm3": stm3, "stmamba": stmamba, "s2tx": s2tx, "mad": mad}
+def season_and_line() -> Diagram:
+    """What every network forecaster does around its network."""
+    d = Diagram(700, 400)
+    d.box(20, 20, 200, 62, "data", "readings X", "with gaps, any unit")
+    d.box(20, 130, 200, 62, "mix", "- seasonal profile", "mean of each node's cycle")
+    d.box(270, 130, 200, 62, "space", "scaled, gaps filled", "and told where they were")
+    d.box(20, 240, 200, 62, "head", "ridge", "in closed form")
+    d.box(270, 240, 200, 62, "time", "network", "starts from a forecast of 0")
+    d.box(520, 240, 160, 62, "mix", "+", "the sum of both")
+    d.box(520, 130, 160, 62, "mix", "+ seasonal profile", "unit of X again")
+    d.box(520, 20, 160, 62, "data", "forecast", "(horizon, node)")
+    d.arrow((120, 82), (120, 127))
+    d.arrow((220, 161), (267, 161))
+    d.arrow((120, 192), (120, 237))
+    d.arrow((370, 192), (370, 237))
+    d.arrow((470, 271), (517, 271))
+    d.arrow((120, 302), (120, 345), (600, 345), (600, 305))
+    d.arrow((600, 240), (600, 195))
+    d.arrow((600, 130), (600, 85))
+    return d
+
+
+DIAGRAMS = {"season_and_line": season_and_line, "stm3": stm3, "stmamba": stmamba, "s2tx": s2tx, "mad": mad}
 
 
 if __name__ == "__main__":

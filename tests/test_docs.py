@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stmest import STM3Forecaster
+import stmest
+from stmest import STM3Forecaster, evaluation, plotting
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if not {"_build", "auto_gallery"} & set(page.parts))
@@ -20,6 +21,13 @@ NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
 
 def _blocks(page):
     return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def _script(name):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -61,10 +69,7 @@ def test_links_and_pictures_of_a_page_exist(page):
 
 
 def test_diagrams_are_those_of_the_script():
-    spec = importlib.util.spec_from_file_location("diagrams", DOCS / "diagrams.py")
-    diagrams = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(diagrams)
-    for name, draw in diagrams.DIAGRAMS.items():
+    for name, draw in _script("diagrams").DIAGRAMS.items():
         assert (DOCS / "images" / f"{name}.svg").read_text(encoding="utf-8") == draw().svg(), name
 
 
@@ -75,3 +80,11 @@ def test_diagrams_keep_their_texts_inside():
         boxes = re.findall(r'<rect x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', text)
         assert boxes
         assert all(int(x) + int(w) <= width and int(y) + int(h) <= height for x, y, w, h in boxes)
+
+
+def test_reference_lists_every_public_name(tmp_path):
+    _script("listing").write_reference(tmp_path / "reference")
+    text = (tmp_path / "reference" / "index.rst").read_text(encoding="utf-8")
+    for name in {*stmest._HOMES, *plotting.__all__, *evaluation.__all__}:
+        assert f"\n   {name}\n" in text
+    assert ".. currentmodule:: stmest.plotting" in text

@@ -17,6 +17,7 @@ import pandas as pd
 from ..runtime import require
 from ._canvas import png
 from .errors import ErrorDisplay
+from .fields import FieldDisplay
 from .forecast import ForecastDisplay
 from .graphs import GraphDisplay
 from .history import HistoryDisplay
@@ -85,7 +86,7 @@ def report_page(report: Any, *, title: str = "Forecasts compared") -> str:
         unit=report.unit or "the unit of the data",
         header=_header(report),
         rows=_rows(report),
-        pictures=[] if best is None else [_errors(report), _forecasts(report, best)],
+        pictures=[] if best is None else _pictures(report, best),
         learnt=[picture for row in done for picture in _learnt(row)],
         data=_data(report.data),
         settings=_settings(report.settings),
@@ -100,6 +101,12 @@ def _picture(display: Any, heading: str, text: str) -> dict[str, str]:
         "text": text,
         "source": "data:image/png;base64," + base64.b64encode(png(display.figure_)).decode("ascii"),
     }
+
+
+def _pictures(report: Any, best: Any) -> list[dict[str, str]]:
+    """Errors and forecasts; the whole field too, where the nodes are the cells of one."""
+    pictures = [_errors(report), _forecasts(report, best)]
+    return pictures if "grid" not in report.data else [*pictures, _fields(report, best)]
 
 
 def _errors(report: Any) -> dict[str, str]:
@@ -142,6 +149,16 @@ def _forecasts(report: Any, best: Any) -> dict[str, str]:
         f"{band}; beside it the next best."
     )
     return _picture(display, "Forecasts of the best and the worst nodes", text)
+
+
+def _fields(report: Any, best: Any) -> dict[str, str]:
+    """Truth, forecast and error of the field from an origin in the middle of the test part."""
+    sample = report.samples[len(report.samples) // 2]
+    shape = (-1, *report.data["grid"])
+    truth, forecast = _first(sample.truth), _first(sample.forecasts[best.name])
+    display = FieldDisplay(truth.reshape(shape), forecast.reshape(shape), unit=report.unit).plot()
+    text = f"What came, what {best.name} forecast, and the difference, from one origin in the middle of the test part."
+    return _picture(display, "The field", text)
 
 
 def _first(values: np.ndarray) -> np.ndarray:
@@ -211,6 +228,8 @@ def _rows(report: Any) -> list[dict[str, Any]]:
 def _data(data: dict[str, Any]) -> dict[str, str]:
     features = "1 feature" if data["n_features"] == 1 else f"{data['n_features']} features"
     size = f"{data['n_times']:,} rows, {data['n_nodes']:,} nodes, {features}"
+    if "grid" in data:
+        size += f" (the cells of a grid of {data['grid'][0]} x {data['grid'][1]})"
     out = {"size": size}
     if "first_time" in data:
         out["times"] = f"{data['first_time']} to {data['last_time']}"

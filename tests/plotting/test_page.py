@@ -119,6 +119,15 @@ def test_intervals_are_drawn_for_forecasters_that_have_them(monkeypatch):
     assert "with its 90% interval" in report_page(report)
 
 
+def test_the_cells_of_a_field_are_drawn_as_a_field():
+    report = compare({"last": LastValue(horizon=4)}, np.random.default_rng(0).normal(size=(60, 6)))
+    assert "<h2>The field</h2>" not in report_page(report)
+    report.data["grid"] = [2, 3]
+    page = report_page(report)
+    assert "<h2>The field</h2>" in page
+    assert "6 nodes, 1 feature (the cells of a grid of 2 x 3)" in page
+
+
 @pytest.mark.parametrize("module", ["matplotlib", "jinja2"])
 def test_without_its_packages_the_extra_is_named(monkeypatch, report, module):
     monkeypatch.setitem(sys.modules, module, None)

@@ -253,7 +253,11 @@ def _listed(names: list[Any]) -> str:
 
 
 def _settings(settings: dict[str, Any]) -> dict[str, str]:
-    return {key.replace("_", " "): str(value) for key, value in settings.items() if key != "command"}
+    return {
+        key.replace("_", " "): "none" if value is None else str(value)
+        for key, value in settings.items()
+        if key != "command"
+    }
 
 
 def _command(settings: dict[str, Any]) -> str | None:

@@ -2,8 +2,8 @@
 The learned graph
 =================
 
-Who listens to whom, as a matrix and on the map. The network was not told the graph; the map compares the strongest links
-of each node with the true one, along which the simulated readings travel.
+Who listens to whom, as a matrix and on the map. The network was not told the graph; the map compares the links that
+stand out with the true one, along which the simulated readings travel.
 """
 
 from stmest import STM3Forecaster, make_sensor_network

@@ -16,6 +16,9 @@ from ._canvas import COLOURS, DASHES, Display, given_axes, head, label_nodes, ne
 
 __all__ = ["GraphDisplay", "plot_graph_map", "plot_graph_matrix"]
 
+# A link stands out from so many times the mean weight that its listener gives the other nodes
+_STANDS_OUT = 1.1
+
 
 def plot_graph_matrix(weights: pd.DataFrame, *, axes: Any = None) -> np.ndarray:
     """Draw a graph as a matrix of weights.
@@ -79,7 +82,8 @@ def plot_graph_map(
     given : Graph, optional
         A known graph over the same nodes: links that it has too are told from those that it lacks.
     n_links : int, default=2
-        Links to draw per listening node, the strongest; a node's own weight is no link.
+        Links to draw per listening node at most, the strongest; a node's own weight is no link. Those that do not stand
+        out, by a tenth over what the node gives the others on average, are left out.
     geographic : bool, default=False
         Whether the coordinates are latitude and longitude.
     axes : matplotlib Axes, optional
@@ -254,8 +258,10 @@ def _strongest(matrix: np.ndarray, n_links: int) -> list[tuple[int, int, float]]
     """(listener, source, weight) of the strongest links of each listener, the weakest first."""
     others = np.where(np.eye(len(matrix), dtype=bool), 0.0, matrix)
     sources = np.argsort(-others, axis=1, kind="stable")[:, :n_links]
+    n = len(matrix)
+    least = _STANDS_OUT * others.sum(1) / (n - 1) if n > 2 else np.zeros(n)
     links = [
-        (i, int(j), float(others[i, j])) for i in range(len(matrix)) for j in sources[i] if others[i, j] > 0
+        (i, int(j), float(others[i, j])) for i in range(n) for j in sources[i] if others[i, j] > least[i]
     ]
     return sorted(links, key=lambda link: link[2])
 

@@ -175,7 +175,7 @@ def _learnt(row: Any) -> list[dict[str, str]]:
         places = None if given is None else given.coordinates
         geographic = places is not None and _looks_geographic(places)
         text = "Learned graph: who listens to whom." + (
-            " On the map the two strongest links of each node." if places is not None else ""
+            " On the map up to two links of each node, where any stand out." if places is not None else ""
         )
         text += " The coordinates are taken as latitude and longitude." if geographic else ""
         out.append(

@@ -42,8 +42,18 @@ def test_arrows_lead_to_the_node_that_listens():
     (axis,) = plot_graph_map(WEIGHTS, PLACES, n_links=1)
     ends = {_ends(arrow) for arrow in _arrows(axis)}
     assert ends == {((1.0, 0.0), (0.0, 0.0)), ((0.0, 2.0), (1.0, 0.0))}  # b -> a and c -> b
-    assert len(_arrows(plot_graph_map(WEIGHTS, PLACES, n_links=2)[0])) == 3
+    assert {_ends(arrow) for arrow in _arrows(plot_graph_map(WEIGHTS, PLACES, n_links=2)[0])} == ends
     assert [text.get_text() for text in axis.texts] == NAMES
+
+
+def test_links_that_do_not_stand_out_are_not_drawn():
+    even = pd.DataFrame(np.full((4, 4), 0.25))
+    places = np.random.default_rng(0).random((4, 2))
+    assert _arrows(plot_graph_map(even, places)[0]) == []
+    even.iloc[2, 0] = 0.5
+    assert len(_arrows(plot_graph_map(even, places)[0])) == 1
+    two = pd.DataFrame([[0.5, 0.5], [0.5, 0.5]])
+    assert len(_arrows(plot_graph_map(two, places[:2])[0])) == 2
 
 
 def test_links_of_the_given_graph_are_told_from_others():
@@ -76,7 +86,7 @@ def test_display_of_a_forecaster_shows_its_graph():
     np.testing.assert_array_equal(
         display.axes_[0].images[0].get_array(), model.graph_.to_numpy().astype(float)
     )
-    assert len(_arrows(display.axes_[1])) == 5
+    assert 1 <= len(_arrows(display.axes_[1])) <= 5
 
 
 @pytest.mark.parametrize(

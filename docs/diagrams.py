@@ -247,6 +247,25 @@ def mad() -> Diagram:
     return d
 
 
+def stid() -> Diagram:
+    """STID: identities of node and time beside the window, and a perceptron."""
+    d = Diagram(700, 350)
+    d.box(20, 20, 150, 62, "time", "window", "linear map")
+    d.box(190, 20, 150, 62, "space", "node", "learned vector")
+    d.box(360, 20, 150, 62, "mix", "time of day", "learned vector")
+    d.box(530, 20, 150, 62, "mix", "day of week", "learned vector")
+    d.box(190, 130, 320, 46, "data", "side by side (n, b, parts * d)")
+    d.box(190, 215, 320, 46, "head", "perceptron layers with residuals")
+    d.box(190, 295, 320, 46, "data", "linear map: forecast (b, h, n, f)")
+    d.arrow((95, 82), (95, 153), (187, 153))
+    d.arrow((265, 82), (265, 127))
+    d.arrow((435, 82), (435, 127))
+    d.arrow((605, 82), (605, 153), (513, 153))
+    d.arrow((350, 176), (350, 212))
+    d.arrow((350, 261), (350, 292))
+    return d
+
+
 def season_and_line() -> Diagram:
     """What every network forecaster does around its network."""
     d = Diagram(700, 400)
@@ -269,7 +288,14 @@ def season_and_line() -> Diagram:
     return d
 
 
-DIAGRAMS = {"season_and_line": season_and_line, "stm3": stm3, "stmamba": stmamba, "s2tx": s2tx, "mad": mad}
+DIAGRAMS = {
+    "season_and_line": season_and_line,
+    "stid": stid,
+    "stm3": stm3,
+    "stmamba": stmamba,
+    "s2tx": s2tx,
+    "mad": mad,
+}
 
 
 if __name__ == "__main__":

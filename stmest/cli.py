@@ -360,52 +360,24 @@ def _check_page(path: Path) -> None:
 def _write(report: Report, options: argparse.Namespace, title: str) -> None:
     """Write picture, JSON and page, and say where they are."""
     from .exceptions import MissingDependencyError
+    from .plotting import report_page, report_picture
 
     target = options.out / "report.json"
     target.write_text(report.to_json() + "\n", encoding="utf-8")
     print(f"report   {target}")
     try:
-        picture = _picture(report, options.out / "forecast.png", title)
+        display = report_picture(report, title)
     except MissingDependencyError as error:
         print(f"picture  not drawn: {error}")
         return
-    print("picture  not drawn: no forecaster succeeded" if picture is None else f"picture  {picture}")
+    if display is None:
+        print("picture  not drawn: no forecaster succeeded")
+    else:
+        display.figure_.savefig(options.out / "forecast.png")
+        print(f"picture  {options.out / 'forecast.png'}")
     if options.html is not None:
-        from .plotting import report_page
-
         options.html.write_text(report_page(report, title=title), encoding="utf-8")
         print(f"page     {options.html}")
-
-
-def _picture(report: Report, path: Path, title: str) -> Path | None:
-    """Draw an easy, a typical and a hard node at an origin in the middle of the test part."""
-    import numpy as np
-
-    from .plotting import plot_forecast
-
-    done = [row for row in report.rows if row.error is None]
-    if not done:
-        return None
-    # The first forecaster asked for, and the two best of the others
-    rivals = sorted(done[1:], key=lambda row: row.scores["MAE"])[:2]
-    errors = np.nan_to_num(np.asarray(done[0].node_mae), nan=-1.0)
-    order = np.argsort(errors, kind="stable")[int((errors < 0).sum()) :]
-    nodes = list(dict.fromkeys(int(order[round(share * (len(order) - 1))]) for share in (0.1, 0.5, 0.9)))
-    sample = report.samples[len(report.samples) // 2]
-    axes = plot_forecast(
-        sample.truth,
-        {row.name: sample.forecasts[row.name] for row in [done[0], *rivals]},
-        intervals={name: bounds for name, bounds in sample.intervals.items() if name == done[0].name},
-        coverage=report.settings["coverage"],
-        history=sample.history,
-        nodes=nodes,
-        node_names=[str(node) for node in report.nodes],
-        time=sample.time,
-        unit=report.unit,
-        title=f"{title}: nodes with a small, a middling and a large error" if len(nodes) == 3 else title,
-    )
-    axes[0].figure.savefig(path)
-    return path
 
 
 def _print(line: str) -> None:

@@ -1,4 +1,4 @@
-"""A report as one HTML page: table, pictures, data and settings, with nothing to load from elsewhere.
+"""A report as one picture, and as one HTML page: table, pictures, data and settings, with nothing to load from elsewhere.
 
 The template is `page.html.jinja`. Pictures are part of the page, and its content policy forbids the browser to fetch
 anything. Builds on the displays; used by the command line.
@@ -23,7 +23,7 @@ from .graphs import GraphDisplay
 from .history import HistoryDisplay
 from .routing import RoutingDisplay
 
-__all__ = ["report_page"]
+__all__ = ["report_page", "report_picture"]
 
 _N_NODES = 2  # nodes drawn of each kind: best, worst
 _MOST_NAMED = 10  # names of nodes that one line lists
@@ -116,39 +116,81 @@ def _errors(report: Any) -> dict[str, str]:
 
 def _forecasts(report: Any, best: Any) -> dict[str, str]:
     """Forecasts of the nodes with the smallest and the largest errors, from an origin in the middle of the test part."""
-    errors = np.asarray(best.node_mae, dtype=float)
-    still = {str(node) for node in report.data["constant_nodes"]}  # nobody wonders how these are forecast
-    order = [
+    order = _from_easy_to_hard(report, best)
+    chosen = list(dict.fromkeys([*order[:_N_NODES], *order[-_N_NODES:]])) or [0]
+    display = _sample_display(report, [best, *_rivals(report, best)[:1]]).plot(nodes=chosen)
+    band = f", with its {report.settings['coverage']:.0%} interval" if display.intervals else ""
+    text = (
+        f"The nodes where {best.name} errs least (first) and most (last), from one origin in the middle of the test part"
+        f"{band}; beside it the next best."
+    )
+    return _picture(display, "Forecasts of the best and the worst nodes", text)
+
+
+def report_picture(report: Any, title: str) -> ForecastDisplay | None:
+    """Draw the forecasts of an easy, a middling and a hard node, from an origin in the middle of the test part.
+
+    Parameters
+    ----------
+    report : Report
+        As `stmest.compare` returns it.
+    title : str
+        What the data are called.
+
+    Returns
+    -------
+    ForecastDisplay or None
+        Drawn: the first forecaster of the report that did not fail, with its interval, and the two best of the others. None
+        if all of them failed.
+
+    Raises
+    ------
+    MissingDependencyError
+        If matplotlib is not installed.
+    """
+    done = [row for row in report.rows if row.error is None]
+    if not done:
+        return None
+    order = _from_easy_to_hard(report, done[0]) or [0]
+    nodes = list(dict.fromkeys(order[round(share * (len(order) - 1))] for share in (0.1, 0.5, 0.9)))
+    what = f"{title}: nodes with a small, a middling and a large error" if len(nodes) == 3 else title
+    return _sample_display(report, [done[0], *_rivals(report, done[0])[:2]]).plot(nodes=nodes, title=what)
+
+
+def _rivals(report: Any, row: Any) -> list[Any]:
+    """The other rows that did not fail, the best first."""
+    others = [other for other in report.rows if other.error is None and other is not row]
+    return sorted(others, key=lambda other: other.scores["MAE"])
+
+
+def _from_easy_to_hard(report: Any, row: Any) -> list[int]:
+    """Positions of the nodes by the errors of one forecaster, without those that nobody wonders about."""
+    errors = np.asarray(row.node_mae, dtype=float)
+    still = {str(node) for node in report.data["constant_nodes"]}
+    return [
         int(i)
         for i in np.argsort(errors, kind="stable")
         if np.isfinite(errors[i]) and str(report.nodes[i]) not in still
     ]
-    chosen = list(dict.fromkeys([*order[:_N_NODES], *order[-_N_NODES:]])) or [0]
-    sample = report.samples[len(report.samples) // 2]
-    rivals = sorted(
-        (row for row in report.rows if row.error is None and row is not best),
-        key=lambda row: row.scores["MAE"],
-    )
-    display = ForecastDisplay(
+
+
+def _sample_display(report: Any, rows: list[Any]) -> ForecastDisplay:
+    """Forecasts of some rows from an origin in the middle of the test part, with the interval of the first."""
+    sample, first = report.samples[len(report.samples) // 2], rows[0].name
+    return ForecastDisplay(
         _first(sample.truth),
-        {row.name: _first(sample.forecasts[row.name]) for row in [best, *rivals[:1]]},
+        {row.name: _first(sample.forecasts[row.name]) for row in rows},
         intervals={
             name: (_first(lower), _first(upper))
             for name, (lower, upper) in sample.intervals.items()
-            if name == best.name
+            if name == first
         },
         coverage=report.settings["coverage"],
         history=_first(sample.history),
         node_names=[str(node) for node in report.nodes],
         time=sample.time,
         unit=report.unit,
-    ).plot(nodes=chosen)
-    band = f", with its {report.settings['coverage']:.0%} interval" if best.name in sample.intervals else ""
-    text = (
-        f"The nodes where {best.name} errs least (first) and most (last), from one origin in the middle of the test part"
-        f"{band}; beside it the next best."
     )
-    return _picture(display, "Forecasts of the best and the worst nodes", text)
 
 
 def _fields(report: Any, best: Any) -> dict[str, str]:

@@ -10,7 +10,6 @@ from skorch.callbacks import Callback
 from stmest.exceptions import TrainingError
 from tests.forecasters.tiny import TinyForecaster
 
-
 ALONE = {"linear_skip": False, "seasonal_profile": None}
 
 

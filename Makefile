@@ -1,5 +1,6 @@
 # make demo   fit STM3 and the baselines on a simulated sensor network, print the table, draw the picture
 # make test   lint, types, tests
+# make docs   build the documentation into docs/_build/html, the examples of the gallery included
 # make clean  remove what the two left behind
 # Python >= 3.10 with pip is all that is needed; everything is installed into .venv. Another Python: make PYTHON=python3.12 demo
 
@@ -7,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test clean
+.PHONY: help demo test docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -26,8 +27,14 @@ test: $(VENV)/.test
 	@echo "==> pytest"
 	$(VENV)/bin/pytest
 
+docs: $(VENV)/.docs
+	@echo "==> sphinx"
+	$(VENV)/bin/python docs/diagrams.py
+	OMP_NUM_THREADS=2 $(VENV)/bin/sphinx-build -W --keep-going -b html docs docs/_build/html
+	@echo "site     docs/_build/html/index.html"
+
 clean:
-	rm -rf $(VENV) build dist stmest.egg-info stmest-report .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf docs/_build docs/auto_gallery docs/reference docs/sg_execution_times.rst $(VENV) build dist stmest.egg-info stmest-report .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamp files: a step runs again only when what it depends on has changed, and is not stamped when it failed.
@@ -48,3 +55,8 @@ $(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "==> installing stmest and its test tools (torch is large: the first time takes a few minutes)"
 	$(PIP) -e ".[test]"
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "==> installing stmest and what builds its documentation (torch is large: the first time takes a few minutes)"
+	$(PIP) -e ".[docs,graph,plot]"
+	@touch $@

@@ -96,11 +96,17 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         help="fit forecasters, score them on the same windows, draw a forecast",
         description="Fit forecasters on the first rows of the data, score all of them on the same windows of the last "
-        "rows, print one table, and write forecast.png and report.json.",
+        "rows, print one table, and write forecast.png and report.json (and a page for the browser with --html).",
         epilog="models: " + "; ".join(f"{name}: {what}" for name, what in _MODELS.items()),
         formatter_class=_Formatter,
     )
-    add = report.add_argument
+    _add_options(report.add_argument)
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _add_options(add: Callable[..., Any]) -> None:
+    """Add what ``stmest report`` can be told."""
     add(
         "--data",
         metavar="FILE",
@@ -148,9 +154,13 @@ def _parser() -> argparse.ArgumentParser:
         help="passes over the training data; default: the forecaster's own",
     )
     add("--out", metavar="DIR", type=Path, default=Path("stmest-report"), help="folder to write to")
+    add(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="also write the report as one HTML page that needs no network",
+    )
     add("--quiet", action="store_true", help="print the table and the paths only")
-    report.set_defaults(run=_report)
-    return parser
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -197,6 +207,8 @@ def _report(options: argparse.Namespace) -> int:
     _describe(X, index, graph, title, season, options, say)
     # A folder that cannot be written to is better known before an hour of training.
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.html is not None:
+        _check_page(options.html)
     unit = X.attrs.get("unit") if options.unit is None else options.unit
     report = compare(
         models, X, graph, test_fraction=options.test_fraction, season=options.season, unit=unit,
@@ -211,7 +223,7 @@ def _report(options: argparse.Namespace) -> int:
     say("")
     print(report.to_text())
     say("")
-    _write(report, options.out, title)
+    _write(report, options, title)
     return 0 if all(row.error is None for row in report.rows) else 1
 
 
@@ -338,48 +350,36 @@ def _describe(
     say(f"{lengths}; writing to {options.out}")
 
 
-def _write(report: Report, out: Path, title: str) -> None:
-    """Write picture and JSON, and say where they are."""
-    from .exceptions import MissingDependencyError
+def _check_page(path: Path) -> None:
+    """Make the folder of the page, and miss no package when everything is computed."""
+    from .runtime import require
 
-    target = out / "report.json"
+    require("matplotlib", extra="plot")
+    require("jinja2", extra="plot")
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write(report: Report, options: argparse.Namespace, title: str) -> None:
+    """Write picture, JSON and page, and say where they are."""
+    from .exceptions import MissingDependencyError
+    from .plotting import report_page, report_picture
+
+    target = options.out / "report.json"
     target.write_text(report.to_json() + "\n", encoding="utf-8")
     print(f"report   {target}")
     try:
-        picture = _picture(report, out / "forecast.png", title)
+        display = report_picture(report, title)
     except MissingDependencyError as error:
         print(f"picture  not drawn: {error}")
         return
-    print("picture  not drawn: no forecaster succeeded" if picture is None else f"picture  {picture}")
-
-
-def _picture(report: Report, path: Path, title: str) -> Path | None:
-    """Draw an easy, a typical and a hard node at an origin in the middle of the test part."""
-    import numpy as np
-
-    from .plotting import plot_forecast
-
-    done = [row for row in report.rows if row.error is None]
-    if not done:
-        return None
-    # The first forecaster asked for, and the two best of the others
-    rivals = sorted(done[1:], key=lambda row: row.scores["MAE"])[:2]
-    errors = np.nan_to_num(np.asarray(done[0].node_mae), nan=-1.0)
-    order = np.argsort(errors, kind="stable")[int((errors < 0).sum()) :]
-    nodes = list(dict.fromkeys(int(order[round(share * (len(order) - 1))]) for share in (0.1, 0.5, 0.9)))
-    sample = report.samples[len(report.samples) // 2]
-    axes = plot_forecast(
-        sample.truth,
-        {row.name: sample.forecasts[row.name] for row in [done[0], *rivals]},
-        history=sample.history,
-        nodes=nodes,
-        node_names=[str(node) for node in report.nodes],
-        time=sample.time,
-        unit=report.unit,
-        title=f"{title}: nodes with a small, a middling and a large error" if len(nodes) == 3 else title,
-    )
-    axes[0].figure.savefig(path)
-    return path
+    if display is None:
+        print("picture  not drawn: no forecaster succeeded")
+    else:
+        display.figure_.savefig(options.out / "forecast.png")
+        print(f"picture  {options.out / 'forecast.png'}")
+    if options.html is not None:
+        options.html.write_text(report_page(report, title=title), encoding="utf-8")
+        print(f"page     {options.html}")
 
 
 def _print(line: str) -> None:

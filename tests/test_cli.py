@@ -63,6 +63,28 @@ def test_report_on_a_file_prints_the_table_and_writes_two_files(csv, tmp_path, c
     assert told["unit"] == "mph"
 
 
+def test_html_writes_a_page_that_repeats_the_command(csv, tmp_path, capsys):
+    target = tmp_path / "pages" / "report.html"
+    arguments = ["--data", csv, "--models", QUICK, "--out", tmp_path, "--html", target, "--quiet"]
+    code, text, errors = _report(capsys, *arguments)
+    assert (code, errors) == (0, "")
+    assert f"page     {target}" in text
+    page = target.read_text(encoding="utf-8")
+    assert "<h1>readings.csv</h1>" in page
+    assert f"stmest report --data {csv} --models {QUICK} " in page
+    assert page.count("<img") == 2
+
+
+def test_html_without_its_packages_is_told_before_anything_is_fitted(csv, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    code, text, errors = _report(
+        capsys, "--data", csv, "--models", QUICK, "--out", tmp_path, "--html", tmp_path / "x"
+    )
+    assert code == 2
+    assert "stmest[plot]" in errors
+    assert "fitting" not in text
+
+
 def test_quiet_prints_table_and_paths_only(csv, tmp_path, capsys):
     code, text, errors = _report(capsys, "--data", csv, "--models", QUICK, "--out", tmp_path, "--quiet")
     assert (code, errors) == (0, "")

@@ -42,7 +42,7 @@ def test_shell_blocks_name_commands_that_exist():
     lines = [line for block in blocks for line in block.splitlines()]
     targets = {line.split()[1] for line in lines if line.startswith("make ")}
     makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
-    assert targets == {"demo", "test"}
+    assert targets == {"demo", "test", "docs"}
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets)
     options = {
         word for line in lines if line.startswith("stmest ") for word in line.split() if word.startswith("--")

@@ -26,12 +26,14 @@ from ..graphs import as_graph
 from .machine import describe_machine
 from .metrics import horizon_errors, mae, mase, origin_errors, r2, rmse
 from .results import ModelResult, Report, Sample
+from .summary import summarise
 from .tables import plain
 
 __all__ = ["Report", "compare"]
 
-# Origins, spread over the test part, of which the forecasts are kept for pictures
+# Origins, spread over the test part, of which the forecasts are kept for pictures; coverage of their intervals
 _N_KEPT = 5
+_COVERAGE = 0.9
 
 
 def compare(
@@ -105,12 +107,12 @@ def compare(
         rows.append(trial.run(name, model, f"[{number}/{len(models)}] {name}", progress or _quiet))
     return Report(
         rows=rows,
-        data=_summary(panel),
+        data=summarise(panel),
         settings={
             "test_fraction": test_fraction, "train_rows": cut, "test_rows": panel.n_times - cut,
             "first_test_time": None if panel.index is None else str(panel.index[cut]),
             "horizon": horizon, "windows": panel.n_times - cut - horizon + 1, "season": int(season),
-            "graph_edges": None if graph is None else graph.n_edges,
+            "graph_edges": None if graph is None else graph.n_edges, "coverage": _COVERAGE,
         },
         machine=describe_machine(),
         unit=unit,
@@ -132,6 +134,7 @@ class _Trial:
         self.truth: np.ndarray | None = None
         self.targets: list[int] = []
         self.forecasts: dict[str, np.ndarray] = {}
+        self.intervals: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
 
     def run(self, name: str, model: Any, label: str, progress: Callable[[str], None]) -> ModelResult:
         """Fit and score one forecaster; whatever it raises becomes the text of its row."""
@@ -146,6 +149,8 @@ class _Trial:
             row.n_parameters = _count(forecaster)
             row.predict_ms, truth, forecast = self._forecast(forecaster)
             self._score(row, truth, forecast)
+            if hasattr(forecaster, "predict_interval"):
+                self._keep_intervals(name, forecaster)
             self.forecasts[name] = forecast[self.kept]
             row.forecaster = forecaster
             progress(
@@ -181,6 +186,20 @@ class _Trial:
             )
         return milliseconds, truth, forecast
 
+    def _keep_intervals(self, name: str, forecaster: Any) -> None:
+        try:
+            self.intervals[name] = [self._interval(forecaster, window) for window in self.kept]
+        except DataError:  # nothing was observed to calibrate them on: the forecasts stand without
+            return
+
+    def _interval(self, forecaster: Any, window: int) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds of the forecasts from one origin."""
+        origin = self.cut + int(window)
+        past = _container(self.panel, origin - forecaster._context_length, origin)
+        lower, upper = forecaster.predict_interval(past, coverage=_COVERAGE)
+        bounds = as_panel(lower).values, as_panel(upper).values
+        return (bounds[0][..., 0], bounds[1][..., 0]) if self.panel.ndim == 2 else bounds
+
     def _score(self, row: ModelResult, truth: np.ndarray, forecast: np.ndarray) -> None:
         train = self.panel.values[: self.cut][..., self.targets]
         train = train[..., 0] if truth.ndim == 3 else train
@@ -209,6 +228,7 @@ class _Trial:
                     history=history[..., 0] if self.panel.ndim == 2 else history,
                     truth=self.truth[window],
                     forecasts={name: kept[position] for name, kept in self.forecasts.items()},
+                    intervals={name: kept[position] for name, kept in self.intervals.items()},
                     time=None if self.panel.index is None else self.panel.index[begin : row + self.horizon],
                 )
             )
@@ -261,25 +281,6 @@ def _node_names(panel: Panel) -> list[Any]:
 def _count(forecaster: Any) -> int | None:
     count = getattr(forecaster, "n_parameters_", None)
     return None if count is None else int(count)
-
-
-def _summary(panel: Panel) -> dict[str, Any]:
-    index = panel.index
-    out: dict[str, Any] = {
-        "n_times": panel.n_times,
-        "n_nodes": panel.values.shape[1],
-        "n_features": panel.values.shape[2],
-        "missing_share": float(np.isnan(panel.values).mean()),
-    }
-    if panel.grid is not None:
-        out["grid"] = list(panel.grid)
-    if index is not None:
-        out |= {"first_time": str(index[0]), "last_time": str(index[-1])}
-    if isinstance(index, pd.DatetimeIndex) and len(index) > 1:
-        steps = pd.Series(index).diff().iloc[1:]
-        usual = steps.mode().iloc[0]
-        out |= {"step": str(usual), "gaps": int((steps != usual).sum())}
-    return out
 
 
 def _quiet(line: str) -> None:

@@ -73,6 +73,9 @@ class Sample:
         Readings that were to be forecast.
     forecasts : dict of str to ndarray of shape (horizon, n_nodes[, n_targets])
         Forecasts by name.
+    intervals : dict of str to (lower, upper)
+        Bounds of the forecasts that have any, each of shape (horizon, n_nodes[, n_targets]); their coverage is in
+        `Report.settings`.
     time : pandas.Index or None
         Times of history and truth, one after the other.
     """
@@ -81,6 +84,7 @@ class Sample:
     history: np.ndarray
     truth: np.ndarray
     forecasts: dict[str, np.ndarray]
+    intervals: dict[str, tuple[np.ndarray, np.ndarray]]
     time: pd.Index | None
 
 
@@ -93,9 +97,9 @@ class Report:
     rows : list of ModelResult
         One per forecaster, in the order given.
     data : dict
-        Size of the data, share of missing readings, first and last time.
+        See `stmest.evaluation.summary.summarise`.
     settings : dict
-        Cut, horizon, season and number of windows.
+        Cut, horizon, season, number of windows, coverage of the intervals.
     machine : dict
         See `stmest.evaluation.machine.describe_machine`.
     unit : str or None

@@ -32,10 +32,11 @@ from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
 from ..ops.selective_scan import choose_backend
 from ..runtime import deterministic_algorithms, resolve_device, seeded
-from ..training.callbacks import BestWeights, Progress
+from ..training.callbacks import BestWeights
 from ..training.checkpoint import Checkpoint, fingerprint
 from ..training.engine import BatchDataset, ForecastNet, keep_batch
 from ..training.losses import MaskedLoss
+from ..training.progress import Progress
 from .base import SELECTION_FRACTION, BaseForecaster
 from .parameters import TrainingParameters
 from .window_ridge import WindowRidge, choose_ridge, refitted

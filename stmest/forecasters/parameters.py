@@ -170,7 +170,8 @@ random_state : int, RandomState or None, default={random_state}
     Seed of initialisation and shuffling; an int makes fit and predict reproducible bit by bit on a CPU, for the same
     number of torch threads (joblib's workers have one each: `torch.set_num_threads(1)` gives the same without them).
 verbose : int, default={verbose}
-    1 writes a line per epoch.
+    1 shows epoch, losses, best so far, seconds and time left: one line, rewritten, in a terminal or notebook; else a line
+    per epoch. 0 writes nothing.
 """
 
 Forecaster = TypeVar("Forecaster", bound=type)

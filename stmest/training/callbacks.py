@@ -1,4 +1,4 @@
-"""What happens between epochs: keeping the best weights, stopping early, unfreezing, telling how far it is.
+"""What happens between epochs: keeping the best weights, stopping early, unfreezing.
 
 Builds on skorch's callbacks; put together by `stmest.forecasters.network`.
 """
@@ -6,13 +6,11 @@ Builds on skorch's callbacks; put together by `stmest.forecasters.network`.
 from __future__ import annotations
 
 import copy
-import sys
-import time
 from typing import Any
 
 from skorch.callbacks import Callback
 
-__all__ = ["BestWeights", "Progress", "Unfreeze"]
+__all__ = ["BestWeights", "Unfreeze"]
 
 
 class BestWeights(Callback):
@@ -119,42 +117,6 @@ class Unfreeze(Callback):
         for stage in self.trainable_:
             for parameter in stage:
                 parameter.requires_grad_(True)
-
-
-class Progress(Callback):
-    """One line an epoch: losses, the best so far, seconds, time left.
-
-    Parameters
-    ----------
-    best : BestWeights
-        Tells the best validation loss so far.
-    """
-
-    def __init__(self, best: BestWeights):
-        self.best = best
-
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Start the clock."""
-        self.began_, self.first_epoch_, self.epochs_before_ = time.perf_counter(), len(net.history), 0
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """See which epoch is the first of this clock: after a kill it is not the first of the training."""
-        if not self.epochs_before_:
-            self.epochs_before_ = net.history[-1, "epoch"]
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Write the line of this epoch."""
-        row = net.history[-1]
-        epoch = row["epoch"] - self.first_epoch_
-        elapsed = time.perf_counter() - self.began_
-        left = elapsed / (row["epoch"] - self.epochs_before_ + 1) * (net.max_epochs - epoch)
-        parts = [f"epoch {epoch:>3}/{net.max_epochs}", f"train {row['train_loss']:.4f}"]
-        if "valid_loss" in row:
-            best = min(row["valid_loss"], self.best.best_loss_)
-            parts += [f"valid {row['valid_loss']:.4f}", f"best {best:.4f}"]
-        parts += [f"{row['dur']:.1f} s", f"at most {left:.0f} s left"]
-        sys.stdout.write("  ".join(parts) + "\n")
-        sys.stdout.flush()
 
 
 def _copy_of_weights(net: Any) -> dict[str, Any]:

@@ -222,6 +222,7 @@ def test_json_holds_what_is_needed_to_repeat_the_run(readings):
     assert told["data"] == {
         "n_times": 200, "n_nodes": 3, "n_features": 1, "missing_share": 0.0, "gaps": 0,
         "first_time": "2024-03-01 00:00:00", "last_time": "2024-03-09 07:00:00", "step": "0 days 01:00:00",
+        "missing_by_node": [0.0] * 3, "longest_missing_run": 0, "constant_nodes": [], "unobserved_nodes": [],
     }  # fmt: skip
     assert {"numpy", "torch", "python"} <= set(told["machine"]["versions"])
     assert told["machine"]["cores"] >= 1

@@ -1,4 +1,4 @@
-"""The training loop through a small forecaster: best weights, early stop, Ctrl-C, NaN, progress, callbacks."""
+"""The training loop through a small forecaster: best weights, early stop, Ctrl-C, NaN, callbacks."""
 
 from __future__ import annotations
 
@@ -100,16 +100,6 @@ def test_auxiliary_terms_are_recorded_and_weighted(X):
     pressed = TinyForecaster(**ALONE, max_epochs=3, random_state=0, size_weight=10.0).fit(X)
     assert (pressed.history_["train_size"] < plain.history_["train_size"]).all()
     assert np.abs(pressed.predict()).max() < np.abs(plain.predict()).max()
-
-
-def test_progress_lines(X, capsys):
-    TinyForecaster(max_epochs=2, random_state=0).fit(X)
-    assert capsys.readouterr().out == ""
-    TinyForecaster(max_epochs=2, random_state=0, verbose=1).fit(X)
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("epoch   1/2  train ")
-    assert all(word in lines[1] for word in ("valid", "best", "left"))
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "one_cycle", None])

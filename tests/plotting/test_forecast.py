@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
-from stmest import DataError, MissingDependencyError
-from stmest.plotting import plot_forecast
+from stmest import DataError, LastValue, MissingDependencyError, ParameterError
+from stmest.plotting import ForecastDisplay, plot_forecast
 
 TRUTH = np.arange(12.0).reshape(4, 3)
 HISTORY = -np.arange(18.0).reshape(6, 3)
@@ -139,3 +140,87 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch, forecasts):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError, match=r"stmest\[plot\]"):
         plot_forecast(TRUTH, forecasts)
+
+
+class WithIntervals(LastValue):
+    """The last value, one more and one less."""
+
+    def predict_interval(self, X=None, coverage=0.9):
+        forecast = self.predict(X)
+        return forecast - coverage, forecast + coverage
+
+
+X = pd.DataFrame(
+    np.random.default_rng(0).normal(size=(40, 3)),
+    columns=list("xyz"),
+    index=pd.date_range("2024", periods=40, freq="1h"),
+)
+
+
+def test_intervals_are_bands_in_the_colour_of_their_forecast(forecasts):
+    bounds = {"second": (TRUTH - 2, TRUTH + 2)}
+    axis = plot_forecast(TRUTH, forecasts, intervals=bounds, coverage=0.8, nodes=[1])[0]
+    (band,) = axis.collections
+    corners = band.get_paths()[0].vertices
+    assert (corners[:, 1].min(), corners[:, 1].max()) == (TRUTH[:, 1].min() - 2, TRUTH[:, 1].max() + 2)
+    assert (corners[:, 0].min(), corners[:, 0].max()) == (1, 4)
+    assert band.get_label() == "80% interval of second"
+    colour = next(line.get_color() for line in axis.get_lines() if line.get_label() == "second")
+    assert to_hex(band.get_facecolor()[0]).upper() == colour
+
+
+@pytest.mark.parametrize("bounds", [{"third": (TRUTH, TRUTH)}, {"first": (TRUTH[:2], TRUTH[:2])}])
+def test_intervals_that_do_not_fit_are_told(forecasts, bounds):
+    with pytest.raises(DataError, match="interval"):
+        plot_forecast(TRUTH, forecasts, intervals=bounds)
+
+
+def test_display_forecasts_the_last_rows_from_those_before():
+    model = WithIntervals(horizon=5).fit(X[:20])
+    display = ForecastDisplay.from_estimator(
+        {"last": model}, X, nodes=["z", 0], coverage=0.5, n_history=7, unit="mph"
+    )
+    observed, _, forecast = display.axes_[0].get_lines()
+    np.testing.assert_array_equal(observed.get_ydata(), X["z"].iloc[-12:])
+    np.testing.assert_allclose(forecast.get_ydata(), X["z"].iloc[-6], rtol=1e-6)  # float32 inside
+    assert [axis.get_title(loc="left") for axis in display.axes_] == ["z", "x"]
+    assert [text.get_text() for text in display.figure_.legends[0].get_texts()] == [
+        "observed", "last", "50% interval of last",
+    ]  # fmt: skip
+    assert display.time.equals(X.index[-12:])
+
+
+def test_display_without_data_shows_the_future():
+    model = LastValue(horizon=5).fit(X)
+    display = ForecastDisplay.from_estimator(model)
+    assert np.isnan(display.truth).all()
+    assert display.time[-1] == X.index[-1] + pd.Timedelta("5h")
+    np.testing.assert_array_equal(display.forecasts["LastValue"], model.predict())
+
+
+def test_display_of_predictions():
+    display = ForecastDisplay.from_predictions(TRUTH, TRUTH + 1, nodes=[2], unit="mph", title="t")
+    assert display.axes_[0].get_lines()[2].get_label() == "forecast"
+    assert display.figure_.get_suptitle() == "t"
+
+
+@pytest.mark.parametrize(
+    ("draw", "error", "words"),
+    [
+        (lambda model: ForecastDisplay.from_estimator(model, X[:3]), DataError, "more than horizon"),
+        (
+            lambda model: ForecastDisplay.from_estimator(model, X, coverage=0.9),
+            ParameterError,
+            "no predict_interval",
+        ),
+        (lambda model: ForecastDisplay.from_estimator(model, X, nodes=["q"]), DataError, "'q'"),
+        (
+            lambda model: ForecastDisplay.from_estimator({"a": model, "b": LastValue(horizon=2)}, X),
+            ParameterError,
+            "horizons",
+        ),
+    ],
+)
+def test_what_a_display_cannot_draw_is_told(draw, error, words):
+    with pytest.raises(error, match=words):
+        draw(LastValue(horizon=5).fit(X))

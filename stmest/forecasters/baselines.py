@@ -216,8 +216,8 @@ class RidgeForecaster(_Baseline):
         Learn weights for each node instead of one set from the windows of all nodes.
     neighbours : {None, "adj", "all"}, default=None
         What a node's forecast sees beside its own past: nothing; the weighted mean of the nodes whose edges lead to it; or,
-        in a second regression for what its own past leaves, the last rows of all nodes (at most 2,500 inputs; the number of
-        weights grows with the square of the nodes).
+        in a second regression for what its own past leaves, the last rows of all nodes (at most 96 rows and 2,500 inputs; the
+        number of weights grows with the square of the nodes).
     seasonal_profile : {"auto", "time_of_day", "time_of_week", "day_of_year"}, int or None, default="auto"
         Mean of each node over such a cycle, or over a period in rows, that is subtracted first and added to the forecast;
         ``"auto"`` takes the one with the least error on the last eighth of the training rows, None among them.

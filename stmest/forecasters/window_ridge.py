@@ -223,7 +223,7 @@ def _solve_own(
 
 
 def _joint_lengths(n_nodes: int, input_length: int) -> list[int]:
-    most = max(1, min(input_length, _JOINT_INPUTS // n_nodes))
+    most = max(1, min(input_length, _JOINT_ROWS[-1], _JOINT_INPUTS // n_nodes))
     return sorted({*(length for length in _JOINT_ROWS if length < most), most})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 from skorch.callbacks import Callback
 
 __all__ = ["BestWeights", "Unfreeze"]
@@ -30,8 +31,10 @@ class BestWeights(Callback):
 
     Notes
     -----
-    The weights that training begins with take part: they are validated first, so that training never ends with weights
-    that are worse than those it was given. Without a validation part the last epoch is kept.
+    The weights that training begins with take part: they are validated first. They are kept unless the best epoch beats
+    them by more than one standard error of the difference over the validation batches (of which there must be three to
+    tell): where there is little to validate on, the best of many epochs looks better than the start by chance alone, and a
+    network that corrects a ridge had better leave it alone. Without a validation part the last epoch is kept.
     """
 
     def __init__(self, patience: int | None = None):
@@ -41,8 +44,12 @@ class BestWeights(Callback):
         """Validate the weights that training begins with."""
         self.stopped_ = False
         self.best_epoch_ = len(net.history)
-        self.best_loss_ = _validation_loss(net, X, y)
+        self.best_batches_ = self._start_batches = _validation_batches(net, X, y)
+        sizes = np.array([size for size, _ in self.best_batches_])
+        losses = np.array([loss for _, loss in self.best_batches_])
+        self.best_loss_ = float(sizes @ losses / sizes.sum()) if len(sizes) else None
         self.best_weights_ = None if self.best_loss_ is None else _copy_of_weights(net)
+        self._start: Any = self.best_epoch_, self.best_loss_, self.best_weights_
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Compare this epoch with the best so far."""
@@ -54,6 +61,11 @@ class BestWeights(Callback):
         better = loss < self.best_loss_
         if better:
             self.best_epoch_, self.best_loss_, self.best_weights_ = epoch, loss, _copy_of_weights(net)
+            self.best_batches_ = [
+                (batch["valid_batch_size"], batch["valid_loss"])
+                for batch in net.history[-1]["batches"]
+                if "valid_loss" in batch
+            ]
         elif self.patience is not None and epoch - self.best_epoch_ >= self.patience:
             self.stopped_ = True
             raise KeyboardInterrupt
@@ -62,6 +74,7 @@ class BestWeights(Callback):
         """What has to survive a kill."""
         best = None if self.best_weights_ is None else dict(self.best_weights_)
         return {
+            "best_batches_": [list(pair) for pair in self.best_batches_],
             "best_epoch_": self.best_epoch_,
             "best_loss_": self.best_loss_,
             "best_weights_": best,
@@ -76,8 +89,15 @@ class BestWeights(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Put the best weights back."""
         if self.best_weights_ is not None:
+            if not self._beats_the_start():
+                self.best_epoch_, self.best_loss_, self.best_weights_ = self._start
             net.module_.load_state_dict(self.best_weights_)
-        self.best_weights_ = None
+        self.best_weights_ = self._start = None
+
+    def _beats_the_start(self) -> bool:
+        before, after = (np.array(pairs)[:, 1] for pairs in (self._start_batches, self.best_batches_))
+        gain = before - after
+        return len(gain) < 3 or gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
 
 
 class Unfreeze(Callback):
@@ -123,13 +143,10 @@ def _copy_of_weights(net: Any) -> dict[str, Any]:
     return copy.deepcopy(net.module_.state_dict())
 
 
-def _validation_loss(net: Any, X: Any, y: Any) -> float | None:
-    """Loss of the present weights over the validation windows, None where there are none."""
+def _validation_batches(net: Any, X: Any, y: Any) -> list[tuple[int, float]]:
+    """Size and loss of every validation batch with the present weights; empty where there is no validation part."""
     dataset = net.get_split_datasets(X, y)[1]
     if dataset is None:
-        return None
-    total, n_windows = 0.0, 0
-    for inputs, target in net.get_iterator(dataset, training=False):
-        loss = net.validation_step((inputs, target))["loss"].item()
-        total, n_windows = total + loss * len(target), n_windows + len(target)
-    return total / n_windows
+        return []
+    batches = net.get_iterator(dataset, training=False)
+    return [(len(target), net.validation_step((x, target))["loss"].item()) for x, target in batches]

@@ -8,6 +8,7 @@ import torch
 from skorch.callbacks import Callback
 
 from stmest.exceptions import TrainingError
+from stmest.training.callbacks import BestWeights
 from tests.forecasters.tiny import TinyForecaster
 
 ALONE = {"linear_skip": False, "seasonal_profile": None}
@@ -136,3 +137,15 @@ def test_no_decay_for_marked_parameters(X):
     }
     kept, decayed = (kind(**settings).fit(X, adj=np.zeros((3, 3))) for kind in (Marked, TinyForecaster))
     assert kept.network_.others.weight.norm() > 2 * decayed.network_.others.weight.norm()
+
+
+@pytest.mark.parametrize(
+    ("gains", "kept"),
+    [([0.1, 0.1, 0.1], True), ([0.5, -0.4, 0.1], False), ([-0.1, -0.2, -0.1], False), ([0.1, -0.05], True)],
+)
+def test_a_gain_within_the_noise_of_the_validation_batches_leaves_the_start(gains, kept):
+    """Two batches cannot tell noise; then the mean decides, which the callback looked at before."""
+    best = BestWeights()
+    best._start_batches = [(8, 1.0)] * len(gains)
+    best.best_batches_ = [(8, 1.0 - gain) for gain in gains]
+    assert best._beats_the_start() == kept

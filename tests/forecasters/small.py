@@ -12,7 +12,9 @@ _BASELINES = {
     "MeanProfile": {"season": 3, "n_seasons": 2},
     "RidgeForecaster": {"input_length": 4},
 }
-_NETWORK = {"input_length": 8, "d_model": 4, "d_state": 4, "n_layers": 1, "max_epochs": 2, "random_state": 0}
+_NETWORK = {
+    "input_length": 8, "d_model": 4, "d_state": 4, "n_layers": 1, "max_epochs": 2, "batch_size": 32, "random_state": 0,
+}  # fmt: skip
 # What single networks need beside that, to stay small
 _MORE: dict[str, dict[str, Any]] = {
     "STM3Forecaster": {"scales": (1, 3), "n_experts": 2},

@@ -164,7 +164,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         datasets, skipped = self._datasets(panel, train_starts, validation_starts)
         with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
             if continues:
-                self.network_ = copy.deepcopy(self.network_)  # the weights stay as they were if fit fails
+                self.network_ = _copy_of(self.network_)  # the weights stay as they were if fit fails
             else:
                 self.network_ = self._new_network(graph)
                 self._prepare_network(panel, cut, graph)
@@ -420,6 +420,14 @@ class _Loader:
         batch = self.windows.gather(positions)
         target = ((batch.y - self.start(batch.x)) / self.scale).astype(np.float32)
         return self.encode(batch.x, batch.time), torch.from_numpy(target)
+
+
+def _copy_of(network: nn.Module) -> nn.Module:
+    """A copy whose parameters keep their marks, which torch's own copies of parameters lose."""
+    twin = copy.deepcopy(network)
+    for parameter, same in zip(network.parameters(), twin.parameters(), strict=True):
+        vars(same).update(vars(parameter))
+    return twin
 
 
 def _undecayed(network: nn.Module) -> list[tuple[str, dict[str, float]]]:

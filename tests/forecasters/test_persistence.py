@@ -118,6 +118,18 @@ def test_a_loaded_model_learns_on_as_the_original_does(name, frame, path):
     assert other.best_epoch_ == model.best_epoch_
 
 
+@pytest.mark.parametrize("name", network_names())
+def test_copies_and_warm_starts_keep_what_must_not_decay(name, fitted, frame, path):
+    def undecayed(model):
+        return [key for key, p in model.network_.named_parameters() if getattr(p, "_no_weight_decay", False)]
+
+    marked = undecayed(fitted[name])
+    assert marked or "d_state" not in fitted[name].get_params()
+    other = saved(fitted[name], path)
+    assert undecayed(other) == marked
+    assert undecayed(other.set_params(warm_start=True).fit(frame, ADJACENCY)) == marked
+
+
 @pytest.mark.parametrize("name", names())
 def test_a_loaded_model_goes_on_as_any_other(name, fitted, frame, path):
     later = frame.set_axis(ROWS + pd.Timedelta("80h"))

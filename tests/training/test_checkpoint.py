@@ -109,7 +109,7 @@ def test_resumed_is_unbroken(X, tmp_path, setting):
 
 @pytest.mark.parametrize("name", network_names())
 def test_every_forecaster_resumes(name, X, tmp_path):
-    parameters = {"max_epochs": 4, "checkpoint_dir": None}
+    parameters = {"max_epochs": 4, "batch_size": 32, "checkpoint_dir": None}
     if "dropout" in small(name).get_params():
         parameters["dropout"] = 0.2
     adjacency = np.eye(3)[[1, 2, 0]]
@@ -120,6 +120,31 @@ def test_every_forecaster_resumes(name, X, tmp_path):
     for key in others:
         if isinstance(value := getattr(unbroken, key), (np.ndarray, int, float, str)):
             np.testing.assert_array_equal(getattr(resumed, key), value)
+
+
+class Memory(Callback):
+    """A callback of a user that remembers something from epoch to epoch."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.seen = []
+
+    def on_epoch_end(self, net, **kwargs):
+        self.seen.append(net.history[-1, "train_loss"])
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+
+
+def test_callbacks_that_can_tell_their_state_take_part(X, tmp_path):
+    memory = Memory()
+    model = DropoutForecaster(max_epochs=5, random_state=0, checkpoint_dir=tmp_path)
+    with pytest.raises(Killed):
+        model.set_params(callbacks=[memory, KillAt(20)]).fit(X)
+    model.set_params(callbacks=[memory, KillAt(-1)]).fit(X)
+    np.testing.assert_array_equal(memory.seen, model.history_["train_loss"])
 
 
 def test_a_second_kill_before_the_next_epoch_loses_nothing(X, tmp_path):

@@ -85,18 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=_Formatter,
     )
     add = report.add_argument
-    add(
-        "--data",
-        metavar="FILE",
-        help="csv, parquet or npz of readings, npz or netCDF of a field; without it, a simulated network",
-    )
-    add("--adj", metavar="FILE", help="graph: csv, npy or npz; 'none' ignores the one in the data file")
-    add(
-        "--channel",
-        metavar="NAME",
-        help="channel to forecast, where the data have several; default: the first",
-    )
-    add("--unit", metavar="TEXT", help="unit of the readings; default: what the data file says")
+    _add_data_options(add)
     add(
         "--models",
         metavar="NAMES",
@@ -110,6 +99,34 @@ def _parser() -> argparse.ArgumentParser:
         help="look-back of the trained forecasters, in rows",
     )
     add("--horizon", metavar="N", type=_positive, default=12, help="rows to forecast")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--seed", type=int, default=0, help="seed of the networks and of the simulation")
+    add(
+        "--max-epochs",
+        metavar="N",
+        type=_positive,
+        help="passes over the training data; default: the forecaster's own",
+    )
+    add("--out", metavar="DIR", type=Path, default=Path("stmest-report"), help="folder to write to")
+    add("--quiet", action="store_true", help="print the table and the paths only")
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _add_data_options(add: Callable[..., Any]) -> None:
+    """What the readings are, and how they are cut."""
+    add(
+        "--data",
+        metavar="FILE",
+        help="csv, parquet or npz of readings, npz or netCDF of a field; without it, a simulated network",
+    )
+    add("--adj", metavar="FILE", help="graph: csv, npy or npz; 'none' ignores the one in the data file")
+    add(
+        "--channel",
+        metavar="NAME",
+        help="channel to forecast, where the data have several; default: the first",
+    )
+    add("--unit", metavar="TEXT", help="unit of the readings; default: what the data file says")
     add(
         "--season",
         metavar="N",
@@ -123,18 +140,6 @@ def _parser() -> argparse.ArgumentParser:
         default=0.2,
         help="share of the rows to score on, the last ones",
     )
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    add("--seed", type=int, default=0, help="seed of the networks and of the simulation")
-    add(
-        "--max-epochs",
-        metavar="N",
-        type=_positive,
-        help="passes over the training data; default: the forecaster's own",
-    )
-    add("--out", metavar="DIR", type=Path, default=Path("stmest-report"), help="folder to write to")
-    add("--quiet", action="store_true", help="print the table and the paths only")
-    report.set_defaults(run=_report)
-    return parser
 
 
 class _Formatter(argparse.HelpFormatter):

@@ -17,6 +17,9 @@ _HOMES = {
     "STMambaForecaster": "forecasters.stmamba",
     "MADForecaster": "forecasters.mad",
     "STIDForecaster": "forecasters.stid",
+    "S2TXForecaster": "forecasters.s2tx",
+    "DLinearForecaster": "forecasters.linear",
+    "NLinearForecaster": "forecasters.linear",
     "LastValue": "forecasters.baselines",
     "SeasonalNaive": "forecasters.baselines",
     "MeanProfile": "forecasters.baselines",
@@ -71,8 +74,10 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
+    from .forecasters.linear import DLinearForecaster, NLinearForecaster
     from .forecasters.mad import MADForecaster
     from .forecasters.persistence import load
+    from .forecasters.s2tx import S2TXForecaster
     from .forecasters.stid import STIDForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
@@ -88,6 +93,7 @@ if TYPE_CHECKING:
     from .runtime import show_versions
 
 __all__ = [
+    "DLinearForecaster",
     "DataError",
     "DeviceError",
     "ForecastSplit",
@@ -98,9 +104,11 @@ __all__ = [
     "MeanProfile",
     "MissingDependencyError",
     "ModelFileError",
+    "NLinearForecaster",
     "ParameterError",
     "RidgeForecaster",
     "STIDForecaster",
+    "S2TXForecaster",
     "STM3Forecaster",
     "STMambaForecaster",
     "SeasonalNaive",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from stmest import MADForecaster, STIDForecaster, STM3Forecaster, STMambaForecaster
+from stmest import (
+    DLinearForecaster,
+    MADForecaster,
+    NLinearForecaster,
+    S2TXForecaster,
+    STIDForecaster,
+    STM3Forecaster,
+    STMambaForecaster,
+)
 
 from .common import expected_failures
 from .tiny import TinyForecaster
@@ -18,12 +26,16 @@ SMALL = {
     "max_epochs": 2,
     "random_state": 0,
 }
+LINEAR = {name: SMALL[name] for name in ("input_length", "horizon", "max_epochs", "random_state")}
 FORECASTERS = [
     TinyForecaster(random_state=0),
     STM3Forecaster(**SMALL),
     STMambaForecaster(**SMALL),
     MADForecaster(**SMALL, width=4),
     STIDForecaster(**{name: value for name, value in SMALL.items() if name != "d_state"}),
+    S2TXForecaster(**SMALL),
+    DLinearForecaster(**LINEAR),
+    NLinearForecaster(**LINEAR),
 ]
 
 

@@ -89,10 +89,6 @@ def compare(
     [0.531, 0.0]
     """
     panel = as_panel(X)
-    if panel.parts:
-        raise DataError(
-            f"X holds {len(panel.parts)} trajectories; needed: one series, which can be cut in time."
-        )
     horizon, cut = _checked(models, panel, test_fraction)
     graph = None if adj is None else as_graph(adj, panel.values.shape[1], panel.nodes)
     season = min(season_length(panel.index), cut - 1) if season is None else season
@@ -237,6 +233,10 @@ class _Trial:
 
 def _checked(models: Mapping[str, Any], panel: Panel, test_fraction: float) -> tuple[int, int]:
     """The common horizon, and the first test row."""
+    if panel.parts:
+        raise DataError(
+            f"X holds {len(panel.parts)} trajectories; needed: one series, which can be cut in time."
+        )
     if not models:
         raise ParameterError("models is empty; needed: at least one forecaster.")
     horizons = {name: model.horizon for name, model in models.items()}

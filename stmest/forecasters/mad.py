@@ -54,7 +54,6 @@ class MADParameters(TrainingParameters):
     d_state: int | None = None
     unfreeze_every: int = 0
     batch_size: int = 16
-    learning_rate: float = 1e-3
     loss: str = "mse"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -169,8 +169,11 @@ def unpack(text: str) -> np.ndarray:
 def spread(values: Iterable[float | None]) -> tuple[str, str]:
     """Mean and standard deviation as text; empty where there are too few values."""
     known = [value for value in values if value is not None]
-    mean = f"{np.mean(known):.4g}" if known else ""
-    return mean, f"{np.std(known, ddof=1):.2g}" if len(known) > 1 else ""
+    if not known:
+        return "", ""
+    mean = float(np.mean(known))
+    told = f"{mean:.4g}" if abs(mean) < 10_000 else f"{mean:,.0f}"
+    return told, f"{np.std(known, ddof=1):.2g}" if len(known) > 1 else ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -10,8 +10,8 @@ in the units of the data.
 
 A run is a task, a model and a seed. It is stored in results/accuracy_panels.json as soon as it is finished, and not run
 again; several processes may share the file. ``--fresh`` runs again what was chosen. Mean errors of every test window are
-stored with it, from which the Diebold-Mariano tests are computed: each network against RIVALS, losses averaged over
-seeds, p values corrected by Holm over all tests of the output.
+stored with it, from which the Diebold-Mariano tests are computed: each network against RIVALS, each ablation against the
+whole network, losses averaged over seeds, p values corrected by Holm over all tests of a table.
 
 On the simulated network it is also measured how well the graph in the forecaster tells true edges from other pairs (area
 under the ROC curve), and how well the routing finds the true kinds of nodes (adjusted Rand index).
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -66,7 +67,7 @@ NAIVE: dict[str, Callable[[int, int], Any]] = {  # of the horizon and the rows p
     "mean-profile": lambda horizon, day: MeanProfile(horizon=horizon, season=day),
 }
 MODELS = [*NAIVE, *RIDGES, *NETWORKS]
-RIVALS = ("ridge-profile", "ridge-profile-all", "stid")
+RIVALS = ("ridge-profile", "ridge-profile-all", "stid", "stid-plain")
 # what to change -> (network, parameters) each; run on ABLATED
 ABLATIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "profile": [(name, {"seasonal_profile": None}) for name in ("stm3", "stmamba")],
@@ -149,24 +150,29 @@ def measure(options: argparse.Namespace, runs: Runs) -> None:
 
 def run(task: Task, model: Any) -> dict[str, Any]:
     """Scores, costs and errors by window of one forecaster; the reason where it failed."""
+    start = time.process_time()
     report = compare({"model": model}, task.X, task.graph, test_fraction=0.2)
     row = report["model"]
     entry: dict[str, Any] = {name: machine()[name] for name in ("processor", "commit", "uncommitted_changes")}
-    entry["threads"] = torch.get_num_threads()
+    entry |= {"threads": torch.get_num_threads(), "cpu_seconds": time.process_time() - start}
     if row.error is not None or row.horizon_mae is None:
         sys.stdout.write(f"  failed: {row.error}\n")
         return entry | {"error": row.error}
     entry |= {name: float(value) for name, value in row.scores.items()}
     entry |= {"MAE@step": {str(step): float(row.horizon_mae[step - 1]) for step in report.steps}}
     entry |= {"fit_seconds": row.fit_seconds, "predict_ms": row.predict_ms, "parameters": row.n_parameters}
+    profile = getattr(row.forecaster, "profile_", None)
+    entry["profile"] = None if profile is None else profile.cycle
     history = getattr(row.forecaster, "history_", None)
     if history is not None:
+        linear = row.forecaster.linear_
         entry |= {
             "epochs": row.forecaster.n_iter_,
             "max_epochs": row.forecaster.max_epochs,
             "best_epoch": row.forecaster.best_epoch_,
             "valid_loss": float(history["valid_loss"].min()),
             "epoch_seconds": float(history["seconds"].median()),
+            "linear": None if linear is None else linear.neighbours or "own past",
         }
     sys.stdout.write(f"  MAE {entry['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s\n")
     return entry | learnt(row.forecaster, task) | {"origin_mae": pack(row.origin_mae)}
@@ -209,7 +215,7 @@ def grouped(runs: dict[str, Any], task: str) -> dict[str, list[dict[str, Any]]]:
 def summary(groups: dict[str, list[dict[str, Any]]]) -> str:
     """One row per model: means over the seeds, and the standard deviation of MAE."""
     columns = {
-        "RMSE": "RMSE", "MASE": "MASE", "R2": "R2", "fit s": "fit_seconds", "ms/window": "predict_ms", "epochs": "epochs",
+        "RMSE": "RMSE", "MASE": "MASE", "R2": "R2", "cpu s": "cpu_seconds", "ms/window": "predict_ms", "epochs": "epochs",
         "best": "best_epoch", "weights": "parameters", "edges AUC": "graph_auc", "kinds ARI": "routing_ari",
     }  # fmt: skip
     rows, failed = [], []
@@ -224,8 +230,10 @@ def summary(groups: dict[str, list[dict[str, Any]]]) -> str:
         ]
         mean, deviation = spread([entry["MAE"] for entry in done])
         cells = [spread([entry.get(column) for entry in done])[0] for column in columns.values()]
-        rows.append([name, len(done), mean, deviation, *(steps + [""] * 3)[:3], *cells])
-    head = ["model", "seeds", "MAE", "+-", "third", "two thirds", "last step", *columns]
+        taken = dict.fromkeys(done[0].get(part) for part in ("profile", "linear"))  # before the network
+        told = ", ".join(str(part) for part in taken if part is not None)
+        rows.append([name, len(done), mean, deviation, *(steps + [""] * 3)[:3], *cells, told])
+    head = ["model", "seeds", "MAE", "+-", "third", "two thirds", "last step", *columns, "season, line"]
     return "\n".join([table(head, rows), *failed])
 
 
@@ -235,17 +243,19 @@ def origin_losses(entries: list[dict[str, Any]]) -> np.ndarray | None:
     return np.mean([unpack(one) for one in packed], axis=0) if packed else None
 
 
-def differences(runs: dict[str, Any], tasks: list[str]) -> str:
-    """Diebold-Mariano tests of every network against the rivals."""
+def differences(runs: dict[str, Any], tasks: list[str], ablations: bool = False) -> str:
+    """Diebold-Mariano tests of every network against the rivals, or of every ablation against the whole network."""
     tests = []
     for task in tasks:
         losses = {name: origin_losses(entries) for name, entries in grouped(runs, task).items()}
         horizon = load_task(task).horizon
-        for name in NETWORKS:
-            for rival in RIVALS:
-                ours, theirs = losses.get(name), losses.get(rival)
-                if name != rival and ours is not None and theirs is not None:
+        for name, ours in losses.items():
+            for rival in _opponents(name, ablations):
+                theirs = losses.get(rival)
+                if ours is not None and theirs is not None:
                     tests.append((task, name, rival, diebold_mariano(ours, theirs, horizon)))
+    if not tests:
+        return ""
     corrected = holm([result.p_value for *_, result in tests])
     rows = []
     for (task, name, rival, result), p in zip(tests, corrected, strict=True):
@@ -257,6 +267,13 @@ def differences(runs: dict[str, Any], tasks: list[str]) -> str:
     return table(["difference of MAE", "mean", "statistic", "p", "p (Holm)", "at 0.05"], rows)
 
 
+def _opponents(name: str, ablations: bool) -> tuple[str, ...]:
+    ablated = " " in name
+    if ablated or ablations:
+        return (name.split()[0],) if ablated and ablations else ()
+    return RIVALS if name in NETWORKS and name not in RIVALS else ()
+
+
 def show(runs: dict[str, Any], tasks: list[str]) -> None:
     """Print the tables."""
     tasks = [task for task in tasks if any(key.startswith(f"{task}|") for key in runs)]
@@ -265,7 +282,8 @@ def show(runs: dict[str, Any], tasks: list[str]) -> None:
         window = f"{loaded.input_length} -> {loaded.horizon} rows"
         sys.stdout.write(f"\n{TASKS[task][1]}; {window}; errors in {loaded.unit or 'units of the data'}\n")
         sys.stdout.write(summary(grouped(runs, task)) + "\n")
-    sys.stdout.write(f"\n{differences(runs, tasks)}\n")
+    for ablations in (False, True):
+        sys.stdout.write(f"\n{differences(runs, tasks, ablations)}\n")
     sys.stdout.write(f"\n{machine()['processor']}, commit {machine()['commit'][:10]}\n")
 
 
@@ -303,10 +321,8 @@ def main() -> None:
     """Run the benchmark."""
     options = _options()
     torch.set_num_threads(options.threads)
-    windows = {name: str(TASKS[name][1]) for name in TASKS}
-    runs = Runs(
-        options.results, {"test_fraction": 0.2, "validation": "last eighth of the rest", "tasks": windows}
-    )
+    told = {name: what for name, (_, what) in TASKS.items()}
+    runs = Runs(options.results, {"split": "70/10/20 in time", "tasks": told})
     if options.fresh:
         again = {f"{task}|{name}" for task, name, *_ in chosen(options)}
         runs.forget(lambda key: key.rsplit("|", 1)[0] in again)

@@ -16,6 +16,9 @@ _HOMES = {
     "STM3Forecaster": "forecasters.stm3",
     "STMambaForecaster": "forecasters.stmamba",
     "STIDForecaster": "forecasters.stid",
+    "S2TXForecaster": "forecasters.s2tx",
+    "DLinearForecaster": "forecasters.linear",
+    "NLinearForecaster": "forecasters.linear",
     "LastValue": "forecasters.baselines",
     "SeasonalNaive": "forecasters.baselines",
     "MeanProfile": "forecasters.baselines",
@@ -70,7 +73,9 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
+    from .forecasters.linear import DLinearForecaster, NLinearForecaster
     from .forecasters.persistence import load
+    from .forecasters.s2tx import S2TXForecaster
     from .forecasters.stid import STIDForecaster
     from .forecasters.stm3 import STM3Forecaster
     from .forecasters.stmamba import STMambaForecaster
@@ -86,6 +91,7 @@ if TYPE_CHECKING:
     from .runtime import show_versions
 
 __all__ = [
+    "DLinearForecaster",
     "DataError",
     "DeviceError",
     "ForecastSplit",
@@ -95,9 +101,11 @@ __all__ = [
     "MeanProfile",
     "MissingDependencyError",
     "ModelFileError",
+    "NLinearForecaster",
     "ParameterError",
     "RidgeForecaster",
     "STIDForecaster",
+    "S2TXForecaster",
     "STM3Forecaster",
     "STMambaForecaster",
     "SeasonalNaive",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,20 @@ _MODELS = {
     "stmamba": "graph attention and Mamba in turn",
     "unet": "U-Net, for fields only",
     "stid": "perceptron on look-back, node and time",
+    "s2tx": "Mamba over all variates, attention over recent patches of each",
+    "dlinear": "linear maps of trend and rest, trained as the networks are",
+    "nlinear": "linear map of the look-back less its last reading, trained likewise",
+}
+# The trained ones: public name of the class, and what it is set to
+_NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "stm2": ("STM3Forecaster", {"n_experts": 0}),
+    "stm3": ("STM3Forecaster", {}),
+    "stmamba": ("STMambaForecaster", {}),
+    "s2tx": ("S2TXForecaster", {}),
+    "dlinear": ("DLinearForecaster", {}),
+    "nlinear": ("NLinearForecaster", {}),
+    "stid": ("STIDForecaster", {}),
+    "unet": ("UNetForecaster", {}),
 }
 _DEFAULT_MODELS = "stm3,ridge-all,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
 _DEFAULT_FIELD_MODELS = "unet,ridge,mean-profile,seasonal-naive,last-value"
@@ -235,19 +250,13 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
         return baselines.RidgeForecaster(
             input_length=options.input_length, horizon=horizon, neighbours=neighbours
         )
-    from .forecasters import stid, stm3, stmamba, unet
     from .runtime import resolve_device
 
     resolve_device(options.device)  # a wrong name is an error of the whole command, not of one row
-    networks: dict[str, Any] = {
-        "stmamba": stmamba.STMambaForecaster,
-        "stid": stid.STIDForecaster,
-        "unet": unet.UNetForecaster,
-    }
-    settings: dict[str, Any] = {"n_experts": 0} if name == "stm2" else {}
+    forecaster, settings = _NETWORKS[name]
     if options.max_epochs is not None:
-        settings["max_epochs"] = options.max_epochs
-    return networks.get(name, stm3.STM3Forecaster)(
+        settings = {**settings, "max_epochs": options.max_epochs}
+    return getattr(import_module(__package__), forecaster)(
         input_length=options.input_length, horizon=horizon, device=options.device, random_state=options.seed,
         verbose=0 if options.quiet else 1, **settings,
     )  # fmt: skip

@@ -75,6 +75,12 @@ def test_differences_are_tested_from_what_is_stored(panels):
     line = panels.differences(runs, ["simulated"]).splitlines()[1]
     assert line.startswith("simulated: stm3 - stid")
     assert line.endswith("better")
+    assert panels.differences(runs, ["simulated"], ablations=True) == ""
+    runs["simulated|stm3 graph=given|0"] = {"MAE": 1.6, "origin_mae": panels.pack(rival + 0.1)}
+    (line,) = panels.differences(runs, ["simulated"], ablations=True).splitlines()[1:]
+    assert line.startswith("simulated: stm3 graph=given - stm3 ")
+    assert line.endswith("worse")
+    assert len(panels.differences(runs, ["simulated"]).splitlines()) == 2
 
 
 def test_every_task_and_model_has_a_name_that_can_be_asked_for(panels):

@@ -7,7 +7,7 @@ Nothing deeper in the house sees pandas or xarray. Used by the forecasters, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,15 @@ import pandas as pd
 from sklearn.utils import check_array
 
 from ..exceptions import DataError
-from .fields import TIME_NAMES, field_from_array, trajectories_from_array, trajectory_dimension, xarray_form
-from .forms import StackedAlong, ToArray, ToLong, ToTensor, ToWide
+from .fields import (
+    TIME_NAMES,
+    field_from_array,
+    gathered_along,
+    trajectories_from_array,
+    trajectory_dimension,
+    xarray_form,
+)
+from .forms import AsList, AsTuple, Stacked, ToArray, ToLong, ToTensor, ToWide
 from .panel import Panel, join_panels
 from .pieces import row_pieces
 
@@ -59,7 +66,7 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
         parts = [as_panel(part, fields=fields) for part in X]
         if any(part.parts for part in parts):
             raise DataError(f"X is a list of {len(X)} containers that themselves hold many trajectories.")
-        return join_panels(parts, tuple if isinstance(X, tuple) else list)
+        return join_panels(parts, AsTuple() if isinstance(X, tuple) else AsList())
     if isinstance(X, pd.DataFrame):
         if isinstance(X.index, pd.MultiIndex) or _long_columns(X) is not None:
             return _from_long(X)
@@ -69,8 +76,8 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
     if hasattr(X, "dims") and hasattr(X, "coords"):
         return _from_xarray(X)
     if hasattr(X, "detach"):
-        return _from_array(X.detach().cpu().numpy(), fields, ToTensor(), _stacked_tensors)
-    return _from_array(X, fields, ToArray(), np.stack)
+        return _from_array(X.detach().cpu().numpy(), fields, ToTensor())
+    return _from_array(X, fields, ToArray())
 
 
 # axes of a plain array by their number; three are nodes with features unless the forecaster reads fields
@@ -133,23 +140,15 @@ def _checked_index(index: pd.Index) -> pd.Index:
     return index
 
 
-def _from_array(
-    X: Any, fields: bool, restore: Callable[..., Any], gathered: Callable[[list[Any]], Any]
-) -> Panel:
+def _from_array(X: Any, fields: bool, restore: ToArray | ToTensor) -> Panel:
     is_field = fields and getattr(X, "ndim", 0) == 3
     array = _checked_values(X, ("row", "y", "x") if is_field else None)
     if array.ndim == 5:
-        return trajectories_from_array(array, restore, gathered)
+        return trajectories_from_array(array, restore, Stacked())
     if array.ndim == 4 or (array.ndim == 3 and fields):
         return field_from_array(array, restore)
     values = array[..., None] if array.ndim == 2 else array
     return Panel(values, None, None, None, array.ndim, restore)
-
-
-def _stacked_tensors(tensors: list[Any]) -> Any:
-    import torch
-
-    return torch.stack(tensors)
 
 
 def _numbers(frame: pd.DataFrame) -> np.ndarray:
@@ -229,7 +228,7 @@ def _from_xarray(array: Any) -> Panel:
     dim = trajectory_dimension(array)
     if dim is not None:
         parts = [_from_xarray(array.isel({dim: i}, drop=True)) for i in range(array.sizes[dim])]
-        return join_panels(parts, StackedAlong(array.indexes.get(dim, dim), tuple(array.dims)))
+        return join_panels(parts, gathered_along(dim, array))
     form = xarray_form(array)
     moved = array.transpose(*form.order)
     axes = ("row", "y", "x", "feature") if form.is_field else ("row", "node", "feature")

@@ -1,7 +1,7 @@
-"""Fields on grids: xarray DataArrays and plain arrays of three to five axes as panels.
+"""Fields on grids: xarray DataArrays and plain arrays of three to five axes as panels, and back.
 
-A field (time, y, x[, feature]) becomes a panel whose nodes are its cells, row by row. Builds on `panel` and
-`forms`; used by `containers`.
+A field (time, y, x[, feature]) becomes a panel whose nodes are its cells, row by row. Builds on `panel`; used by
+`containers`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import DataError
-from .forms import ToXarray
+from .forms import AlongDimension, ToXarray
 from .panel import Panel, join_panels
 
 __all__ = [
-    "TIME_NAMES", "field_from_array", "trajectories_from_array", "trajectory_dimension", "xarray_form",
-]  # fmt: skip
+    "TIME_NAMES",
+    "field_from_array",
+    "gathered_along",
+    "trajectories_from_array",
+    "trajectory_dimension",
+    "xarray_form",
+]
 
 # names, lower case, by which the dimensions of a DataArray are known
 TIME_NAMES = ("time", "ds", "timestamp", "date", "datetime")
@@ -79,7 +84,7 @@ def xarray_form(array: Any) -> ToXarray:
     Returns
     -------
     ToXarray
-        A field if it has a dimension with a name like y or latitude and one like x or longitude, or four dimensions.
+        A grid if it has a dimension with a name like y or latitude and one like x or longitude, or four dimensions.
 
     Raises
     ------
@@ -100,15 +105,13 @@ def xarray_form(array: Any) -> ToXarray:
         rest = tuple(others)
     is_field = len(dims) == 4 or (len(dims) == 3 and row is not None and column is not None)
     order = (time, row, column, *rest) if is_field else (time, *(dim for dim in dims if dim != time))
-    if not is_field:
-        return ToXarray(dims, order, array.name, attrs=dict(array.attrs))
-    space = {row, column}
-    coords = tuple(
-        (name, tuple(c.dims), np.asarray(c.values))
-        for name, c in array.coords.items()
-        if c.dims and set(c.dims) <= space
-    )
-    return ToXarray(dims, order, array.name, True, coords, dict(array.attrs))
+    space = set(order[1:3] if is_field else order[1:2])
+    coords = {
+        key: (tuple(c.dims), c.values if c.dtype.kind in "fiub" else c.values.tolist())
+        for key, c in array.coords.items()
+        if set(c.dims) <= space and c.dims
+    }
+    return ToXarray(dims, order, is_field, coords, array.name, dict(array.attrs))
 
 
 def trajectory_dimension(array: Any) -> Hashable | None:
@@ -125,6 +128,24 @@ def trajectory_dimension(array: Any) -> Hashable | None:
         None where no dimension has such a name.
     """
     return _named(tuple(array.dims), _TRAJECTORY_NAMES)
+
+
+def gathered_along(dim: Hashable, array: Any) -> AlongDimension:
+    """How the forecasts of trajectories become one DataArray again.
+
+    Parameters
+    ----------
+    dim : hashable
+        Dimension of the trajectories.
+    array : DataArray
+        What the user gave.
+
+    Returns
+    -------
+    AlongDimension
+        Takes a list of DataArrays.
+    """
+    return AlongDimension(array.indexes.get(dim, dim), tuple(array.dims))
 
 
 def _named(dims: tuple[Hashable, ...], names: tuple[str, ...]) -> Hashable | None:

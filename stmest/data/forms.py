@@ -1,13 +1,13 @@
 """How forecasts become the kind of container that the readings came in.
 
 One small class per kind, without code of its own in its state, so that a `Panel` that holds one can be copied, pickled
-and written into a model file. Used by `containers`.
+and written into a model file. Used by `containers`, `fields` and `panel`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,17 @@ from ..runtime import require
 if TYPE_CHECKING:
     from .panel import Panel
 
-__all__ = ["StackedAlong", "ToArray", "ToLong", "ToTensor", "ToWide", "ToXarray"]
+__all__ = [
+    "AlongDimension",
+    "AsList",
+    "AsTuple",
+    "Stacked",
+    "ToArray",
+    "ToLong",
+    "ToTensor",
+    "ToWide",
+    "ToXarray",
+]
 
 
 @dataclass(frozen=True)
@@ -88,58 +98,88 @@ class ToXarray:
     Attributes
     ----------
     dims : tuple
-        Dimensions in the user's order.
+        Dimensions as the user ordered them, without that of the trajectories.
     order : tuple
-        The same dimensions as time, node[, feature] or time, y, x[, feature].
-    name : hashable or None
-        Name of the array.
+        Time; then node, or y and x; then the feature, where there is one.
     is_field : bool
         Whether the readings lie on a grid.
-    coords : tuple of tuple
-        Coordinates that a forecast keeps, those of the grid or of the nodes: name, dimensions, values.
-    attrs : dict
-        Attributes of the array.
+    coords : dict
+        Dimensions and values of each coordinate of the cells or nodes, which a forecast keeps.
+    name, attrs : hashable, dict
+        Of the DataArray.
     """
 
     dims: tuple[Hashable, ...]
     order: tuple[Hashable, ...]
+    is_field: bool
+    coords: dict[Hashable, tuple[tuple[Hashable, ...], Any]]
     name: Hashable
-    is_field: bool = False
-    coords: tuple[tuple[Hashable, tuple[Hashable, ...], np.ndarray], ...] = ()
-    attrs: dict[str, Any] = field(default_factory=dict)
+    attrs: dict[str, Any]
 
     def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Panel) -> Any:
         """The values with the coordinates that are known."""
-        labels: dict[Hashable, Any] = {self.order[0]: index}
-        if not self.is_field:
-            labels[self.order[1]] = panel.nodes
-        if panel.ndim == 3:
-            labels[self.order[-1]] = panel.features
-        coords: dict[Hashable, Any] = {name: (dims, values) for name, dims, values in self.coords}
-        coords |= {dim: label for dim, label in labels.items() if label is not None}
+        coords: dict[Hashable, Any] = dict(self.coords)
+        if not self.is_field and panel.nodes is not None:
+            coords[self.order[1]] = panel.nodes  # they may have been put into another order
+        if index is not None:
+            coords[self.order[0]] = index
+        if panel.features is not None:
+            coords[self.order[-1]] = panel.features
         xarray = require("xarray", "io")
-        array = xarray.DataArray(values, coords=coords, dims=self.order, name=self.name, attrs=self.attrs)
+        array = xarray.DataArray(values, coords, self.order, name=self.name, attrs=self.attrs)
         return array.transpose(*self.dims)
 
 
 @dataclass(frozen=True)
-class StackedAlong:
-    """DataArrays of trajectories become one.
+class AsList:
+    """The forecasts of several trajectories stay a list."""
+
+    def __call__(self, forecasts: list[Any]) -> Any:
+        """The list itself."""
+        return forecasts
+
+
+@dataclass(frozen=True)
+class AsTuple:
+    """The forecasts of several trajectories become a tuple."""
+
+    def __call__(self, forecasts: list[Any]) -> Any:
+        """The same forecasts."""
+        return tuple(forecasts)
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """The forecasts of several trajectories become one array or tensor, with the trajectories as first axis."""
+
+    def __call__(self, forecasts: list[Any]) -> Any:
+        """One array or tensor."""
+        if isinstance(forecasts[0], np.ndarray):
+            return np.stack(forecasts)
+        import torch
+
+        return torch.stack(forecasts)
+
+
+@dataclass(frozen=True)
+class AlongDimension:
+    """The forecasts of several trajectories become one DataArray.
 
     Attributes
     ----------
     label : hashable or pandas.Index
-        Dimension of the trajectories, or its labels under its name.
+        Dimension of the trajectories, or their names along it.
     dims : tuple
-        All dimensions in the user's order.
+        Dimensions as the user ordered them.
     """
 
     label: Any
     dims: tuple[Hashable, ...]
 
-    def __call__(self, arrays: list[Any]) -> Any:
-        """The arrays along the dimension; where their times differ, those of the first."""
-        together = require("xarray", "io").concat(
-            arrays, dim=self.label, coords="minimal", compat="override", join="override"
+    def __call__(self, forecasts: list[Any]) -> Any:
+        """One DataArray."""
+        xarray = require("xarray", "io")
+        together = xarray.concat(
+            forecasts, dim=self.label, coords="minimal", compat="override", join="override"
         )
         return together.transpose(*self.dims)

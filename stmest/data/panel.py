@@ -6,7 +6,7 @@ Builds on `time_index`; made by `containers.as_panel`, used by the forecasters, 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import DataError, ParameterError
+from .forms import AsList
 from .time_index import future_index
 
 __all__ = ["Panel", "feature_positions", "join_panels"]
@@ -44,7 +45,7 @@ class Panel:
         Rows and columns of a field, (n_y, n_x).
     parts : tuple of Panel
         The trajectories, where there are several; else empty.
-    gathered : callable or None
+    gathered : callable
         Turns the list of the forecasts of all trajectories into the user's kind of container.
     """
 
@@ -56,7 +57,7 @@ class Panel:
     restore: Callable[[np.ndarray, pd.Index | None, Panel], Any]
     grid: tuple[int, int] | None = None
     parts: tuple[Panel, ...] = ()
-    gathered: Callable[[list[Any]], Any] | None = None
+    gathered: Callable[[list[Any]], Any] = field(default_factory=AsList)
 
     @property
     def n_times(self) -> int:
@@ -118,7 +119,7 @@ class Panel:
         Panel
             As many trajectories as this panel has.
         """
-        if not self.parts or self.gathered is None:
+        if not self.parts:
             return self.tail(n_rows)
         return join_panels([part.tail(n_rows) for part in self.parts], self.gathered)
 
@@ -252,7 +253,7 @@ class Panel:
         ndarray, DataFrame, DataArray, Tensor or a list of these
             The axes of the user's container.
         """
-        if self.parts and self.gathered is not None:
+        if self.parts:
             return self.gathered([p.like(v, target) for p, v in zip(self.parts, values, strict=True)])
         index = None if self.index is None else future_index(self.index, len(values))
         features = None if self.features is None else [self.features[i] for i in target]

@@ -170,9 +170,14 @@ def make_sensor_network(
 
 
 def mask_gaps(
-    X: Table, fraction: float, max_gap: int = 24, random_state: int | np.random.Generator | None = None
+    X: Table,
+    fraction: float,
+    max_gap: int = 24,
+    random_state: int | np.random.Generator | None = None,
+    *,
+    single: float = 0.5,
 ) -> Table:
-    """Remove readings as sensors lose them: half as single ones, half in gaps.
+    """Remove readings as sensors lose them: single ones, and in gaps of many steps.
 
     Parameters
     ----------
@@ -184,6 +189,8 @@ def mask_gaps(
         Longest run of steps that is removed at once, at least 1; lengths are uniform from 1. Runs may meet.
     random_state : int, Generator or None, default=None
         Seed; the same one removes the same readings.
+    single : float, default=0.5
+        Share of the removed readings that are drawn one by one, in [0, 1]; 0 makes gaps only.
 
     Returns
     -------
@@ -194,6 +201,8 @@ def mask_gaps(
     _check_share("fraction", fraction)
     if not isinstance(max_gap, (int, np.integer)) or max_gap < 1:
         raise ParameterError(f"max_gap must be an int >= 1 (steps), got {max_gap!r}.")
+    if not 0 <= single <= 1:
+        raise ParameterError(f"single must be a share in [0, 1], got {single!r}.")
     values = np.array(X, dtype=np.result_type(np.asarray(X).dtype, np.float32))
     if values.ndim not in (2, 3):
         raise DataError(
@@ -204,7 +213,7 @@ def mask_gaps(
     there = ~np.isnan(values) if values.ndim == 2 else ~np.isnan(values).all(axis=2)
     wanted = min(round(fraction * there.size), int(there.sum()))
     kept = there.copy()
-    to_remove = wanted // 2
+    to_remove = int(wanted * (1 - single))
     while to_remove > 0:
         node, length = rng.integers(n_nodes), min(int(rng.integers(1, max_gap + 1)), to_remove)
         start = rng.integers(max(1, n_times - length + 1))

@@ -33,9 +33,12 @@ __all__ = ["SavedAsFile", "load"]
 
 # The closed list of what a file may name: class -> module of this package
 _HOMES = {
+    "DLinearForecaster": "linear",
     "LastValue": "baselines",
     "MeanProfile": "baselines",
+    "NLinearForecaster": "linear",
     "RidgeForecaster": "baselines",
+    "S2TXForecaster": "s2tx",
     "STIDForecaster": "stid",
     "STM3Forecaster": "stm3",
     "STMambaForecaster": "stmamba",

@@ -89,9 +89,12 @@ class InstanceNorm(nn.Module):
         Positions of the targets among the input channels.
     observed_channels : sequence of int, optional
         For each target, the position of the 0/1 channel that says where it was observed; everything counts as
-        observed without them. Missing steps are 0, the mean, after normalisation.
+        observed without them.
     eps : float
         Added to the variance, population variance over the observed steps.
+    keep_filled : bool
+        Whether missing steps keep what they were filled with, from the first observation on; else, and before it, they
+        are 0, the mean, after normalisation.
 
     Attributes
     ----------
@@ -108,11 +111,12 @@ class InstanceNorm(nn.Module):
         target_channels: Sequence[int],
         observed_channels: Sequence[int] | None = None,
         eps: float = 1e-5,
+        keep_filled: bool = False,
     ) -> None:
         super().__init__()
         self.target_channels = list(target_channels)
         self.observed_channels = None if observed_channels is None else list(observed_channels)
-        self.eps = eps
+        self.eps, self.keep_filled = eps, keep_filled
         self.returns_level = True
 
     def forward(self, x: Tensor) -> tuple[Tensor, WindowStatistics]:
@@ -127,8 +131,10 @@ class InstanceNorm(nn.Module):
             variance = ((target - mean).square() * observed).sum(1, keepdim=True) / count
             seen = observed.any(1, keepdim=True)
             scale = torch.where(seen, (variance + self.eps).sqrt(), torch.ones_like(variance))
+            filled = self.keep_filled and self.observed_channels is not None
+            known = observed.cummax(1).values if filled else observed
         x = x.clone()
-        x[..., self.target_channels] = (target - mean) / scale * observed
+        x[..., self.target_channels] = (target - mean) / scale * known
         return x, WindowStatistics(mean, scale)
 
     def inverse(self, forecast: Tensor, statistics: WindowStatistics) -> Tensor:

@@ -27,6 +27,7 @@ __all__ = ["decode", "encode"]
 # Classes whose state is their attributes: name -> module of this package, imported when a value asks for it, so that
 # also those of parts that build on this one can be named
 _PLAIN_OBJECTS = {
+    "AsList": "data.forms",
     "NodeScaler": "data.scaling",
     "Panel": "data.panel",
     "SeasonalProfile": "data.profile",

@@ -141,7 +141,7 @@ def test_missing_readings_are_single_and_in_gaps():
     network = make_sensor_network(10, 600, missing=0.3, random_state=0)
     gone = network.values.isna().to_numpy()
     assert gone.sum() == round(0.3 * gone.size)
-    runs = [len(run) for column in gone.T for run in "".join("x" if g else " " for g in column).split()]
+    runs = _runs(gone)
     assert min(runs) == 1
     assert max(runs) > 10
 
@@ -155,6 +155,20 @@ def test_mask_gaps_removes_the_share_asked_for(fraction):
     np.testing.assert_array_equal(X, given_array)
     np.testing.assert_array_equal(out[~np.isnan(out)], X[~np.isnan(out)])
     np.testing.assert_array_equal(mask_gaps(X, fraction, max_gap=5, random_state=1), out)
+
+
+def _runs(gone):
+    return [len(run) for column in gone.T for run in "".join("x" if g else " " for g in column).split()]
+
+
+def test_mask_gaps_in_gaps_only_or_singly():
+    X = np.zeros((5000, 2))
+    gaps, singles = (
+        _runs(np.isnan(mask_gaps(X, 0.1, max_gap=10, random_state=0, single=share))) for share in (0.0, 1.0)
+    )
+    assert sum(gaps) == sum(singles) == 1000
+    assert np.mean(gaps) > 4.5  # lengths are uniform from 1 to 10, and some gaps meet
+    assert np.mean(singles) < 1.3
 
 
 def test_mask_gaps_other_inputs():
@@ -192,6 +206,6 @@ def test_other_steps_keep_the_day():
 def test_bad_arguments(kwargs):
     with pytest.raises(ParameterError, match=next(iter(kwargs))):
         make_sensor_network(**{"n_nodes": 4, "n_times": 10, **kwargs})
-    for wrong in ({"fraction": -0.1}, {"fraction": 0.1, "max_gap": 0}):
+    for wrong in ({"fraction": -0.1}, {"fraction": 0.1, "max_gap": 0}, {"fraction": 0.1, "single": 2}):
         with pytest.raises(ParameterError):
             mask_gaps(np.zeros((4, 4)), **wrong)

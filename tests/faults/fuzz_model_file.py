@@ -11,16 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-import atheris
-
-with atheris.instrument_imports(include=["stmest.storage", "stmest.forecasters.persistence"]):
-    import stmest.forecasters.persistence  # noqa: F401
-
-from .mutations import opened, signed, sound_files
-
 
 def main() -> None:
     """Fuzz from sound files until libFuzzer's options say that it is enough."""
+    import atheris  # here, as the test suite imports this file where atheris is not installed
+
+    with atheris.instrument_imports(include=["stmest.storage", "stmest.forecasters.persistence"]):
+        from .mutations import opened, signed, sound_files
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         corpus = folder / "corpus"

@@ -14,21 +14,23 @@ _BASELINES = {
 }
 _NETWORK = {"input_length": 8, "d_model": 4, "d_state": 4, "n_layers": 1, "max_epochs": 2, "random_state": 0}
 # What single networks need beside that, to stay small
-_MORE: dict[str, dict[str, Any]] = {"STM3Forecaster": {"scales": (1, 3), "n_experts": 2}}
+_MORE: dict[str, dict[str, Any]] = {
+    "STM3Forecaster": {"scales": (1, 3), "n_experts": 2},
+    "UNetForecaster": {"channels": 4, "depth": 1},
+}
 
-
-# Take fields only, which the tests of what all promise do not have; their own tests save, load and pickle them
-OF_FIELDS = ("UNetForecaster",)
+# Those that read fields only
+FIELD_NAMES = ["UNetForecaster"]
 
 
 def names() -> list[str]:
-    """All forecasters that stmest exports, except those of fields only."""
+    """All forecasters that stmest exports, without those that read fields only."""
     return sorted(
         name
         for name, home in stmest._HOMES.items()
         if home.startswith("forecasters.")
         and hasattr(getattr(stmest, name), "predict")
-        and name not in OF_FIELDS
+        and name not in FIELD_NAMES
     )
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from stmest import STIDForecaster, STM3Forecaster, STMambaForecaster
+from stmest import (
+    DLinearForecaster,
+    NLinearForecaster,
+    S2TXForecaster,
+    STIDForecaster,
+    STM3Forecaster,
+    STMambaForecaster,
+)
 
 from .common import expected_failures
 from .tiny import TinyForecaster
@@ -18,11 +25,15 @@ SMALL = {
     "max_epochs": 2,
     "random_state": 0,
 }
+LINEAR = {name: SMALL[name] for name in ("input_length", "horizon", "max_epochs", "random_state")}
 FORECASTERS = [
     TinyForecaster(random_state=0),
     STM3Forecaster(**SMALL),
     STMambaForecaster(**SMALL),
     STIDForecaster(**{name: value for name, value in SMALL.items() if name != "d_state"}),
+    S2TXForecaster(**SMALL),
+    DLinearForecaster(**LINEAR),
+    NLinearForecaster(**LINEAR),
 ]
 
 

@@ -25,7 +25,7 @@ from stmest.exceptions import DataError, DeviceError, ModelFileError
 from stmest.forecasters import persistence
 from stmest.storage.tensor_file import read_tensor_file, write_tensor_file
 
-from .small import OF_FIELDS, names, network_names, small
+from .small import FIELD_NAMES, names, network_names, small
 from .tiny import TinyForecaster
 
 ROWS = pd.date_range("2024-03-01", periods=80, freq="h", name="time")
@@ -65,8 +65,19 @@ def same_state(first, second):
 
 
 def test_the_list_of_classes_is_complete():
-    assert set(persistence._HOMES) == {*names(), *OF_FIELDS}
-    assert all(persistence._class(name) is getattr(stmest, name) for name in names())
+    every = [*names(), *FIELD_NAMES]
+    assert set(persistence._HOMES) == set(every)
+    assert all(persistence._class(name) is getattr(stmest, name) for name in every)
+
+
+@pytest.mark.parametrize("name", FIELD_NAMES)
+def test_fields_with_their_coordinates_come_back(name, frame, path):
+    xarray = pytest.importorskip("xarray")
+    values = frame.to_numpy().reshape(80, 3, 1) + np.arange(4)
+    coords = {"time": ROWS, "lat": [50.0, 51.0, 52.0], "lon": [1.0, 2.0, 3.0, 4.0]}
+    field = xarray.DataArray(values, coords, name="temperature", attrs={"units": "K"})
+    model = small(name).fit(field)
+    xarray.testing.assert_identical(saved(model, path).predict(), model.predict())
 
 
 @pytest.mark.parametrize("name", names())

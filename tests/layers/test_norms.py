@@ -77,3 +77,17 @@ def test_instance_norm_of_a_constant_window_is_finite():
     torch.testing.assert_close(
         norm.inverse(torch.zeros(1, 2, 1, 1), statistics), torch.full((1, 2, 1, 1), 3.0)
     )
+
+
+def test_instance_norm_can_keep_what_was_carried_forward():
+    norm = InstanceNorm([0], [1], keep_filled=True)
+    x = torch.zeros(1, 5, 1, 2)
+    x[0, :, 0, 0] = torch.tensor(
+        [99.0, 1.0, 3.0, 3.0, 3.0]
+    )  # first: nothing was observed yet; last two: carried
+    x[0, :, 0, 1] = torch.tensor([0.0, 1.0, 1.0, 0.0, 0.0])
+    scaled, statistics = norm(x)
+    assert statistics.mean.item() == pytest.approx(2.0)
+    expected = torch.tensor([0.0, -1.0, 1.0, 1.0, 1.0])
+    torch.testing.assert_close(scaled[0, :, 0, 0], expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(InstanceNorm([0], keep_filled=True)(x)[0], InstanceNorm([0])(x)[0])

@@ -40,7 +40,7 @@ class WeightsByEpoch(Callback):
 
 def test_best_weights_are_restored(X):
     seen = WeightsByEpoch()
-    model = TinyForecaster(max_epochs=12, learning_rate=0.5, patience=None, random_state=0)
+    model = TinyForecaster(linear_skip=False, max_epochs=12, learning_rate=0.5, patience=None, random_state=0)
     model.set_params(patience=50, callbacks=[seen], lr_schedule=None).fit(X)
     best = int(model.history_["valid_loss"].argmin()) + 1
     assert model.best_epoch_ == best < 12
@@ -94,8 +94,8 @@ def test_a_loss_that_is_no_number_names_the_epoch(X):
 
 
 def test_auxiliary_terms_are_recorded_and_weighted(X):
-    plain = TinyForecaster(max_epochs=3, random_state=0).fit(X)
-    pressed = TinyForecaster(max_epochs=3, random_state=0, size_weight=10.0).fit(X)
+    plain = TinyForecaster(linear_skip=False, max_epochs=3, random_state=0).fit(X)
+    pressed = TinyForecaster(linear_skip=False, max_epochs=3, random_state=0, size_weight=10.0).fit(X)
     assert (pressed.history_["train_size"] < plain.history_["train_size"]).all()
     assert np.abs(pressed.predict()).max() < np.abs(plain.predict()).max()
 
@@ -135,6 +135,7 @@ def test_no_decay_for_marked_parameters(X):
             return network
 
     settings = {
+        "linear_skip": False,
         "max_epochs": 1,
         "weight_decay": 0.9,
         "learning_rate": 0.1,

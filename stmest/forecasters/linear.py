@@ -1,0 +1,147 @@
+"""DLinear and NLinear as forecasters: the linear rivals of every long-horizon network, trained in the same way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from sklearn.utils._param_validation import Options
+from torch import nn
+
+from ..graphs import Graph
+from ..networks.linear import DLinearNetwork, NLinearNetwork
+from .network import NetworkForecaster
+from .parameters import TrainingParameters, describe, whole
+
+__all__ = ["DLinearForecaster", "DLinearParameters", "LinearParameters", "NLinearForecaster"]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class LinearParameters(TrainingParameters):
+    """Parameters of a linear network beside those of every network."""
+
+    input_length: int = 336
+    horizon: int = 96
+    per_node: bool = False
+    seasonal_profile: Any = None
+    linear_skip: bool = False
+    time_features: Any = None
+    max_epochs: int = 15
+    learning_rate: float = 1e-3
+    loss: str = "mse"
+    node_weights: str = "equal"
+    patience: int | None = 4
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TrainingParameters._parameter_constraints,
+        "per_node": ["boolean"],
+        "linear_skip": [Options(bool, {False})],  # a linear map on top of a linear map
+        "time_features": [None],
+    }
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class DLinearParameters(LinearParameters):
+    """Parameters of DLinear."""
+
+    trend_window: int = 25
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **LinearParameters._parameter_constraints,
+        "trend_window": [whole(1)],
+    }
+
+
+class _LinearForecaster(LinearParameters, NetworkForecaster):
+    """What both have in common: which parameters reach the network."""
+
+    _network: ClassVar[type[nn.Module]]
+    _own: ClassVar[tuple[str, ...]] = ("per_node",)
+
+    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+        wanted = {name: sizes[name] for name in ("n_nodes", "n_outputs", "input_length", "horizon")}
+        settings: dict[str, Any] = {name: getattr(self, name) for name in self._own}
+        return self._network(**wanted, **settings, target_channels=self.target_)
+
+
+@describe
+class DLinearForecaster(DLinearParameters, _LinearForecaster):
+    """Linear maps of a moving average and of the rest of the look-back, added up.
+
+    Parameters
+    ----------
+    {window_parameters}
+    trend_window : int, default=25
+        Rows of the moving average.
+    per_node : bool, default=False
+        Whether each node has weights of its own.
+    {training_parameters}
+
+    Attributes
+    ----------
+    history_ : DataFrame
+        One row per epoch: losses, learning rate, seconds.
+    best_epoch_, n_iter_, n_parameters_ : int
+        Epoch whose weights are kept; epochs trained; trainable numbers.
+
+    See Also
+    --------
+    stmest.NLinearForecaster : For series whose level changes.
+    stmest.RidgeForecaster : Linear too, in closed form.
+
+    Notes
+    -----
+    Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (AAAI 2023); equations and differences in
+    `stmest/networks/linear.py`. Each node and feature is forecast from its own past; `adj` is taken and not used.
+
+    Examples
+    --------
+    >>> from stmest import DLinearForecaster, make_sensor_network
+    >>> X = make_sensor_network(n_nodes=5, n_times=400, random_state=0).values
+    >>> model = DLinearForecaster(input_length=96, horizon=24, max_epochs=2, random_state=0).fit(X)
+    >>> model.predict().shape
+    (24, 5)
+    """
+
+    _network = DLinearNetwork
+    _own = ("per_node", "trend_window")
+
+
+@describe
+class NLinearForecaster(_LinearForecaster):
+    """A linear map of what the look-back is above its last reading, and that reading on top.
+
+    Parameters
+    ----------
+    {window_parameters}
+    per_node : bool, default=False
+        Whether each node has weights of its own.
+    {training_parameters}
+
+    Attributes
+    ----------
+    history_ : DataFrame
+        One row per epoch: losses, learning rate, seconds.
+    best_epoch_, n_iter_, n_parameters_ : int
+        Epoch whose weights are kept; epochs trained; trainable numbers.
+
+    See Also
+    --------
+    stmest.DLinearForecaster : With a trend instead of the last reading.
+    stmest.RidgeForecaster : The same model with an L2 penalty, in closed form.
+
+    Notes
+    -----
+    Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (AAAI 2023); equations and differences in
+    `stmest/networks/linear.py`. Each node and feature is forecast from its own past; `adj` is taken and not used.
+
+    Examples
+    --------
+    >>> from stmest import NLinearForecaster, make_sensor_network
+    >>> X = make_sensor_network(n_nodes=5, n_times=400, random_state=0).values
+    >>> model = NLinearForecaster(input_length=96, horizon=24, max_epochs=2, random_state=0).fit(X)
+    >>> model.predict().shape
+    (24, 5)
+    """
+
+    _network = NLinearNetwork

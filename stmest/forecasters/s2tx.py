@@ -1,0 +1,184 @@
+"""S2TX as a forecaster: parameters and network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pandas as pd
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from ..graphs import Graph
+from ..layers.s2tx_layers import NORMS
+from ..networks.s2tx import TOKEN_ORDERS, S2TXNetwork
+from .network import NetworkForecaster
+from .parameters import TrainingParameters, describe, real, whole
+
+__all__ = ["S2TXForecaster", "S2TXParameters"]
+
+# Parameters that go to the network as they are
+_ARCHITECTURE = (
+    "local_length", "global_patch", "global_stride", "local_patch", "local_stride", "attention_window", "cross_variate",
+    "cross_attention", "token_order", "bidirectional", "d_model", "n_heads", "n_layers", "n_global_layers", "d_ff",
+    "d_state", "d_conv", "expand", "dropout", "norm",
+)  # fmt: skip
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class S2TXParameters(TrainingParameters):
+    """Parameters of S2TX beside those of every network."""
+
+    input_length: int = 672
+    horizon: int = 96
+    local_length: int | None = None
+    global_patch: int | None = None
+    global_stride: int | None = None
+    local_patch: int | None = None
+    local_stride: int | None = None
+    attention_window: int | None = 7
+    cross_variate: bool = True
+    cross_attention: bool = True
+    token_order: str = "variate"
+    bidirectional: bool = True
+    d_model: int = 16
+    n_heads: int = 4
+    n_layers: int = 1
+    n_global_layers: int = 1
+    d_ff: int = 128
+    d_state: int = 16
+    d_conv: int = 4
+    expand: int = 2
+    dropout: float = 0.3
+    norm: str = "batch"
+    time_features: Any = None
+    max_epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    loss: str = "mse"
+    node_weights: str = "equal"
+    patience: int | None = 3
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TrainingParameters._parameter_constraints,
+        "local_length": [whole(1), None],
+        "global_patch": [whole(1), None],
+        "global_stride": [whole(1), None],
+        "local_patch": [whole(1), None],
+        "local_stride": [whole(1), None],
+        "attention_window": [whole(1), None],
+        "cross_variate": ["boolean"],
+        "cross_attention": ["boolean"],
+        "token_order": [StrOptions(set(TOKEN_ORDERS))],
+        "bidirectional": ["boolean"],
+        "d_model": [whole(1)],
+        "n_heads": [whole(1)],
+        "n_layers": [whole(1)],
+        "n_global_layers": [whole(1)],
+        "d_ff": [whole(1)],
+        "d_state": [whole(1)],
+        "d_conv": [whole(1)],
+        "expand": [whole(1)],
+        "dropout": [real(0, 1)],
+        "norm": [StrOptions(set(NORMS))],
+    }
+
+
+@describe
+class S2TXForecaster(S2TXParameters, NetworkForecaster):
+    """Global context of all variates by Mamba, local detail of each by attention that looks at that context.
+
+    For many steps ahead from a long look-back, without a graph: the nodes are the variates of a multivariate series, of
+    any kinds and units. Coarse patches of the whole look-back of all nodes form one sequence that Mamba reads in both
+    directions; fine patches of the last steps of a node attend to each other in a local window, and to the coarse ones.
+    Cost grows linearly with nodes and patches.
+
+    Parameters
+    ----------
+    {window_parameters}
+    local_length : int or None, default=None
+        Last rows of the look-back that are seen in fine patches; None: half of it.
+    global_patch, global_stride : int or None, default=None
+        Rows of a coarse patch, rows between the starts of two. None: a quarter of the look-back, 48 at most; a third of
+        the patch.
+    local_patch, local_stride : int or None, default=None
+        Rows of a fine patch, rows between the starts of two. None: a quarter of `local_length`, 16 at most; half of the
+        patch.
+    attention_window : int or None, default=7
+        Fine patches that each fine patch attends to, itself in the middle; an odd number. None: all.
+    cross_variate : bool, default=True
+        Whether the coarse patches of all nodes are one sequence. False: the network sees each node on its own.
+    cross_attention : bool, default=True
+        Whether fine patches attend to coarse ones. False leaves the coarse ones, and with them other nodes, out.
+    token_order : {{"variate", "time"}}, default="variate"
+        Whether the sequence goes node by node, or patch by patch through all nodes. Either way the order of the nodes
+        matters.
+    bidirectional : bool, default=True
+        Whether a second Mamba reads the sequence backwards. Without it a node knows of those before it only.
+    d_model : int, default=16
+        Width of the network.
+    n_heads : int, default=4
+        Attention heads, a divisor of `d_model`.
+    n_layers, n_global_layers : int, default=1
+        Attention layers over fine patches; Mamba layers over coarse ones.
+    d_ff : int, default=128
+        Hidden units of the feed-forward parts.
+    d_state : int, default=16
+        States of each Mamba channel.
+    d_conv : int, default=4
+        Width of Mamba's causal convolution.
+    expand : int, default=2
+        Width of Mamba's inner channels over `d_model`.
+    dropout : float, default=0.3
+        Dropout of tokens and after each step; in [0, 1).
+    norm : {{"batch", "layer"}}, default="batch"
+        Norm in front of each step: of each channel over all tokens, or of each token over its channels.
+    {training_parameters}
+
+    Attributes
+    ----------
+    patching_ : DataFrame
+        For ``"global"`` and ``"local"``: rows of the window, of a patch, between two patches, and number of patches.
+    history_ : DataFrame
+        One row per epoch: losses, learning rate, seconds.
+    best_epoch_, n_iter_, n_parameters_ : int
+        Epoch whose weights are kept; epochs trained; trainable numbers.
+    device_, scan_backend_
+        Device, and implementation of the scan, in use.
+
+    See Also
+    --------
+    stmest.NLinearForecaster, stmest.DLinearForecaster : The linear models to compare with first.
+    stmest.STMambaForecaster : For sensor networks with a graph.
+
+    Notes
+    -----
+    The published network has no ``linear_skip`` and no ``seasonal_profile``; ``False`` and None leave them out. `adj` is
+    used by the linear skip only. Level and spread of each look-back are taken out and given back
+    (RevIN), so that a slow drift of the level costs nothing. `stmest/networks/s2tx.py` tells where this implementation
+    differs from the paper and why.
+
+    Examples
+    --------
+    >>> from stmest import S2TXForecaster, make_sensor_network
+    >>> X = make_sensor_network(n_nodes=5, n_times=400, random_state=0).values
+    >>> model = S2TXForecaster(input_length=96, horizon=24, max_epochs=1, random_state=0).fit(X)
+    >>> model.predict().shape
+    (24, 5)
+    >>> model.patching_
+            length  patch  stride  n_patches
+    global      96     24       8         11
+    local       48     12       6          8
+    """
+
+    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+        observed = [self.n_inputs_ + channel for channel in self.target_] if self.has_gaps_ else None
+        settings: dict[str, Any] = {**sizes, **{name: getattr(self, name) for name in _ARCHITECTURE}}
+        return S2TXNetwork(**settings, target_channels=self.target_, observed_channels=observed)
+
+    @property
+    def patching_(self) -> pd.DataFrame:
+        """How the two branches cut the look-back."""
+        check_is_fitted(self)
+        return pd.DataFrame([self.network_.coarse, self.network_.local], index=["global", "local"])

@@ -1,0 +1,76 @@
+"""The two layers of S2TX: Mamba over the tokens of all variates, and attention of local tokens to what it found.
+
+Builds on ``mamba`` and ``attention``; used by ``networks.s2tx``.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .attention import FeedForward, MultiHeadAttention
+from .mamba import BidirectionalMamba, MambaBlock
+
+__all__ = ["NORMS", "GlobalLayer", "LocalLayer", "TokenBatchNorm", "token_norm"]
+
+NORMS = ("layer", "batch")
+
+
+class TokenBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of each channel over all tokens: (m, p, d) -> (m, p, d)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (m, p, d)."""
+        return super().forward(x.flatten(0, 1)).view_as(x)
+
+
+def token_norm(kind: str, d_model: int) -> nn.Module:
+    """Return a norm over the channels of each token, ``"layer"``, or over the tokens of each channel, ``"batch"``."""
+    return nn.LayerNorm(d_model) if kind == "layer" else TokenBatchNorm(d_model)
+
+
+class GlobalLayer(nn.Module):
+    """``y = x + drop(mamba(norm(x)))``, then ``y + drop(mlp(norm(y)))``.
+
+    Shapes
+    ------
+    tokens (m, s, d) -> (m, s, d)
+    """
+
+    def __init__(
+        self, mamba: MambaBlock | BidirectionalMamba, d_model: int, d_ff: int, dropout: float, norm: str
+    ) -> None:
+        super().__init__()
+        self.norm_mamba, self.mamba = token_norm(norm, d_model), mamba
+        self.norm_mlp, self.mlp = token_norm(norm, d_model), FeedForward(d_model, d_ff)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Mix the tokens of a sequence."""
+        tokens = tokens + self.dropout(self.mamba(self.norm_mamba(tokens)))
+        return tokens + self.dropout(self.mlp(self.norm_mlp(tokens)))
+
+
+class LocalLayer(nn.Module):
+    """Self-attention in the local window, cross-attention to the global context, feed-forward; norms in front.
+
+    Shapes
+    ------
+    tokens (m, p, d), context (m, q, d) or None, mask (p, p) or None -> (m, p, d)
+    """
+
+    def __init__(
+        self, d_model: int, n_heads: int, d_ff: int, dropout: float, norm: str, cross_attention: bool
+    ) -> None:
+        super().__init__()
+        self.norm_own, self.own = token_norm(norm, d_model), MultiHeadAttention(d_model, n_heads)
+        self.norm_cross = token_norm(norm, d_model) if cross_attention else None
+        self.cross = MultiHeadAttention(d_model, n_heads) if cross_attention else None
+        self.norm_mlp, self.mlp = token_norm(norm, d_model), FeedForward(d_model, d_ff)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
+        """Let the tokens look around and at the context."""
+        tokens = tokens + self.dropout(self.own(self.norm_own(tokens), mask=mask))
+        if self.cross is not None and self.norm_cross is not None:
+            tokens = tokens + self.dropout(self.cross(self.norm_cross(tokens), context))
+        return tokens + self.dropout(self.mlp(self.norm_mlp(tokens)))

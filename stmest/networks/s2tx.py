@@ -1,0 +1,259 @@
+"""S2TX: coarse patches of all variates through Mamba, fine patches of each through attention that looks at them.
+
+Wu, Dong, Yang and Tarokh, "S2TX: Cross-Attention Multi-Scale State-Space Transformer for Time Series Forecasting"
+(arXiv 2502.11340). There is no public code and the paper gives no sizes in what could be had of it; sizes and patching
+are those of its parent SST (Xu et al., arXiv 2404.14757), as its program has them. Here a variate is a node.
+
+=========================  =====================================================================
+paper                      here
+=========================  =====================================================================
+B, D, L, H                 b windows, n nodes, t input steps, h steps ahead
+S                          ``local_length``, the last steps of the look-back
+P_g, s_g, PN_g             ``global_patch``, ``global_stride``, q tokens of a node
+P_l, s_l, PN_l             ``local_patch``, ``local_stride``, p tokens of a node
+d_model                    d
+Z_g                        ``context`` (b * n, q, d)
+global Mamba               `GlobalLayer`
+decoder layer              `LocalLayer`
+local window               ``attention_window``
+=========================  =====================================================================
+
+1. Level and spread of the whole look-back are removed (`InstanceNorm`), and given back to the forecast.
+2. Global: q coarse patches of each node; tokens of all nodes in one sequence of n * q; Mamba in both directions.
+3. Local: p fine patches of the last steps, each node on its own. In every layer tokens look at their neighbours in time
+   (window), then at the q global tokens of their node, which know the other nodes; then a feed-forward part.
+4. A linear map from the p local tokens of a node to its h steps, the same for all nodes.
+
+Where we differ, and why
+------------------------
+- *The window is a window.* The mask of SST's program is inverted: it hides the neighbours and shows all others.
+- *Residual and norm around Mamba*, which that program creates and does not use; *norms in front* of every step, and a
+  last one before head and cross-attention. Batch norm, as in SST, unless layer norm is asked for.
+- *No attention scores passed between layers*, no dropout of attention weights: both rule out the fused attention. No
+  dropout inside the feed-forward part: drawing its random numbers took a quarter of a training step.
+- *Positions of the global patches* have a learned table as the local ones; Mamba alone would not know in a long
+  sequence where a node begins.
+- *Missing steps* carry the last observation, and a 0/1 channel beside the readings tells where.
+- *Added*: several features of a node, calendar channels (part of every patch), patches that shrink with the look-back.
+
+The paper leaves open what "concatenated" means. Tokens, not channels: selection can only choose among variates and
+patches that are tokens. Node by node (``token_order="variate"``), or patch by patch (``"time"``): in both, what Mamba
+makes of a node depends on the order of the nodes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..exceptions import ParameterError
+from ..layers.attention import local_window
+from ..layers.mamba import BidirectionalMamba, MambaBlock
+from ..layers.norms import InstanceNorm
+from ..layers.patching import PatchEmbedding, choose_patching
+from ..layers.s2tx_layers import NORMS, GlobalLayer, LocalLayer, token_norm
+
+__all__ = ["TOKEN_ORDERS", "S2TXNetwork"]
+
+TOKEN_ORDERS = ("variate", "time")
+# Elements (b, n, p, d) that go through the network at a time; some 500 bytes each in training. Larger batches are cut by
+# windows and computed again on the way back, which costs a third more time and keeps memory flat.
+MOST_ELEMENTS = 1 << 21
+
+
+class S2TXNetwork(nn.Module):
+    """Forecaster of all variates; see the module's head for the architecture.
+
+    Parameters
+    ----------
+    n_nodes, n_inputs, n_outputs : int
+        Nodes (variates), input channels of each, channels forecast.
+    input_length, horizon : int
+        Input steps, steps ahead.
+    n_time_features : int
+        Calendar channels.
+    local_length : int or None
+        Last steps that the local branch sees; None: half of the look-back.
+    global_patch, global_stride, local_patch, local_stride : int or None
+        None: see `choose_patching`; 48/16 and 16/8 where the windows are long enough.
+    attention_window : int or None
+        Odd number of local tokens that a token sees; None: all.
+    cross_variate : bool
+        Whether Mamba reads the tokens of all nodes as one sequence; else each node's on their own.
+    cross_attention : bool
+        False leaves the global branch out.
+    token_order : {"variate", "time"}
+        Order of the sequence: node by node, or patch by patch.
+    bidirectional : bool
+        Whether a second Mamba reads the sequence backwards.
+    d_model, n_heads, n_layers, n_global_layers, d_ff : int
+        Width, heads, local layers, Mamba layers, hidden units of the feed-forward parts.
+    d_state, d_conv, expand : int
+        As in `stmest.layers.mamba.MambaBlock`.
+    dropout : float
+    norm : {"layer", "batch"}
+    target_channels, observed_channels : sequence of int, optional
+        Input channels that are forecast, by default the first; for each of them the 0/1 input channel that says where it
+        was observed.
+    scan_backend : str
+        As in `stmest.ops.selective_scan`.
+
+    Shapes
+    ------
+    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), empty dict
+    """
+
+    mask: Tensor | None
+
+    def __init__(
+        self,
+        n_nodes: int,
+        n_inputs: int,
+        n_outputs: int,
+        input_length: int,
+        horizon: int,
+        n_time_features: int = 0,
+        *,
+        local_length: int | None = None,
+        global_patch: int | None = None,
+        global_stride: int | None = None,
+        local_patch: int | None = None,
+        local_stride: int | None = None,
+        attention_window: int | None = 7,
+        cross_variate: bool = True,
+        cross_attention: bool = True,
+        token_order: str = "variate",
+        bidirectional: bool = True,
+        d_model: int = 16,
+        n_heads: int = 4,
+        n_layers: int = 1,
+        n_global_layers: int = 1,
+        d_ff: int = 128,
+        d_state: int = 16,
+        d_conv: int = 4,
+        expand: int = 2,
+        dropout: float = 0.3,
+        norm: str = "batch",
+        target_channels: list[int] | None = None,
+        observed_channels: list[int] | None = None,
+        scan_backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        _check_choices(norm, token_order)
+        self.n_nodes, self.n_outputs, self.n_time_features = n_nodes, n_outputs, n_time_features
+        self.input_length, self.horizon = input_length, horizon
+        self.cross_variate, self.token_order = cross_variate, token_order
+        local_length = _local_length(local_length, input_length)
+        self.local = choose_patching(local_length, local_patch, local_stride, 16, 2)
+        self.coarse = choose_patching(input_length, global_patch, global_stride, 48, 3)
+        targets = list(range(n_outputs)) if target_channels is None else target_channels
+        self.instance_norm = InstanceNorm(targets, observed_channels, keep_filled=True)
+        channels = n_inputs + n_time_features
+        self.embed_local = PatchEmbedding(channels, *self.local[:3], d_model, dropout)
+        self.layers = nn.ModuleList(
+            LocalLayer(d_model, n_heads, d_ff, dropout, norm, cross_attention) for _ in range(n_layers)
+        )
+        self.register_buffer("mask", local_window(self.local.n_patches, attention_window), persistent=False)
+        self.embed_global = self.norm_context = None
+        self.global_layers = nn.ModuleList()
+        if cross_attention:
+            self.embed_global = PatchEmbedding(channels, *self.coarse[:3], d_model, dropout)
+            mamba = BidirectionalMamba if bidirectional else MambaBlock
+            self.global_layers.extend(
+                GlobalLayer(mamba(d_model, d_state, d_conv, expand, "auto", scan_backend), d_model, d_ff, dropout, norm)
+                for _ in range(n_global_layers)
+            )  # fmt: skip
+            self.norm_context = token_norm(norm, d_model)
+        self.norm = token_norm(norm, d_model)
+        self.head = nn.Linear(self.local.n_patches * d_model, horizon * n_outputs)
+
+    @torch.no_grad()
+    def start_at_zero(self) -> None:
+        """Begin with a forecast of 0 everywhere; the level of a window is not given back."""
+        self.head.weight.zero_()
+        self.head.bias.zero_()
+        self.instance_norm.returns_level = False
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Forecast.
+
+        Parameters
+        ----------
+        x : Tensor of shape (b, t, n, f_in)
+            Scaled readings without NaN.
+        time : Tensor of shape (b, t + h, c), optional
+            Calendar of input and target steps.
+
+        Returns
+        -------
+        forecast : Tensor of shape (b, h, n, f_out)
+        auxiliary : dict
+            Empty: there are no further losses.
+        """
+        scaled, statistics = self.instance_norm(x)
+        if self.n_time_features and time is not None:
+            calendar = time[:, : self.input_length, None].expand(-1, -1, self.n_nodes, -1)
+            scaled = torch.cat([scaled, calendar], dim=-1)
+        at_once = max(1, MOST_ELEMENTS // (self.n_nodes * self.head.in_features))
+        if len(x) <= at_once:
+            forecast = self._forecast(scaled)
+        elif torch.is_grad_enabled():
+            parts = [checkpoint(self._forecast, part, use_reentrant=False) for part in scaled.split(at_once)]
+            forecast = torch.cat(parts)
+        else:
+            forecast = torch.cat([self._forecast(part) for part in scaled.split(at_once)])
+        return self.instance_norm.inverse(forecast, statistics), {}
+
+    def _forecast(self, x: Tensor) -> Tensor:
+        series = x.transpose(1, 2).flatten(0, 1)  # (b * n, t, f)
+        context = self._context(series)
+        tokens = self.embed_local(series[:, -self.local.length :])
+        for layer in self.layers:
+            tokens = layer(tokens, context, self.mask)
+        forecast = self.head(self.norm(tokens).flatten(1))
+        return forecast.view(len(x), self.n_nodes, self.horizon, self.n_outputs).transpose(1, 2)
+
+    def _context(self, series: Tensor) -> Tensor | None:
+        """What the look-back of all nodes tells each node, (b * n, q, d); None without the global branch."""
+        if self.embed_global is None or self.norm_context is None:
+            return None
+        tokens = self.embed_global(series)
+        if self.cross_variate:
+            tokens = self._joined(tokens)
+        for layer in self.global_layers:
+            tokens = layer(tokens)
+        tokens = self.norm_context(tokens)
+        return self._apart(tokens) if self.cross_variate else tokens
+
+    def _joined(self, tokens: Tensor) -> Tensor:
+        """Tokens of each node (b * n, q, d) -> one sequence of all nodes (b, n * q, d)."""
+        tokens = tokens.unflatten(0, (-1, self.n_nodes))
+        return (tokens.transpose(1, 2) if self.token_order == "time" else tokens).flatten(1, 2)
+
+    def _apart(self, sequence: Tensor) -> Tensor:
+        """Undo `_joined`."""
+        if self.token_order == "time":
+            return sequence.unflatten(1, (-1, self.n_nodes)).transpose(1, 2).flatten(0, 1)
+        return sequence.unflatten(1, (self.n_nodes, -1)).flatten(0, 1)
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"n_nodes={self.n_nodes}, input_length={self.input_length}, horizon={self.horizon}"
+
+
+def _check_choices(norm: str, token_order: str) -> None:
+    if norm not in NORMS:
+        raise ParameterError(f"norm={norm!r} is not known; choose from {NORMS}.")
+    if token_order not in TOKEN_ORDERS:
+        raise ParameterError(f"token_order={token_order!r} is not known; choose from {TOKEN_ORDERS}.")
+
+
+def _local_length(local_length: int | None, input_length: int) -> int:
+    if local_length is None:
+        return max(1, input_length // 2)
+    if not 1 <= local_length <= input_length:
+        raise ParameterError(
+            f"local_length={local_length}; needed: 1 to input_length={input_length}, as it is a part of the look-back."
+        )
+    return local_length

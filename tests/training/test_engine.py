@@ -11,6 +11,9 @@ from stmest.exceptions import TrainingError
 from tests.forecasters.tiny import TinyForecaster
 
 
+ALONE = {"linear_skip": False, "seasonal_profile": None}
+
+
 @pytest.fixture
 def X():
     rng = np.random.default_rng(0)
@@ -94,8 +97,8 @@ def test_a_loss_that_is_no_number_names_the_epoch(X):
 
 
 def test_auxiliary_terms_are_recorded_and_weighted(X):
-    plain = TinyForecaster(linear_skip=False, max_epochs=3, random_state=0).fit(X)
-    pressed = TinyForecaster(linear_skip=False, max_epochs=3, random_state=0, size_weight=10.0).fit(X)
+    plain = TinyForecaster(**ALONE, max_epochs=3, random_state=0).fit(X)
+    pressed = TinyForecaster(**ALONE, max_epochs=3, random_state=0, size_weight=10.0).fit(X)
     assert (pressed.history_["train_size"] < plain.history_["train_size"]).all()
     assert np.abs(pressed.predict()).max() < np.abs(plain.predict()).max()
 

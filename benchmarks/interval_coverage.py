@@ -2,9 +2,9 @@
 
     python benchmarks/interval_coverage.py [--tasks taxi,molene] [--models ridge,STM3] [--threads 1] [--max-epochs N] [--fresh]
 
-Fitted on the first 80 % of the rows; an interval is forecast from every origin of the rest (taxi: every fifth). ``fixed`` keeps the
-rows that intervals are calibrated on, up to ten weeks after them; ``moving`` gives `update` every new day, after which the
-last rows count. Finished runs are kept in results/interval_coverage.json; ``--fresh`` begins anew.
+Fitted on the first 80 % of the rows; an interval is forecast from every origin of the rest (taxi: every fifth). ``fixed``
+keeps the rows that intervals are calibrated on, up to ten weeks after them; ``moving`` gives `update` every new day, after
+which the last rows count. Finished runs are kept in results/interval_coverage.json; ``--fresh`` begins anew.
 Needs the folder of real data in STMEST_DATA.
 """
 
@@ -86,11 +86,10 @@ def measure(task: str, name: str, results: dict[str, Any], options: argparse.Nam
 
 def summary(results: dict[str, Any]) -> str:
     """One row per run: share held at every coverage, and width of the interval of 90 %."""
-    rows = [
-        [key.replace("|", ": ", 1).replace("|", ", "), *(f"{100 * s[f'held@{c:g}']:.1f}" for c in COVERAGES)]
-        + [f"{s['width@0.9']:.3g}", f"{s['fit_seconds']:.1f}"]
-        for key, s in results.items()
-    ]
+    rows = []
+    for key, s in results.items():
+        shares = (f"{100 * s[f'held@{c:g}']:.1f}" for c in COVERAGES)
+        rows.append([key.replace("|", " "), *shares, f"{s['width@0.9']:.3g}", f"{s['fit_seconds']:.1f}"])
     return table(["run", *(f"{100 * c:g} %" for c in COVERAGES), "width of 90 %", "fit s"], rows)
 
 
@@ -101,7 +100,9 @@ def _finished() -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", default="taxi,molene")
     parser.add_argument("--models", default="ridge,STM3")
     parser.add_argument("--max-epochs", type=int)

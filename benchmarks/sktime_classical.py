@@ -57,14 +57,18 @@ MODELS: dict[str, Callable[[], Any]] = {
     "AutoETS": lambda: AutoETS(seasonal="add", sp=DAY),
     "Theta, deseasonalised": lambda: _seasonal(ThetaForecaster(deseasonalize=False)),
     "VAR, deseasonalised": lambda: _seasonal(VAR(maxlags=6, ic="aic")),
-    "LTSF DLinear": lambda: LTSFDLinearForecaster(seq_len=LOOK_BACK, pred_len=STEPS, num_epochs=20, batch_size=32),
+    "LTSF DLinear": lambda: LTSFDLinearForecaster(
+        seq_len=LOOK_BACK, pred_len=STEPS, num_epochs=20, batch_size=32
+    ),
     "SCINet": lambda: SCINetForecaster(seq_len=LOOK_BACK, pred_len=STEPS, num_epochs=20, batch_size=32),
 }
 
 
 def load(task: str) -> pd.DataFrame:
     """Hourly series of a task."""
-    name = {"molene": "molene_brittany_temp", "taxi": "nyc_taxi_69zones_60min", "pjm": "pjm_load_10regions"}[task]
+    name = {"molene": "molene_brittany_temp", "taxi": "nyc_taxi_69zones_60min", "pjm": "pjm_load_10regions"}[
+        task
+    ]
     panel = load_panel(name)
     y = panel.frame(panel.channels[0])
     if task == "taxi":
@@ -112,7 +116,12 @@ def measure(task: str, results: dict[str, Any], options: argparse.Namespace) -> 
             except (ValueError, RuntimeError, ImportError, TypeError, np.linalg.LinAlgError) as error:
                 scores = {"error": f"{type(error).__name__}: {error}"[:300]}
             results |= {**_finished(), key: {**scores, "commit": machine()["commit"]}}
-            settings = {"steps": STEPS, "look_back": LOOK_BACK, "threads": options.threads, "folds": options.folds}
+            settings = {
+                "steps": STEPS,
+                "look_back": LOOK_BACK,
+                "threads": options.threads,
+                "folds": options.folds,
+            }
             save("sktime_classical", {"settings": settings, "runs": results})
 
 
@@ -127,7 +136,8 @@ def summary(results: dict[str, Any]) -> str:
     for (task, name), runs in groups.items():
         done = [scores for scores in runs if "error" not in scores]
         cells = [
-            f"{np.mean([s[column] for s in done]):.3g}" if done and column in done[0] else "" for column in columns
+            f"{np.mean([s[column] for s in done]):.3g}" if done and column in done[0] else ""
+            for column in columns
         ]
         rows.append([f"{task}: {name}", f"{len(done)}/{len(runs)}", *cells])
     return table(["model", "folds", *columns], rows)
@@ -140,7 +150,9 @@ def _finished() -> dict[str, Any]:
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", default="molene,taxi,pjm")
     parser.add_argument("--models", default=";".join(MODELS), help=f"with semicolons: {'; '.join(MODELS)}")
     parser.add_argument("--folds", type=int, default=5)

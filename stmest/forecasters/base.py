@@ -167,7 +167,7 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
             relearnt = {name: value for name, value in before.items() if value is not vars(self).get(name)}
             self.context_ = panel.tail(self._context_length)
             self._context_phase = panel.n_times - self.context_.n_times
-            self._keep_calibration(panel, graph, relearnt)
+            self._keep_calibration(panel, relearnt)
         return self
 
     def _continues(self) -> bool:
@@ -436,7 +436,7 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
         whole = self.context_.followed_by(panel)
         self.context_ = whole.tail(self._context_length)
         self._context_phase += whole.n_times - self.context_.n_times
-        self.calibration_ = self.calibration_.moved_on(panel.values, panel.index)
+        self._move_calibration(panel)
         return self
 
     # ---------------------------------------------------------------- windows

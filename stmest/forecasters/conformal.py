@@ -21,7 +21,6 @@ from ..data.splits import temporal_split
 from ..data.time_index import future_index
 from ..data.windows import Windows
 from ..exceptions import DataError, ParameterError
-from ..graphs import Graph
 from ..intervals import MOST_NUMBERS, Calibration, activity, half_widths, typical_steps
 
 __all__ = ["Conformal"]
@@ -75,9 +74,10 @@ class Conformal:
         Notes
         -----
         Split conformal intervals: errors on the validation part, per node and horizon step, in units of how lively the
-        look-back was. `update` moves the rows that count on. They hold the promised share as long as the future resembles
-        these rows; `RidgeForecaster` is judged by a twin that has not learnt from them. Without a validation part the errors
-        are those on the training rows, which are too small, and a warning says so.
+        look-back (less the profile) was. What is learnt again from all rows in the end, profile and linear part, is judged as
+        it was without the validation part. `update` moves the rows that count on. The intervals hold the promised share as
+        long as the future resembles these rows. Without a validation part the errors are those on training rows, which are
+        too small, and a warning says so.
         """
         check_is_fitted(self)
         panel = self.context_ if X is None else self._to_panel(X, reset=False)
@@ -109,10 +109,6 @@ class Conformal:
     def _calibration_cut(self, panel: Panel) -> int:
         """First row to be judged on; the number of rows where the series is too short for that."""
         return temporal_split(panel.n_times, self._context_length, self.horizon, _CALIBRATION_FRACTION)[2]
-
-    def _twin(self, head: Panel, graph: Graph | None) -> dict[str, Any]:
-        """What this forecaster would have learnt from `head` only; nothing where the rows after it are new to it anyway."""
-        return {}
 
     # ---------------------------------------------------------------- any number of steps
 
@@ -173,7 +169,7 @@ class Conformal:
 
     # ---------------------------------------------------------------- calibration
 
-    def _keep_calibration(self, panel: Panel, graph: Graph | None, twin: dict[str, Any]) -> None:
+    def _keep_calibration(self, panel: Panel, twin: dict[str, Any]) -> None:
         """Keep the rows of the validation part (the last of them, where they are many) with their look-back.
 
         `twin` is what the forecaster had learnt before it learnt from these rows too.
@@ -188,8 +184,8 @@ class Conformal:
         ):
             self.calibration_ = replace(known)  # more rows, which the new weights have not learnt from either
             return
-        if apart and not twin:
-            twin = self._twin(_part(panel, 0, cut), graph) if known is None else known.twin
+        if known is not None:
+            twin = known.twin  # training on leaves profile and linear part as they are
         if not apart:  # judged on what it has learnt from, for want of other rows
             n_last = max(self.horizon, round(_CALIBRATION_FRACTION * panel.n_times))
             cut = max(look_back, panel.n_times - n_last)
@@ -199,10 +195,19 @@ class Conformal:
         values = np.array(panel.values[first:], dtype=np.float32)
         self.calibration_ = Calibration(values, index, first, learnt_from=not apart, twin=twin)
 
+    def _move_calibration(self, panel: Panel) -> None:
+        """Let the last rows count; models saved before there were intervals have none."""
+        if hasattr(self, "calibration_"):
+            self.calibration_ = self.calibration_.moved_on(panel.values, panel.index)
+
     def _half_widths(self, panel: Panel, steps: int, coverage: float) -> np.ndarray:
         """Half widths of the intervals around the forecasts from the end of a panel: (steps, n_nodes, n_targets)."""
         if not isinstance(coverage, Real) or not 0 < coverage < 1:
             raise ParameterError(f"coverage={coverage!r}; needed: a number between 0 and 1, such as 0.9.")
+        if not hasattr(self, "calibration_"):
+            raise DataError(
+                "this model was saved by a version of stmest without intervals; fit it again to have them."
+            )
         calibration = self.calibration_
         widths = half_widths(self._judged(steps), float(coverage))[:steps]
         if calibration.learnt_from:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stmest import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive, load_panel
+from stmest import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive, load, load_panel
 from stmest.exceptions import DataError, ParameterError
 
 from .tiny import TinyForecaster
@@ -150,6 +150,22 @@ def test_pickles_and_predicting_changes_nothing(frame):
     assert {name: id(value) for name, value in vars(model).items()} == before
     for a, b in zip((lower, upper), fresh.predict_interval(), strict=True):
         pd.testing.assert_frame_equal(a, b)
+
+
+def test_model_files_keep_them(frame, tmp_path):
+    model = RidgeForecaster(input_length=6, horizon=3).fit(frame)
+    expected = model.predict_interval()
+    model.save(tmp_path / "ridge.safetensors")
+    for a, b in zip(expected, load(tmp_path / "ridge.safetensors").predict_interval(), strict=True):
+        pd.testing.assert_frame_equal(a, b)
+
+
+def test_models_without_calibration_rows_say_what_to_do(frame):
+    model = RidgeForecaster(input_length=6, horizon=3).fit(frame.iloc[:1000])
+    del model.calibration_  # as those saved by earlier versions
+    assert model.update(frame.iloc[1000:1010]).predict().shape == (3, 3)
+    with pytest.raises(DataError, match="fit it again"):
+        model.predict_interval()
 
 
 def test_missing_readings_are_left_out(frame):

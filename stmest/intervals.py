@@ -46,6 +46,9 @@ class Calibration:
         Time of each row.
     first : int
         Number of the first row, counted from the first row that the forecaster was given.
+    bounds : ndarray of int or None
+        First row of every trajectory and the number of rows, where there are several: no forecast crosses from one to the
+        next.
     learnt_from : bool
         Whether the forecaster has learnt from these rows too, so that its errors are too small.
     twin : dict
@@ -56,6 +59,7 @@ class Calibration:
     values: np.ndarray
     index: pd.Index | None
     first: int = 0
+    bounds: np.ndarray | None = None
     learnt_from: bool = False
     twin: dict[str, Any] = field(default_factory=dict)
 
@@ -74,10 +78,17 @@ class Calibration:
         ndarray of int
             Evenly spread; empty where not one window fits.
         """
-        n_windows = len(self.values) - input_length - steps + 1
-        if n_windows < 1:
-            return np.arange(0)
-        return np.unique(np.linspace(0, n_windows - 1, min(n_windows, most)).round().astype(np.int64))
+        length = input_length + steps
+        starts = np.arange(max(0, len(self.values) - length + 1))
+        if self.bounds is not None:
+            apart = (
+                np.searchsorted(self.bounds, starts, "right"),
+                np.searchsorted(self.bounds, starts + length - 1, "right"),
+            )
+            starts = starts[apart[0] == apart[1]]
+        return starts[
+            np.unique(np.linspace(0, len(starts) - 1, min(len(starts), most)).round().astype(np.int64))
+        ]
 
     def moved_on(self, values: np.ndarray, index: pd.Index | None) -> Calibration:
         """The same number of rows, of which the last are new.
@@ -96,7 +107,8 @@ class Calibration:
         """
         rows = np.concatenate([self.values, values.astype(np.float32)])[-len(self.values) :]
         times = None if self.index is None or index is None else self.index.append(index)[-len(self.values) :]
-        return replace(self, values=rows, index=times, first=self.first + len(values))
+        bounds = None if self.bounds is None else np.append(self.bounds[:-1] - len(values), len(rows))
+        return replace(self, values=rows, index=times, first=self.first + len(values), bounds=bounds)
 
 
 def typical_steps(values: np.ndarray) -> np.ndarray:

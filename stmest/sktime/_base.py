@@ -14,6 +14,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime.utils.warnings import warn
 
 from ..exceptions import DataError
+from ..forecasters.rollout import roll_out
 from ._constructor import compose
 from ._tables import Layout, rows_after
 
@@ -119,8 +120,8 @@ class Face(BaseForecaster):
             known = np.concatenate(
                 [np.full((*values.shape[:2], len(self._layout.channels)), np.nan), values], axis=2
             )
-        ahead = forecaster._forecast_ahead(forecaster.context_, last, known)
-        return ahead[steps - 1].astype(np.float64)
+        ahead = roll_out(forecaster, forecaster.context_, np.zeros(1, dtype=np.int64), last, known)
+        return ahead[0, steps - 1].astype(np.float64)
 
     def _predict_quantiles(
         self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
@@ -148,7 +149,7 @@ class Face(BaseForecaster):
         for i, a in enumerate(alpha):
             coverage = round(abs(2 * a - 1), 12)
             if coverage:
-                width = forecaster._half_widths(forecaster.context_, int(steps.max()), coverage)[steps - 1]
+                width = forecaster._half_widths(forecaster.context_, int(steps.max()), coverage)[0, steps - 1]
                 quantiles[i] = center + np.sign(a - 0.5) * width
         return self._layout.frame(np.stack(quantiles, axis=-1), fh.to_absolute_index(self.cutoff), labels)
 

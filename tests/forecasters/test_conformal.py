@@ -168,6 +168,19 @@ def test_models_without_calibration_rows_say_what_to_do(frame):
         model.predict_interval()
 
 
+def test_trajectories_are_judged_each_by_itself(frame):
+    parts = [frame.to_numpy()[first : first + 100] for first in range(0, 1500, 100)]
+    model = RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(parts)
+    bounds = model.calibration_.bounds
+    starts = model.calibration_.origins(6, 3)
+    assert (np.searchsorted(bounds, starts, "right") == np.searchsorted(bounds, starts + 8, "right")).all()
+    lower, upper = model.predict_interval(parts[:2])
+    assert [end.shape for end in lower] == [(3, 3), (3, 3)]
+    one_lower, one_upper = model.predict_interval(parts[1])
+    np.testing.assert_allclose(lower[1], one_lower)
+    np.testing.assert_allclose(upper[1], one_upper)
+
+
 def test_missing_readings_are_left_out(frame):
     holes = frame.mask(np.random.default_rng(1).random(frame.shape) < 0.3)
     lower, upper = RidgeForecaster(input_length=6, horizon=3).fit(holes).predict_interval()
@@ -187,14 +200,9 @@ def test_too_short_a_series_is_an_error_that_says_what_to_do():
         model.predict_interval()
 
 
-def test_steps_beyond_the_horizon_are_forecast_from_forecasts(frame):
+def test_steps_beyond_the_horizon_have_widths_of_their_own(frame):
     model = RidgeForecaster(input_length=6, horizon=3).fit(frame)
-    ahead = model._forecast_ahead(model.context_, 7)
-    first = model.predict()
-    np.testing.assert_allclose(ahead[:3, :, 0], first)
-    second = model.predict(pd.concat([frame, first]))
-    np.testing.assert_allclose(ahead[3:6, :, 0], second, rtol=1e-6)
-    widths = model._half_widths(model.context_, 7, 0.8)
+    widths = model._half_widths(model.context_, 7, 0.8)[0]
     assert widths.shape == (7, 3, 1)
     assert (widths[6] > widths[0]).all()
 
@@ -204,7 +212,7 @@ def test_steps_that_no_row_can_judge_grow_like_a_random_walk():
     model = RidgeForecaster(input_length=3, horizon=2).fit(X)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few rows
-        widths = model._half_widths(model.context_, 50, 0.5)
+        widths = model._half_widths(model.context_, 50, 0.5)[0]
     n_judged = (5 + 3 - 3) // 2  # five rows after the look-back
     np.testing.assert_allclose(widths[49] / widths[n_judged - 1], np.sqrt(50 / n_judged), rtol=1e-6)
 

@@ -9,6 +9,12 @@ from ..runtime import require
 
 require("sktime", extra="sktime")
 
-from .forecasters import RidgeForecaster, STM3Forecaster, STMambaForecaster  # noqa: E402
+from .forecasters import (  # noqa: E402
+    MADForecaster,
+    RidgeForecaster,
+    S2TXForecaster,
+    STM3Forecaster,
+    STMambaForecaster,
+)
 
-__all__ = ["RidgeForecaster", "STM3Forecaster", "STMambaForecaster"]
+__all__ = ["MADForecaster", "RidgeForecaster", "S2TXForecaster", "STM3Forecaster", "STMambaForecaster"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..forecasters import baselines, stm3, stmamba
+from ..forecasters import baselines, mad, s2tx, stm3, stmamba
 from ._base import Face, NetworkFace
 
-__all__ = ["RidgeForecaster", "STM3Forecaster", "STMambaForecaster"]
+__all__ = ["MADForecaster", "RidgeForecaster", "S2TXForecaster", "STM3Forecaster", "STMambaForecaster"]
 
 # as small as networks can be: sktime's checks fit them hundreds of times
 _TINY = {"input_length": 3, "max_epochs": 1, "batch_size": 64, "patience": None, "random_state": 0}
@@ -112,4 +112,72 @@ class STMambaForecaster(NetworkFace, composes=stmamba.STMambaForecaster):
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Parameters for sktime's checks."""
         tiny = {**_TINY, "d_model": 4, "d_state": 1, "n_layers": 1}
+        return [{**tiny, **_WITHOUT_RIDGE}, {**tiny, "horizon": 2, "patience": 1}]
+
+
+class S2TXForecaster(NetworkFace, composes=s2tx.S2TXForecaster):
+    """Global context of all variates by Mamba, local detail of each by attention, for sktime.
+
+    Composes `stmest.S2TXForecaster`, which tells more. Columns of y, or instances of a panel y, are the variates of one model;
+    columns of X are further input channels.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    forecaster_ : stmest.S2TXForecaster
+        The fitted forecaster, with what it learnt (`patching_`, `history_`).
+    pretrained_ : stmest.S2TXForecaster
+        The forecaster that `pretrain` fitted, whose weights `fit` starts from.
+
+    Examples
+    --------
+    >>> from sktime.datasets import load_longley
+    >>> from stmest.sktime import S2TXForecaster
+    >>> _, y = load_longley()
+    >>> model = S2TXForecaster(input_length=4, max_epochs=1, random_state=0)
+    >>> model.fit(y[["GNP", "POP"]], fh=[1, 2]).predict().shape
+    (2, 2)
+    """
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Parameters for sktime's checks."""
+        tiny = {**_TINY, "d_model": 4, "n_heads": 1, "n_layers": 1, "d_ff": 4, "d_state": 1}
+        return [{**tiny, **_WITHOUT_RIDGE}, {**tiny, "horizon": 2, "patience": 1}]
+
+
+class MADForecaster(NetworkFace, composes=mad.MADForecaster):
+    """Reconstruction by Mamba and prediction by a conditioned transformer, for sktime.
+
+    Composes `stmest.MADForecaster`, which tells more. Columns of y, or instances of a panel y, are the nodes of one joint model;
+    columns of X are further input channels.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    forecaster_ : stmest.MADForecaster
+        The fitted forecaster, with what it learnt (`history_`).
+    pretrained_ : stmest.MADForecaster
+        The forecaster that `pretrain` fitted, whose weights `fit` starts from.
+
+    Examples
+    --------
+    >>> from sktime.datasets import load_longley
+    >>> from stmest.sktime import MADForecaster
+    >>> _, y = load_longley()
+    >>> model = MADForecaster(input_length=4, max_epochs=1, random_state=0)
+    >>> model.fit(y[["GNP", "POP"]], fh=[1, 2]).predict().shape
+    (2, 2)
+    """
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Parameters for sktime's checks."""
+        tiny = {**_TINY, "width": 2, "d_model": 4, "n_layers": 1, "n_heads": 1, "d_state": 1}
         return [{**tiny, **_WITHOUT_RIDGE}, {**tiny, "horizon": 2, "patience": 1}]

@@ -369,7 +369,7 @@ def test_quantiles_agree_with_intervals_and_never_cross(y):
 
 @pytest.mark.parametrize("face", NETWORKS)
 def test_fit_goes_on_from_pretrained_weights(face, y):
-    parameters = {"max_epochs": 12, "patience": 1, "horizon": 3, "learning_rate": 0.01}
+    parameters = {"max_epochs": 12, "patience": 4, "batch_size": 16, "horizon": 3, "learning_rate": 0.01}
     panel = as_panel(y.iloc[:110])
     model = small(face, **parameters).pretrain(panel)
     assert model.state == "pretrained"

@@ -52,8 +52,8 @@ _HOMES = {
     "TrainingError": "exceptions",
 }
 _SUBMODULES = (
-    "data", "datasets", "evaluation", "exceptions", "forecasters", "graphs", "layers", "networks", "ops", "plotting",
-    "runtime", "storage", "training",
+    "data", "datasets", "evaluation", "exceptions", "forecasters", "graphs", "intervals", "layers", "networks", "ops",
+    "plotting", "runtime", "sktime", "storage", "training",
 )  # fmt: skip
 
 if TYPE_CHECKING:

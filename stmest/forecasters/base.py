@@ -28,6 +28,8 @@ from ..data.time_index import follows, future_index
 from ..data.windows import Windows
 from ..exceptions import DataError, GraphError, ParameterError
 from ..graphs import Graph, as_graph, is_graph_like
+from .bridges import Bridges
+from .conformal import Conformal
 from .persistence import SavedAsFile
 from .rollout import checked_steps, last_rows, roll_out
 from .window_ridge import choose_profile
@@ -38,7 +40,7 @@ __all__ = ["SELECTION_FRACTION", "BaseForecaster"]
 SELECTION_FRACTION = 0.125
 
 
-class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
+class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
     """Common face of all forecasters; see the subclasses for their parameters.
 
     Attributes
@@ -61,6 +63,8 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
         Rows and columns (n_y, n_x), where the training data are fields; their cells are the nodes, row by row.
     context_ : Panel
         The last rows (of the last trajectory), from which `predict` without data starts.
+    calibration_ : Calibration
+        The validation rows, on which `predict_interval` is calibrated.
     """
 
     # `adj` reaches fit through GridSearchCV, cross_validate and Pipeline also with metadata routing switched on
@@ -158,9 +162,12 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
                 self.profile_ = self._choose_profile(panel)
             self._context_phase = 0
             self._fit_panel(self._less_profile(panel, 0), graph)
+            before = vars(self).copy()
             self._learn_from_all(panel, graph)
+            relearnt = {name: value for name, value in before.items() if value is not vars(self).get(name)}
             self.context_ = panel.tail(self._context_length)
             self._context_phase = panel.n_times - self.context_.n_times
+            self._keep_calibration(panel, relearnt)
         return self
 
     def _continues(self) -> bool:
@@ -429,6 +436,7 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
         whole = self.context_.followed_by(panel)
         self.context_ = whole.tail(self._context_length)
         self._context_phase += whole.n_times - self.context_.n_times
+        self._move_calibration(panel)
         return self
 
     # ---------------------------------------------------------------- windows

@@ -112,6 +112,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         """Let the untrained network start from what the rows before `cut`, or the graph, tell; nothing by default."""
         return None
 
+    def _start_from_first_weights(self) -> None:
+        """Take over `_first_weights`, those of another fit, wherever name and shape agree (other nodes: not embeddings)."""
+        given = self.__dict__.pop("_first_weights", None) or {}
+        own = self.network_.state_dict()
+        self.network_.load_state_dict(
+            own | {name: w for name, w in given.items() if name in own and w.shape == own[name].shape}
+        )
+
     def _loss_weights(self) -> dict[str, float]:
         """Weight of each auxiliary loss term that the network returns."""
         return {}
@@ -129,6 +137,9 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     @property
     def _windows_at_once(self) -> int:  # type: ignore[override]
         return self.batch_size
+
+    def _calibration_cut(self, panel: Panel) -> int:
+        return self._training_cut(panel)
 
     def _continues(self) -> bool:
         return bool(self.warm_start) and hasattr(self, "history_")
@@ -168,6 +179,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             else:
                 self.network_ = self._new_network(graph)
                 self._prepare_network(panel, cut, graph)
+                self._start_from_first_weights()
             self.device_ = device
             self._train(datasets, seed, skipped)
 

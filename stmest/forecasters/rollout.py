@@ -83,7 +83,9 @@ def last_rows(forecaster: Any, panel: Panel) -> Panel:
     return panel.tails(needed)
 
 
-def roll_out(forecaster: Any, panel: Panel, starts: np.ndarray, steps: int) -> np.ndarray:
+def roll_out(
+    forecaster: Any, panel: Panel, starts: np.ndarray, steps: int, known: np.ndarray | None = None
+) -> np.ndarray:
     """Forecast from many origins, each from the look-back that begins at its start and from nothing after it.
 
     Parameters
@@ -96,6 +98,8 @@ def roll_out(forecaster: Any, panel: Panel, starts: np.ndarray, steps: int) -> n
         First row of the look-back of each origin.
     steps : int
         Steps to forecast.
+    known : ndarray of shape (n_known, n_nodes, n_features), optional
+        What is known of the rows after a single origin, for features that are not forecast; NaN elsewhere.
 
     Returns
     -------
@@ -109,6 +113,9 @@ def roll_out(forecaster: Any, panel: Panel, starts: np.ndarray, steps: int) -> n
     for first in range(0, len(starts), forecaster._windows_at_once):
         batch = starts[first : first + forecaster._windows_at_once]
         rows = panel.unrolled(batch, n_past, n_rounds * horizon)
+        if known is not None:
+            ahead_of_all = rows.values[n_past:]
+            ahead_of_all[: len(known)] = known[: len(ahead_of_all)]
         begins = np.arange(len(batch)) * (n_past + n_rounds * horizon)
         inside = np.arange(n_past + n_rounds * horizon)
         clock = (

@@ -225,7 +225,9 @@ def _collect(pieces: list[Tensor], weights: Sequence[Tensor], widths: Sequence[i
         if position == 0:
             gradients.append(torch.cat([piece[:, q, :width] for q, width in enumerate(widths)], 1))
         elif position in (2, 8):  # bias, delta_bias
-            gradients.append(piece.contiguous())
+            gradients.append(
+                piece.clone(memory_format=torch.contiguous_format)
+            )  # outputs must share no memory
         else:
             total = piece.sum(1)
             gradients.append(total[..., : weight.shape[-1]].contiguous())  # without padded states

@@ -28,6 +28,7 @@ __all__ = ["decode", "encode"]
 # also those of parts that build on this one can be named
 _PLAIN_OBJECTS = {
     "AsList": "data.forms",
+    "Calibration": "intervals",
     "NodeScaler": "data.scaling",
     "Panel": "data.panel",
     "SeasonalProfile": "data.profile",

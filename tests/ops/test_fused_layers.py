@@ -17,13 +17,14 @@ SHAPES = {
     "one scale, more windows than lanes": ((5,), 2, 4, 3, 2, 18, 40, [1, 1, 1]),
     "one window": ((1, 9), 4, 16, 4, 1, 3, 1, [7, 20, 9]),
     "one step": ((1, 3), 1, 1, 1, 1, 1, 2, [1, 2, 1]),
+    "one scale, one block": ((3,), 3, 2, 2, 2, 6, 4, [3]),
     "odd width": ((3,), 3, 6, 2, 3, 33, 17, [2, 1, 1]),
 }
 
 
-def _bank(scales, d, s, w, expand):
+def _bank(scales, d, s, w, expand, blocks=3):
     torch.manual_seed(0)
-    bank = MultiscaleMamba(3, d, scales, d_state=s, d_conv=w, expand=expand)
+    bank = MultiscaleMamba(blocks, d, scales, d_state=s, d_conv=w, expand=expand)
     with torch.no_grad():
         bank.scale_bias.normal_()
         bank.conv_bias.normal_()
@@ -39,7 +40,7 @@ def _agree(fused, plain, tolerance=2e-5):
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_multiscale_mamba_equals_its_torch_form(shape):
     scales, d, s, w, expand, t, g, rows = shape
-    bank = _bank(scales, d, s, w, expand)
+    bank = _bank(scales, d, s, w, expand, len(rows))
     x = torch.randn(sum(rows), len(scales), d, g, t, requires_grad=True)
     assert bank._can_fuse(x)
     target = torch.randn_like(x)

@@ -1,0 +1,224 @@
+"""The face that sktime sees: a forecaster of this house behind sktime's fit, predict, update and pretrain.
+
+`Face` composes a scikit-learn-style forecaster; `NetworkFace` adds what only trained networks can do. The forecasters
+themselves are in `forecasters.py`, the conversion of tables in `_tables.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
+from sktime.utils.warnings import warn
+
+from ..exceptions import DataError
+from ..forecasters.rollout import roll_out
+from ._constructor import compose
+from ._tables import Layout, rows_after
+
+__all__ = ["Face", "NetworkFace"]
+
+_UPDATE_EPOCHS_DOC = """\
+update_epochs : int, default=0
+    Epochs that `update` with ``update_params=True`` trains on the rows that came in; 0 moves the forecast origin only.
+"""
+
+
+class Face(BaseForecaster):
+    """Base of the sktime faces; a subclass names the forecaster that it composes: ``class A(Face, composes=B)``."""
+
+    _tags: ClassVar[dict[str, Any]] = {
+        "authors": ["stmest developers"],
+        "maintainers": ["stmest developers"],
+        "y_inner_mtype": ["pd.DataFrame", "pd-multiindex"],
+        "X_inner_mtype": ["pd.DataFrame", "pd-multiindex"],
+        "capability:multivariate": True,
+        "capability:exogenous": False,
+        "capability:categorical_in_X": False,
+        "capability:insample": False,
+        "capability:pred_int": True,
+        "capability:pred_int:insample": False,
+        "capability:missing_values": True,
+        "capability:unequal_length": True,
+        "capability:update": True,
+        "capability:random_state": False,
+        "property:randomness": "deterministic",
+        "requires-fh-in-fit": False,
+    }
+    # the look-back is all of the data that is kept; sktime reads these two even where nothing is remembered
+    _config: ClassVar[dict[str, Any]] = {"remember_data": False}
+    _y = _X = None
+
+    _composed: ClassVar[type]
+    _more_parameters: ClassVar[dict[str, tuple[Any, str]]] = {}
+    horizon: int | None
+
+    def __init_subclass__(cls, composes: type | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if composes is not None:
+            cls._composed = composes
+            compose(cls, composes, cls._more_parameters)
+
+    # ---------------------------------------------------------------- fit
+
+    def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None) -> Face:
+        self._layout = Layout.of(y, X)
+        table = self._layout.table(y, X)
+        forecaster = self._new_forecaster(len(table), self._wanted_horizon(fh, self.cutoff))
+        self.forecaster_ = forecaster.fit(table)
+        return self
+
+    def _wanted_horizon(self, fh: ForecastingHorizon | None, cutoff: Any) -> int:
+        if self.horizon is not None:
+            return self.horizon
+        if fh is None:
+            return self._composed().horizon
+        return int(self._steps(fh, cutoff).max())
+
+    @staticmethod
+    def _steps(fh: ForecastingHorizon, cutoff: Any) -> np.ndarray:
+        return fh.to_relative(cutoff).to_numpy().astype(int)
+
+    def _new_forecaster(self, n_rows: int, horizon: int) -> Any:
+        """The composed forecaster, with a horizon and look-back that the rows have room for."""
+        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in self._more_parameters}
+        parameters |= {"horizon": horizon} | self._made_to_fit(n_rows, horizon)
+        if self._layout.targets is not None and self.get_tag("capability:exogenous"):
+            parameters["target"] = self._layout.targets
+        return self._composed(**parameters)
+
+    def _made_to_fit(self, n_rows: int, horizon: int) -> dict[str, int]:
+        """Shorter windows for short series: half of the rows as horizon at most, the others as look-back at most."""
+        if n_rows < 2:
+            raise DataError(f"y has {n_rows} row; at least 2 are needed to learn from.")
+        short = {"horizon": min(horizon, n_rows // 2)}
+        short["input_length"] = min(self.input_length, n_rows - short["horizon"])
+        if short != {"horizon": horizon, "input_length": self.input_length}:
+            warn(
+                f"y has {n_rows} rows, fewer than input_length + horizon = {self.input_length + horizon}; "
+                f"{type(self).__name__} learns with input_length={short['input_length']}, horizon={short['horizon']}.",
+                UserWarning,
+                obj=self,
+            )
+        return short
+
+    # ---------------------------------------------------------------- predict
+
+    def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
+        steps = self._steps(fh, self.cutoff)
+        return self._layout.frame(self._ahead(steps, X), fh.to_absolute_index(self.cutoff))
+
+    def _ahead(self, steps: np.ndarray, X: pd.DataFrame | None) -> np.ndarray:
+        """Forecasts at the given steps: (n_steps, n_nodes, n_channels), float64."""
+        forecaster, last = self.forecaster_, int(steps.max())
+        known = None
+        if last > forecaster.horizon and self._layout.exogenous and X is not None:
+            times = ForecastingHorizon(np.arange(1, last + 1)).to_absolute_index(self.cutoff)
+            values = self._layout.known(X, times)
+            known = np.concatenate(
+                [np.full((*values.shape[:2], len(self._layout.channels)), np.nan), values], axis=2
+            )
+        ahead = roll_out(forecaster, forecaster.context_, np.zeros(1, dtype=np.int64), last, known)
+        return ahead[0, steps - 1].astype(np.float64)
+
+    def _predict_quantiles(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None, alpha: list[float]
+    ) -> pd.DataFrame:
+        return self._levels(fh, X, alpha, [(a,) for a in alpha])
+
+    def _predict_interval(
+        self, fh: ForecastingHorizon, X: pd.DataFrame | None, coverage: list[float]
+    ) -> pd.DataFrame:
+        alpha = [0.5 + side * c / 2 for c in coverage for side in (-1, 1)]
+        return self._levels(fh, X, alpha, [(c, end) for c in coverage for end in ("lower", "upper")])
+
+    def _levels(
+        self,
+        fh: ForecastingHorizon,
+        X: pd.DataFrame | None,
+        alpha: list[float],
+        labels: list[tuple[Any, ...]],
+    ) -> pd.DataFrame:
+        """Quantiles at the levels `alpha`, as the ends of the symmetric intervals that they belong to."""
+        steps = self._steps(fh, self.cutoff)
+        center = self._ahead(steps, X)
+        forecaster = self.forecaster_
+        quantiles = [center] * len(alpha)
+        for i, a in enumerate(alpha):
+            coverage = round(abs(2 * a - 1), 12)
+            if coverage:
+                width = forecaster._half_widths(forecaster.context_, int(steps.max()), coverage)[0, steps - 1]
+                quantiles[i] = center + np.sign(a - 0.5) * width
+        return self._layout.frame(np.stack(quantiles, axis=-1), fh.to_absolute_index(self.cutoff), labels)
+
+    # ---------------------------------------------------------------- update
+
+    def _update(self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True) -> Face:
+        new = rows_after(self._layout.table(y, X), self.forecaster_.context_.index)
+        if len(new):
+            self._take_in(new, update_params)
+        return self
+
+    def _take_in(self, new: pd.DataFrame, update_params: bool) -> None:
+        """Move the forecast origin over new rows."""
+        self.forecaster_.update(new)
+
+
+class NetworkFace(Face):
+    """Base of the sktime faces of networks, which can be trained further and pretrained."""
+
+    _tags: ClassVar[dict[str, Any]] = {
+        "capability:exogenous": True,
+        "capability:random_state": True,
+        "capability:pretrain": True,
+        "property:randomness": "derandomized",
+    }
+    _more_parameters: ClassVar[dict[str, tuple[Any, str]]] = {"update_epochs": (0, _UPDATE_EPOCHS_DOC)}
+    update_epochs: int
+
+    def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None) -> Face:
+        self._layout = Layout.of(y, X)
+        table = self._layout.table(y, X)
+        self.forecaster_ = self._trained(table, self._wanted_horizon(fh, self.cutoff))
+        self._recent = self._last_rows(table)
+        return self
+
+    def _wanted_horizon(self, fh: ForecastingHorizon | None, cutoff: Any) -> int:
+        if self.horizon is None and hasattr(self, "pretrained_"):
+            return self.pretrained_.horizon
+        return super()._wanted_horizon(fh, cutoff)
+
+    def _trained(self, table: pd.DataFrame, horizon: int) -> Any:
+        """A forecaster trained on a table, from the pretrained weights on if there are any."""
+        forecaster = self._new_forecaster(len(table), horizon)
+        if hasattr(self, "pretrained_"):
+            forecaster._first_weights = self.pretrained_.network_.state_dict()
+        return forecaster.fit(table)
+
+    def _pretrain(self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None) -> Face:
+        self._layout = Layout.of(y, X)
+        table = self._layout.table(y, X)
+        self.pretrained_ = self._trained(table, self._wanted_horizon(fh, table.index[-1:]))
+        return self
+
+    def _last_rows(self, table: pd.DataFrame) -> pd.DataFrame | None:
+        """The rows that, before a new one, make a window to train on."""
+        forecaster = self.forecaster_
+        return (
+            table.iloc[-(forecaster.input_length + forecaster.horizon - 1) :] if self.update_epochs else None
+        )
+
+    def _take_in(self, new: pd.DataFrame, update_params: bool) -> None:
+        if not self.update_epochs:
+            return super()._take_in(new, update_params)
+        table = pd.concat([self._recent, new])
+        if update_params:
+            usual = self.forecaster_.get_params(deep=False)
+            self.forecaster_.set_params(warm_start=True, max_epochs=self.update_epochs).fit(table)
+            self.forecaster_.set_params(warm_start=False, max_epochs=usual["max_epochs"])
+        else:
+            super()._take_in(new, update_params)
+        self._recent = self._last_rows(table)
+        return None

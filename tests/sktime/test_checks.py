@@ -1,0 +1,30 @@
+"""sktime's own checks over every face, whole: no check is left out."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from sktime.utils.estimator_checks import check_estimator
+
+import stmest.sktime
+
+FACES = [getattr(stmest.sktime, name) for name in stmest.sktime.__all__]
+
+
+# sktime warns of its own coming changes, and the faces of series that are too short for the parameters
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("face", FACES)
+def test_sktimes_checks_pass_whole(face):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(face, verbose=0)
+    assert {check: result for check, result in results.items() if result != "PASSED"} == {}
+    assert len(results) > 800
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_no_check_is_skipped(face):
+    assert not face.get_class_tag("tests:skip_all", False)
+    assert not face.get_class_tag("tests:skip_by_name", None)
+    assert len(face.get_test_params()) >= 2

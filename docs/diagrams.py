@@ -243,7 +243,11 @@ def mad() -> Diagram:
     d.note(362, 204, "+ alpha * project")
     d.arrow((175, 297), (175, 367))
     d.arrow((525, 311), (525, 367))
-    d.note(20, 465, "loss: lambda_pred times the error of the forecast, plus lambda_rec times that of the reconstruction")
+    d.note(
+        20,
+        465,
+        "loss: lambda_pred times the error of the forecast, plus lambda_rec times that of the reconstruction",
+    )
     return d
 
 

@@ -234,7 +234,7 @@ def mad() -> Diagram:
         "vector and the calendar",
     )
     d.box(20, 370, 310, 62, "head", "decoder", "gives X back: auxiliary loss")
-    d.box(370, 370, 310, 62, "head", "decoder, added to the last frame", "forecast (b, h, y, x, f)")
+    d.box(370, 370, 310, 62, "head", "decoder, with a skip", "a correction (b, h, y, x, f)")
     d.arrow((280, 82), (175, 122))
     d.arrow((420, 82), (525, 122))
     d.arrow((175, 187), (175, 232))
@@ -243,7 +243,11 @@ def mad() -> Diagram:
     d.note(362, 204, "+ alpha * project")
     d.arrow((175, 297), (175, 367))
     d.arrow((525, 311), (525, 367))
-    d.note(20, 465, "loss: error of the forecast, plus lambda_rec times the error of the reconstruction")
+    d.note(
+        20,
+        465,
+        "loss: lambda_pred times the error of the forecast, plus lambda_rec times that of the reconstruction",
+    )
     return d
 
 

@@ -30,12 +30,19 @@ def window_starts(n_rows: int, length: int, stride: int = 1) -> np.ndarray:
     ndarray of int
         Empty where not even one window fits.
 
+    Raises
+    ------
+    ParameterError
+        If `stride` is no integer of at least 1.
+
     Examples
     --------
     >>> window_starts(6, 4)
     array([0, 1, 2])
     """
-    return np.arange(0, n_rows - length + 1, stride)
+    if isinstance(stride, bool) or not isinstance(stride, (int, np.integer)) or stride < 1:
+        raise ParameterError(f"stride={stride!r}; needed: an integer of at least 1.")
+    return np.arange(0, n_rows - length + 1, min(stride, max(n_rows, 1)))
 
 
 def temporal_split(

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import GradientNormClipping, LRScheduler, PassthroughScoring
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler, PassthroughScoring
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
@@ -120,6 +120,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return []
 
     # ---------------------------------------------------------------- fit
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        for callback in self.callbacks or []:
+            if not isinstance(callback, Callback):
+                raise ParameterError(
+                    f"callbacks holds {callback!r} of type {type(callback).__name__}; needed: instances of skorch's Callback."
+                )
 
     @property
     def _context_length(self) -> int:

@@ -37,6 +37,7 @@ from ..training.checkpoint import Checkpoint, fingerprint
 from ..training.engine import BatchDataset, ForecastNet, keep_batch
 from ..training.losses import MaskedLoss
 from .base import SELECTION_FRACTION, BaseForecaster
+from .guard import explained_forecast, explained_training, refuse_infinite_forecasts
 from .parameters import TrainingParameters
 from .window_ridge import WindowRidge, choose_ridge, refitted
 
@@ -176,7 +177,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
                 self.network_ = self._new_network(graph)
                 self._prepare_network(panel, cut, graph)
             self.device_ = device
-            self._train(datasets, seed, skipped)
+            with explained_training(self, panel, datasets[0]):
+                self._train(datasets, seed, skipped)
 
     def _fit_linear(self, panel: Panel, cut: int, graph: Graph | None) -> WindowRidge:
         """The ridge that the network corrects: the inputs and the penalty that validate best."""
@@ -347,10 +349,13 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return inputs
 
     def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
-        inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
-        with torch.inference_mode(), deterministic_algorithms(self.deterministic, self.device_):
+        same_bits = deterministic_algorithms(self.deterministic, self.device_)
+        with explained_forecast(self, len(x)), torch.inference_mode(), same_bits:
+            inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
             forecast, _ = self.network_(**inputs)
-        return self._start(x) + forecast.float().cpu().numpy() * self.scaler_.scale[:, self.target_]
+            forecast = self._start(x) + forecast.float().cpu().numpy() * self.scaler_.scale[:, self.target_]
+        refuse_infinite_forecasts(forecast, x, self.scaler_, self.nodes_)
+        return forecast
 
     def _start(self, x: np.ndarray) -> np.ndarray:
         """What a forecast of 0 by the network means: the linear forecast, or the center of the scaler."""
@@ -422,8 +427,10 @@ class _Loader:
         self.encode, self.start = forecaster._encode, forecaster._start
         self.scale = forecaster.scaler_.scale[:, windows.target]
         self.windows = windows
+        self.latest: list[int] = []  # the batch that a loss without a number belongs to
 
     def __call__(self, positions: list[int]) -> tuple[dict[str, Tensor], Tensor]:
+        self.latest = positions
         batch = self.windows.gather(positions)
         target = ((batch.y - self.start(batch.x)) / self.scale).astype(np.float32)
         return self.encode(batch.x, batch.time), torch.from_numpy(target)

@@ -6,11 +6,14 @@ Builds on skorch's callbacks; put together by `stmest.forecasters.network`.
 from __future__ import annotations
 
 import copy
+import math
 import sys
 import time
 from typing import Any
 
 from skorch.callbacks import Callback
+
+from ..exceptions import TrainingError
 
 __all__ = ["BestWeights", "Progress", "Unfreeze"]
 
@@ -170,4 +173,9 @@ def _validation_loss(net: Any, X: Any, y: Any) -> float | None:
     for inputs, target in net.get_iterator(dataset, training=False):
         loss = net.validation_step((inputs, target))["loss"].item()
         total, n_windows = total + loss * len(target), n_windows + len(target)
+    if not math.isfinite(total):
+        raise TrainingError(
+            f"the validation loss is {total} before training has begun, so that no epoch could be told from another. "
+            "Look for values far outside the range of the training rows in the last rows of X."
+        )
     return total / n_windows

@@ -83,8 +83,9 @@ def temporal_split(
         last = starts + input_length + horizon - 1
         starts = starts[np.searchsorted(bounds, starts, "right") == np.searchsorted(bounds, last, "right")]
         cut = _cut_of_trajectories(bounds, cut, input_length + horizon, horizon)
-    first_target, end = starts + input_length, starts + input_length + horizon
-    train, validation = starts[end <= cut], starts[first_target >= cut]
+    # the starts are in order, so that both parts are views of them
+    train = starts[: np.searchsorted(starts, cut - input_length - horizon, "right")]
+    validation = starts[np.searchsorted(starts, cut - input_length) :]
     if validation_fraction == 0 or not len(train) or not len(validation):
         return starts, starts[:0], n_rows
     return train, validation, cut

@@ -34,7 +34,7 @@ from ..ops.selective_scan import choose_backend
 from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.callbacks import BestWeights, Progress
 from ..training.checkpoint import Checkpoint, fingerprint
-from ..training.engine import BatchDataset, ForecastNet, keep_batch
+from ..training.engine import BatchDataset, ForecastNet, ShuffledWindows, keep_batch
 from ..training.losses import MaskedLoss
 from .base import SELECTION_FRACTION, BaseForecaster
 from .guard import explained_forecast, explained_training, refuse_infinite_forecasts
@@ -227,7 +227,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _dataset(self, panel: Panel, starts: np.ndarray) -> tuple[BatchDataset | None, int]:
         windows = self._windows(panel, starts, with_targets=True)
         seen = windows.observed()
-        windows.starts = windows.starts[seen]
+        if not seen.all():
+            windows.starts = windows.starts[seen]
         dataset = BatchDataset(len(windows), _Loader(self, windows)) if len(windows) else None
         return dataset, int((~seen).sum())
 
@@ -262,6 +263,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return None
 
     def _build_net(self, train: BatchDataset, validation: BatchDataset | None, seed: int) -> ForecastNet:
+        order = torch.Generator().manual_seed(seed)
         return ForecastNet(
             self.network_,
             criterion=MaskedLoss(self.loss, self._error_weights()),
@@ -275,9 +277,9 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             batch_size=self.batch_size,
             train_split=None if validation is None else predefined_split(validation),
             callbacks=self._callbacks(train.load.windows),
-            iterator_train__shuffle=True,
+            iterator_train__sampler=ShuffledWindows(len(train), order),
             iterator_train__collate_fn=keep_batch,
-            iterator_train__generator=torch.Generator().manual_seed(seed),
+            iterator_train__generator=order,
             iterator_valid__collate_fn=keep_batch,
             loss_weights=self._loss_weights(),
             precision=self.precision,

@@ -7,8 +7,7 @@ backward pass, on one and on two windows, and extends that line to the batch; it
 from __future__ import annotations
 
 import copy
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,7 +189,8 @@ def _lack(
 ) -> str:
     free = "" if available is None else f"; about {_size(available)} are free on {device}"
     if estimate is None:
-        return f"memory did not suffice for {what} ({sizes}) with batch_size={batch_size}{free}. Use batch_size={max(1, batch_size // 2)}."
+        remedy = f"Use batch_size={max(1, batch_size // 2)}."
+        return f"memory did not suffice for {what} ({sizes}) with batch_size={batch_size}{free}. {remedy}"
     needed = (
         f"it takes about {_size(estimate.total(batch_size))}: {_size(estimate.per_window)} for each window of a batch and "
         f"{_size(estimate.fixed)} whatever the batch"
@@ -202,7 +202,9 @@ def _lack(
         else "Not even batch_size=1 is sure to fit: take a smaller network (d_model, d_state, n_layers), fewer nodes, or a "
         "shorter input_length."
     )
-    return f"memory does not suffice for {what} ({sizes}) with batch_size={batch_size}: {needed}{free}. {remedy}"
+    return (
+        f"memory does not suffice for {what} ({sizes}) with batch_size={batch_size}: {needed}{free}. {remedy}"
+    )
 
 
 def _power_of_two(number: int) -> int:

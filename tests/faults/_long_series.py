@@ -1,6 +1,6 @@
 """Fits forecasters on a long memory map and prints how much memory they took beside it; run in a process of its own.
 
-    python tests/faults/_long_series.py FILE FORECASTER
+python tests/faults/_long_series.py FILE FORECASTER
 """
 
 from __future__ import annotations

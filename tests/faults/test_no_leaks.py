@@ -50,7 +50,7 @@ def test_train_and_validation_windows_share_no_target(n_rows, input_length, hori
 def test_the_scaler_knows_the_training_rows_only(name, scaler):
     X = readings()
     X.iloc[5, 1] = np.nan
-    model = make(name, scaler=scaler, validation_fraction=0.25).fit(X)
+    model = make(name, scaler=scaler, validation_fraction=0.25, seasonal_profile=None).fit(X)
     expected = NodeScaler(scaler).fit(
         X.to_numpy()[:54, :, None]
     )  # the last quarter of 72 rows is validated on
@@ -59,14 +59,16 @@ def test_the_scaler_knows_the_training_rows_only(name, scaler):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_validation_rows_choose_the_epoch_and_nothing_else(name):
-    """Other readings in the validation part, and the weights of an epoch are the same to the bit."""
+def test_validation_rows_choose_and_do_not_teach(name):
+    """Other readings in the validation part, and an epoch is the same to the bit, where nothing else is chosen there."""
     changed = readings()
     changed.iloc[-9:] = np.random.default_rng(3).normal(10, 1, size=(9, 4))
-    # Epochs are compared where training ends: with the last one
+    chosen = {
+        "seasonal_profile": None,
+        "linear_skip": False,
+    }  # the validation part chooses these two, if asked to
     models = [
-        make(name, validation_fraction=0.125, max_epochs=2, callbacks=[]).fit(X)
-        for X in (readings(), changed)
+        make(name, validation_fraction=0.125, max_epochs=2, **chosen).fit(X) for X in (readings(), changed)
     ]
     np.testing.assert_array_equal(*(model.history_["train_loss"] for model in models))
     assert not np.array_equal(*(model.history_["valid_loss"] for model in models))

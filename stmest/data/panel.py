@@ -301,7 +301,9 @@ def feature_positions(panel: Panel, target: Any) -> list[int]:
             raise ParameterError(f"target={wanted!r} is no feature of X; features are {known}.")
     if not positions or len(set(positions)) < len(positions):
         what = "names a feature twice" if positions else "names no feature"
-        raise ParameterError(f"target={target!r} {what}; give each feature to forecast once, or None for all.")
+        raise ParameterError(
+            f"target={target!r} {what}; give each feature to forecast once, or None for all."
+        )
     return positions
 
 

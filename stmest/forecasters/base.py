@@ -25,7 +25,7 @@ from ..data.profile import Residuals, SeasonalProfile
 from ..data.splits import temporal_split
 from ..data.time_index import follows, future_index, in_zone, zone_name
 from ..data.windows import Windows
-from ..exceptions import DataError, DataTypeError
+from ..exceptions import DataError, DataTypeError, ParameterError
 from ..graphs import Graph
 from .arguments import choose_graph, graph_to_go_on_with
 from .constructor import name_the_forecaster
@@ -77,6 +77,7 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
     profile_: SeasonalProfile | None
     grid_shape_: tuple[int, int] | None
 
+    given_graph_: Graph | None
     nodes_: Any
     n_inputs_: int
 

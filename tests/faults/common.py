@@ -15,12 +15,14 @@ from stmest import (
     MeanProfile,
     RidgeForecaster,
     SeasonalNaive,
+    STIDForecaster,
     STM3Forecaster,
     STMambaForecaster,
 )
 
 N_TIMES, NODES = 72, list("abcd")
 _SMALL = {"d_model": 4, "d_state": 2, "n_layers": 1, "max_epochs": 1, "random_state": 0, "device": "cpu"}
+_STID = {name: value for name, value in _SMALL.items() if name != "d_state"}
 _WINDOW = {"input_length": 6, "horizon": 3}
 
 # A forecaster that joins the house is added here, and all promises hold for it too.
@@ -31,6 +33,7 @@ FORECASTERS: dict[str, Any] = {
     "RidgeForecaster": RidgeForecaster(**_WINDOW),
     "STM3Forecaster": STM3Forecaster(**_WINDOW, **_SMALL),
     "STMambaForecaster": STMambaForecaster(**_WINDOW, **_SMALL),
+    "STIDForecaster": STIDForecaster(**_WINDOW, **_STID),
 }
 NETWORKS = [name for name, forecaster in FORECASTERS.items() if hasattr(forecaster, "max_epochs")]
 

@@ -46,7 +46,7 @@ UNUSABLE: dict[str, tuple[Any, str]] = {
     "a number": (3.0, "scalar.*needed: real numbers, .n_times, n_nodes."),
     "one axis": (A[:, 0], r"shape \(72,\); needed: .n_times, n_nodes."),
     "a flat list": ([1.0, 2.0], "needed: real numbers, .n_times, n_nodes."),
-    "five axes": (A[:, :, None, None, None], "5 axes|shape .72, 4, 1, 1, 1."),
+    "six axes": (A[:, :, None, None, None, None], r"6 axes, shape \(72, 4, 1, 1, 1, 1\); needed"),
     "no rows": (A[:0], r"0 sample.*shape=\(0, 4\)"),
     "no nodes": (A[:, :0], r"0 feature.*shape=\(72, 0\)"),
     "no channels": (A[..., None][..., :0], r"no features.*\(72, 4, 0\)"),

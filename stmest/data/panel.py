@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..exceptions import DataError, ParameterError
 from .forms import AsList
+from .splits import window_starts
 from .time_index import future_index
 
 __all__ = ["Panel", "feature_positions", "join_panels"]
@@ -85,7 +86,7 @@ class Panel:
             Empty where not even one window fits.
         """
         bounds = self.bounds
-        pieces = [np.arange(first, last - length + 1, stride) for first, last in pairwise(bounds)]
+        pieces = [first + window_starts(last - first, length, stride) for first, last in pairwise(bounds)]
         return np.concatenate(pieces)
 
     def tail(self, n_rows: int) -> Panel:

@@ -78,6 +78,7 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
     grid_shape_: tuple[int, int] | None
 
     given_graph_: Graph | None
+    time_zone_: str | None
     nodes_: Any
     n_inputs_: int
 
@@ -437,7 +438,7 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
             return panel
         index, n_rows = panel.index, panel.n_times + self.horizon
         if index is not None:
-            index = in_zone(index.append(future_index(index, self.horizon)), self.time_zone_)
+            index = self._by_training_clock(index.append(future_index(index, self.horizon)))
         elif first_phase is None and clock is None:
             first_phase = profile.matched_phase(panel.values)
         phases = profile.phases(index, n_rows, first_phase or 0) if clock is None else clock
@@ -454,6 +455,12 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
             time=self._calendar(panel), target=self.target_, with_targets=with_targets,
         )  # fmt: skip
 
+    def _by_training_clock(self, index: pd.Index) -> pd.Index:
+        """The same moments, told in the time zone of the training rows."""
+        # models saved earlier do not tell it
+        known = "time_zone_" in vars(self)
+        return in_zone(index, self.time_zone_ if known else zone_name(self.context_.index))
+
     def _calendar(self, panel: Panel) -> np.ndarray | None:
         """Calendar channels of the panel's rows and of the `horizon` rows after them."""
         if not self.time_features_:
@@ -464,7 +471,7 @@ class BaseForecaster(SavedAsFile, ABC, BaseEstimator):
                 "Give a DataFrame with a DatetimeIndex, or fit with time_features=None."
             )
         index = panel.index.append(future_index(panel.index, self.horizon))
-        return calendar_features(in_zone(index, self.time_zone_), self.time_features_)
+        return calendar_features(self._by_training_clock(index), self.time_features_)
 
     def _forecast_windows(self, windows: Windows) -> np.ndarray:
         """Forecasts of all windows, one batch at a time: (n_windows, horizon, n_nodes, n_targets)."""

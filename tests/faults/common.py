@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 
 from stmest import (
+    DLinearForecaster,
     LastValue,
     MeanProfile,
+    NLinearForecaster,
     RidgeForecaster,
+    S2TXForecaster,
     SeasonalNaive,
     STIDForecaster,
     STM3Forecaster,
@@ -23,6 +26,7 @@ from stmest import (
 N_TIMES, NODES = 72, list("abcd")
 _SMALL = {"d_model": 4, "d_state": 2, "n_layers": 1, "max_epochs": 1, "random_state": 0, "device": "cpu"}
 _STID = {name: value for name, value in _SMALL.items() if name != "d_state"}
+_LINEAR = {"max_epochs": 1, "random_state": 0, "device": "cpu"}
 _WINDOW = {"input_length": 6, "horizon": 3}
 
 # A forecaster that joins the house is added here, and all promises hold for it too.
@@ -34,6 +38,9 @@ FORECASTERS: dict[str, Any] = {
     "STM3Forecaster": STM3Forecaster(**_WINDOW, **_SMALL),
     "STMambaForecaster": STMambaForecaster(**_WINDOW, **_SMALL),
     "STIDForecaster": STIDForecaster(**_WINDOW, **_STID),
+    "S2TXForecaster": S2TXForecaster(**_WINDOW, **_SMALL, n_heads=2, d_ff=4),
+    "DLinearForecaster": DLinearForecaster(**_WINDOW, **_LINEAR),
+    "NLinearForecaster": NLinearForecaster(**_WINDOW, **_LINEAR),
 }
 NETWORKS = [name for name, forecaster in FORECASTERS.items() if hasattr(forecaster, "max_epochs")]
 

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 from stmest import STM3Forecaster, STMambaForecaster
 from stmest.exceptions import StmestError
 
-from .common import FORECASTERS, NETWORKS, make
+from .common import FORECASTERS, make
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -141,7 +141,7 @@ SHARED = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SETTINGS)
 @given(data=st.data())
 @FEW
 def test_any_settings(name, data):

@@ -15,6 +15,10 @@ class DataError(StmestError, ValueError):
     """The data do not fit: wrong shape, too few rows, unknown names, infinite values."""
 
 
+class DataTypeError(DataError, TypeError):
+    """The data are of a kind that holds no readings: text, dates, complex numbers, a file name."""
+
+
 class GraphError(StmestError, ValueError):
     """The graph does not fit: wrong size, negative or missing weights, unknown nodes."""
 
@@ -37,6 +41,10 @@ class ModelFileError(StmestError, ValueError):
 
 class StorageError(StmestError, OSError):
     """A file could not be written, for instance because the disk is full; what was there before is unchanged."""
+
+
+class OutOfMemoryError(TrainingError, MemoryError):
+    """The memory did not suffice; the message names the sizes and a batch size that fits."""
 
 
 class MissingDependencyError(StmestError, ImportError):

@@ -100,11 +100,11 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     device(type='cpu')
     """
     present = available_devices()
-    if device is None or device == "auto":
+    if device is None or (isinstance(device, str) and device == "auto"):
         return torch.device(present[0])
     try:
         resolved = torch.device(device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise DeviceError(f"device={device!r} is no device name; use 'auto' or one of {present}.") from error
     wanted = str(torch.device(resolved.type)) if resolved.index == 0 else str(resolved)  # "cuda:0" is "cuda"
     if wanted not in present:

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_array
 
-from ..exceptions import DataError
+from ..exceptions import DataError, DataTypeError
 from .fields import (
     TIME_NAMES,
     field_from_array,
@@ -26,7 +25,7 @@ from .fields import (
 )
 from .forms import AsList, AsTuple, Stacked, ToArray, ToLong, ToTensor, ToWide
 from .panel import Panel, join_panels
-from .pieces import row_pieces
+from .readings import array_of_tensor, as_floats, refuse_extremes
 
 __all__ = ["as_panel"]
 
@@ -76,7 +75,7 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
     if hasattr(X, "dims") and hasattr(X, "coords"):
         return _from_xarray(X)
     if hasattr(X, "detach"):
-        return _from_array(X.detach().cpu().numpy(), fields, ToTensor())
+        return _from_array(array_of_tensor(X), fields, ToTensor())
     return _from_array(X, fields, ToArray())
 
 
@@ -91,13 +90,7 @@ _AXES = {
 
 def _checked_values(values: Any, axes: tuple[str, ...] | None = None) -> np.ndarray:
     """Numeric values as floats, NaN allowed, infinity not; float32 and float64 are not copied."""
-    if isinstance(values, np.ndarray) and values.ndim == 1:
-        raise DataError(
-            f"X has one axis, shape {values.shape}; needed: (n_times, n_nodes). Reshape your data: X[:, None] is a single node."
-        )
-    array = check_array(
-        values, dtype=[np.float64, np.float32], allow_nd=True, ensure_all_finite=False, input_name="X"
-    )
+    array = as_floats(values)
     if array.ndim not in _AXES:
         raise DataError(
             f"X has {array.ndim} axes, shape {array.shape}; needed: (n_times, n_nodes), (n_times, n_nodes, n_features), "
@@ -106,28 +99,23 @@ def _checked_values(values: Any, axes: tuple[str, ...] | None = None) -> np.ndar
     if 0 in array.shape:
         empty = "features" if array.ndim > 2 and array.shape[-1] == 0 else "values"
         raise DataError(f"X has no {empty}: shape {array.shape}.")
-    _refuse_infinity(array, axes or _AXES[array.ndim])
+    refuse_extremes(array, axes or _AXES[array.ndim])
     return array
-
-
-def _refuse_infinity(array: np.ndarray, axes: tuple[str, ...]) -> None:
-    for first, piece in row_pieces(array):
-        bad = np.argwhere(np.isinf(piece))
-        if len(bad):
-            place = [first + bad[0][0], *bad[0][1:]]
-            where = ", ".join(f"{n} {i}" for n, i in zip(axes, place, strict=True) if n != "feature")
-            raise DataError(
-                f"X contains infinity ({len(bad)} value(s), the first at {where}). Use NaN for a missing observation."
-            )
 
 
 def _checked_index(index: pd.Index) -> pd.Index:
     """A time index in order and without duplicates."""
-    timed = isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)) or pd.api.types.is_numeric_dtype(index)
-    if not timed:
+    numeric = pd.api.types.is_numeric_dtype(index) and np.dtype(index.dtype).kind in "iuf"
+    if not (numeric or isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex))):
         raise DataError(
             f"the time index holds {index.dtype} values such as {index[0]!r}; needed: datetimes, periods or numbers. "
             "Convert it, for instance with pandas.to_datetime."
+        )
+    unknown = index.isna() | np.isinf(index.to_numpy()) if numeric else index.isna()
+    if unknown.any():
+        raise DataError(
+            f"the time index has {int(unknown.sum())} value(s) that are no time, the first is {index[unknown][0]} at row "
+            f"{int(unknown.argmax())}; every row needs its time."
         )
     if not index.is_unique:
         raise DataError(
@@ -153,12 +141,15 @@ def _from_array(X: Any, fields: bool, restore: ToArray | ToTensor) -> Panel:
 
 def _numbers(frame: pd.DataFrame) -> np.ndarray:
     """The values of a frame as floats, with missing values of any pandas kind as NaN."""
-    try:
-        if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
-            return frame.to_numpy()
-        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"X holds values that are no numbers: {error}.") from error
+    for place, dtype in enumerate(frame.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_object_dtype(dtype):
+            raise DataTypeError(
+                f"X holds values that are no numbers: column {frame.columns[place]!r} has the type {dtype}. Leave it out, "
+                "or convert it (pandas.to_numeric)."
+            )
+    if all(isinstance(dtype, np.dtype) for dtype in frame.dtypes):
+        return frame.to_numpy()
+    return frame.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _from_wide(frame: pd.DataFrame) -> Panel:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..exceptions import DataError, ParameterError
 from .forms import AsList
+from .splits import window_starts
 from .time_index import future_index
 
 __all__ = ["Panel", "feature_positions", "join_panels"]
@@ -85,7 +86,7 @@ class Panel:
             Empty where not even one window fits.
         """
         bounds = self.bounds
-        pieces = [np.arange(first, last - length + 1, stride) for first, last in pairwise(bounds)]
+        pieces = [first + window_starts(last - first, length, stride) for first, last in pairwise(bounds)]
         return np.concatenate(pieces)
 
     def tail(self, n_rows: int) -> Panel:
@@ -281,20 +282,29 @@ def feature_positions(panel: Panel, target: Any) -> list[int]:
     Raises
     ------
     ParameterError
-        If there is no such feature.
+        If there is no such feature, one is named twice, or none is.
     """
     n_features = panel.values.shape[2]
     if target is None:
         return list(range(n_features))
-    positions = []
+    positions: list[int] = []
     for wanted in target if isinstance(target, (list, tuple)) else [target]:
         if panel.features is not None and wanted in panel.features:
             positions.append(panel.features.index(wanted))
-        elif isinstance(wanted, (int, np.integer)) and -n_features <= wanted < n_features:
+        elif (
+            isinstance(wanted, (int, np.integer))
+            and not isinstance(wanted, bool)
+            and -n_features <= wanted < n_features
+        ):
             positions.append(int(wanted) % n_features)
         else:
             known = panel.features if panel.features is not None else f"0 to {n_features - 1}"
             raise ParameterError(f"target={wanted!r} is no feature of X; features are {known}.")
+    if not positions or len(set(positions)) < len(positions):
+        what = "names a feature twice" if positions else "names no feature"
+        raise ParameterError(
+            f"target={target!r} {what}; give each feature to forecast once, or None for all."
+        )
     return positions
 
 

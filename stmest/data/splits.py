@@ -30,12 +30,19 @@ def window_starts(n_rows: int, length: int, stride: int = 1) -> np.ndarray:
     ndarray of int
         Empty where not even one window fits.
 
+    Raises
+    ------
+    ParameterError
+        If `stride` is no integer of at least 1.
+
     Examples
     --------
     >>> window_starts(6, 4)
     array([0, 1, 2])
     """
-    return np.arange(0, n_rows - length + 1, stride)
+    if isinstance(stride, bool) or not isinstance(stride, (int, np.integer)) or stride < 1:
+        raise ParameterError(f"stride={stride!r}; needed: an integer of at least 1.")
+    return np.arange(0, n_rows - length + 1, min(stride, max(n_rows, 1)))
 
 
 def temporal_split(
@@ -76,8 +83,9 @@ def temporal_split(
         last = starts + input_length + horizon - 1
         starts = starts[np.searchsorted(bounds, starts, "right") == np.searchsorted(bounds, last, "right")]
         cut = _cut_of_trajectories(bounds, cut, input_length + horizon, horizon)
-    first_target, end = starts + input_length, starts + input_length + horizon
-    train, validation = starts[end <= cut], starts[first_target >= cut]
+    # the starts are in order, so that both parts are views of them
+    train = starts[: np.searchsorted(starts, cut - input_length - horizon, "right")]
+    validation = starts[np.searchsorted(starts, cut - input_length) :]
     if validation_fraction == 0 or not len(train) or not len(validation):
         return starts, starts[:0], n_rows
     return train, validation, cut

@@ -9,7 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["follows", "future_index"]
+from ..exceptions import DataError
+
+__all__ = ["follows", "future_index", "in_zone", "zone_name"]
 
 
 def future_index(index: pd.Index, n_steps: int) -> pd.Index:
@@ -70,6 +72,52 @@ def follows(earlier: pd.Index | None, later: pd.Index | None) -> bool:
         return bool(future_index(earlier, 1)[0] == later[0])
     except TypeError:  # a zoned and an unzoned time cannot be compared: they are no continuation
         return False
+
+
+def zone_name(index: pd.Index | None) -> str | None:
+    """Name of the time zone of an index; None where it has none."""
+    zone = getattr(index, "tz", None)
+    return None if zone is None else str(zone)
+
+
+def in_zone(index: pd.Index, zone: str | None) -> pd.Index:
+    """The same moments, told by the clock of another time zone.
+
+    Parameters
+    ----------
+    index : pandas.Index
+        Datetimes or periods.
+    zone : str or None
+        Name of the zone of the training rows, None where they had none.
+
+    Returns
+    -------
+    pandas.Index
+        The index itself where the zone is the same.
+
+    Raises
+    ------
+    DataError
+        If one of the two has a zone and the other has not, or the zone is not known by that name.
+    """
+    given = zone_name(index)
+    if given == zone:
+        return index
+    if zone is None:
+        raise DataError(
+            f"the training rows have times without a time zone, X has the zone {given}; give both by the same clock: "
+            "X.tz_convert(zone of the training rows).tz_localize(None)."
+        )
+    if given is None:
+        raise DataError(
+            f"the training rows are in the time zone {zone}, the times of X have none; say which it is: X.tz_localize(...)."
+        )
+    try:
+        return index.tz_convert(zone)
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"X is in the time zone {given}, the training rows in {zone}; give both in one: X.tz_convert(...)."
+        ) from error
 
 
 def _usual_step(index: pd.Index, default: Any) -> Any:

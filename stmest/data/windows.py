@@ -113,9 +113,14 @@ class Windows:
         any_target = (
             any_input if self.values.shape[2] == len(self.target) else _any_finite(self.values, self.target)
         )
-        input_end = self.starts + self.input_length
-        seen = _count_between(any_input, self.starts, input_end)
-        return (seen > 0) & (_count_between(any_target, input_end, input_end + self.horizon) > 0)
+        inputs, targets = _running_count(any_input), _running_count(any_target)
+        seen = np.empty(len(self.starts), dtype=bool)
+        for first, start in row_pieces(self.starts):
+            middle = start + self.input_length
+            seen[first : first + len(start)] = (inputs[middle] > inputs[start]) & (
+                targets[middle + self.horizon] > targets[middle]
+            )
+        return seen
 
 
 def carry_forward(x: np.ndarray, default: float = 0.0) -> np.ndarray:
@@ -151,7 +156,8 @@ def _any_finite(values: np.ndarray, features: list[int] | None = None) -> np.nda
     return found
 
 
-def _count_between(flags: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Number of true flags in each half-open range."""
-    total = np.concatenate([[0], np.cumsum(flags)])
-    return total[last] - total[first]
+def _running_count(flags: np.ndarray) -> np.ndarray:
+    """Number of true flags before each place, and before the end: one more than there are flags."""
+    total = np.zeros(len(flags) + 1, dtype=np.int64)
+    np.cumsum(flags, out=total[1:])
+    return total

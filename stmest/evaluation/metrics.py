@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..exceptions import DataError, ParameterError
+from ..forecasters.scoring import weighted_r2
 
 __all__ = [
     "forecast_scorer", "horizon_errors", "mae", "mase", "mse", "origin_errors", "paired", "r2", "rmse",
@@ -155,14 +156,7 @@ def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     float
         1 is perfect, 0 as good as each node's mean over the targets; NaN where nothing varies or was observed.
     """
-    truth, forecast = paired(y_true, y_pred)
-    columns = int(np.prod(truth.shape[2:])) if truth.ndim > 2 else 1
-    truth, forecast = truth.reshape(-1, columns), forecast.reshape(-1, columns)
-    observed = ~np.isnan(truth)
-    spread = np.where(observed, (truth - _column_mean(truth)) ** 2, 0.0).sum(0)
-    error = np.where(observed, (truth - forecast) ** 2, 0.0).sum(0)
-    varies = spread > 0
-    return float(1 - error[varies].sum() / spread[varies].sum()) if varies.any() else float("nan")
+    return weighted_r2(*paired(y_true, y_pred))
 
 
 def horizon_errors(

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, cast
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.calendar import calendar_features
@@ -24,14 +23,17 @@ from ..data.containers import as_panel
 from ..data.panel import Panel, feature_positions
 from ..data.profile import Residuals, SeasonalProfile
 from ..data.splits import temporal_split
-from ..data.time_index import follows, future_index
+from ..data.time_index import follows, future_index, in_zone, zone_name
 from ..data.windows import Windows
-from ..exceptions import DataError, GraphError, ParameterError
-from ..graphs import Graph, as_graph, is_graph_like
+from ..exceptions import DataError, DataTypeError, ParameterError
+from ..graphs import Graph
+from .arguments import choose_graph, graph_to_go_on_with
 from .bridges import Bridges
 from .conformal import Conformal
+from .constructor import name_the_forecaster
 from .persistence import SavedAsFile
 from .rollout import checked_steps, last_rows, roll_out
+from .scoring import weighted_r2
 from .window_ridge import choose_profile
 
 __all__ = ["SELECTION_FRACTION", "BaseForecaster"]
@@ -55,6 +57,8 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
         Positions of the forecast features.
     time_features_ : tuple of str
         Calendar features in use.
+    time_zone_ : str or None
+        Time zone of the training rows, by whose clock the calendar features are told.
     given_graph_ : Graph or None
         The graph that `fit` was given.
     profile_ : SeasonalProfile or None
@@ -76,6 +80,16 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
     seasonal_profile: Any = None
     profile_: SeasonalProfile | None
     grid_shape_: tuple[int, int] | None
+
+    given_graph_: Graph | None
+    time_zone_: str | None
+    nodes_: Any
+    n_inputs_: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):  # not where a dataclass is about to write one; `describe` sees to those
+            name_the_forecaster(cls)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -154,7 +168,9 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
         with self._restored_on_error():
             self._check_parameters()
             panel = self._to_panel(X, reset=not self._continues())
-            graph = self._choose_graph(panel, y, adj)
+            graph = choose_graph(panel, y, adj, self.adj)
+            if self._continues():
+                graph = graph_to_go_on_with(graph, self.given_graph_)
             self.target_ = feature_positions(panel, self.target)
             self.time_features_ = self._choose_time_features(panel)
             self.given_graph_ = graph
@@ -237,51 +253,29 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
         panel = as_panel(X, fields=self._reads_fields)
         if not reset:
             panel.check_grid(getattr(self, "grid_shape_", None))  # models saved earlier know of no fields
-        named_columns = (
-            isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
-        )
-        validate_data(self, X if named_columns else panel.values, reset=reset, skip_check_array=True)
-        if reset:
-            self.nodes_, self.n_inputs_, self.ndim_ = panel.nodes, panel.values.shape[2], panel.ndim
-            self.grid_shape_ = panel.grid
-            return panel
-        if panel.nodes is not None and self.nodes_ is not None and panel.nodes != self.nodes_:
-            panel = panel.with_nodes(self.nodes_)
-        if panel.values.shape[2] != self.n_inputs_:
+        if not reset and panel.values.shape[2] != self.n_inputs_:
             raise DataError(
                 f"X has {panel.values.shape[2]} features per node (shape {panel.values.shape}); "
                 f"{type(self).__name__} was fitted with {self.n_inputs_}."
             )
+        named_columns = (
+            isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
+        )
+        try:
+            validate_data(self, X if named_columns else panel.values, reset=reset, skip_check_array=True)
+        except (TypeError, ValueError) as error:
+            kind = DataTypeError if isinstance(error, TypeError) else DataError
+            names = ""
+            if named_columns and not reset and set(panel.nodes or []) == set(self.nodes_ or []):
+                names = " These are the same nodes in another order: give X[list(forecaster.nodes_)]."
+            raise kind(f"{str(error).rstrip()}{names}") from error
+        if reset:
+            self.nodes_, self.n_inputs_, self.ndim_ = panel.nodes, panel.values.shape[2], panel.ndim
+            self.time_zone_, self.grid_shape_ = zone_name(panel.index), panel.grid
+            return panel
+        if panel.nodes is not None and self.nodes_ is not None and panel.nodes != self.nodes_:
+            panel = panel.with_nodes(self.nodes_)
         return panel
-
-    def _choose_graph(self, panel: Panel, y: Any, adj: Any) -> Graph | None:
-        """The graph to use: fit's `adj`, a graph in the place of y, or the constructor's."""
-        n_times, n_nodes = panel.values.shape[:2]
-        if y is not None:
-            y_shape = np.shape(y) if isinstance(y, (np.ndarray, pd.DataFrame, pd.Series, list)) else None
-            square = y_shape == (n_nodes, n_nodes)
-            if square and n_times == n_nodes and adj is None:
-                raise GraphError(
-                    f"fit(X, y) is ambiguous: y has shape {y_shape}, and X has as many rows as nodes. "
-                    "Write fit(X, adj=...) for a graph."
-                )
-            if is_graph_like(y) and (y_shape is None or y_shape[0] != n_times):
-                adj = y if adj is None else adj
-            elif y_shape is None or y_shape[0] != n_times:
-                raise DataError(
-                    f"y of type {type(y).__name__}{'' if y_shape is None else f' and shape {y_shape}'} is neither a "
-                    f"graph of {n_nodes} nodes nor a scikit-learn target (which is ignored); forecasters learn from X."
-                )
-        adj = self.adj if adj is None else adj
-        graph = None if adj is None else as_graph(adj, n_nodes, panel.nodes)
-        if not self._continues():
-            return graph
-        known = self.given_graph_
-        if graph is not None and (known is None or (graph.adjacency != known.adjacency).nnz):
-            raise GraphError(
-                "warm_start=True goes on with the graph of the first fit; fit anew to change it."
-            )
-        return known
 
     # ---------------------------------------------------------------- predict
 
@@ -343,11 +337,9 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
         DataError
             If X is too short for one window.
         ParameterError
-            If `steps` lies beyond the horizon and not all input features are forecast.
+            If `stride` is no integer of at least 1, or `steps` lies beyond the horizon and not all input features are forecast.
         """
         check_is_fitted(self)
-        if not isinstance(stride, (int, np.integer)) or stride < 1:
-            raise ParameterError(f"stride={stride!r}; needed: an integer of at least 1.")
         steps = checked_steps(self, steps)
         panel = self._to_panel(X, reset=False)
         if not panel.parts and follows(self.context_.index, panel.index):
@@ -381,7 +373,8 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
         Returns
         -------
         float
-            R^2, averaged over nodes with their variance as weight; 1.0 is perfect. Missing readings do not count.
+            R^2, averaged over nodes with their variance as weight; 1.0 is perfect. Missing readings do not count. Where
+            no node varies, 1.0 for exact forecasts and 0.0 for all others.
 
         Raises
         ------
@@ -389,21 +382,15 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
             If X is too short for one window, or has no observed target.
         """
         y_true, y_pred = self.predict_windows(X)
-        columns = int(np.prod(y_true.shape[2:]))
-        truth, forecast = y_true.reshape(-1, columns), y_pred.reshape(-1, columns)
-        observed = np.isfinite(truth)
-        if not observed.any():
+        if not np.isfinite(y_true).any():
             raise DataError(
-                f"none of the {truth.size} target values in X is observed; there is nothing to score."
+                f"none of the {y_true.size} target values in X is observed; there is nothing to score."
             )
-        if observed.all():
-            return float(r2_score(truth, forecast, multioutput="variance_weighted"))
-        counts = observed.sum(0).clip(1)
-        mean = np.where(observed, truth, 0).sum(0) / counts
-        spread = np.where(observed, (truth - mean) ** 2, 0).sum()
-        return float(
-            1 - np.where(observed, (truth - forecast) ** 2, 0).sum() / max(spread, np.finfo(float).tiny)
-        )
+        r2 = weighted_r2(y_true, y_pred)
+        if np.isfinite(r2):
+            return r2
+        # nothing varies, and scikit-learn's searches need a number
+        return float(np.array_equal(y_true[np.isfinite(y_true)], y_pred[np.isfinite(y_true)]))
 
     def update(self, X: Any) -> Any:
         """Move the forecast origin over newly observed rows, without training.
@@ -428,6 +415,11 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
         if panel.parts:
             raise DataError(f"update takes the rows that came next, not {len(panel.parts)} trajectories.")
         known = self.context_.index
+        if known is not None and panel.index is None:
+            raise DataError(
+                f"X of shape {panel.values.shape[:2]} has no time index, but the rows seen so far have one, which ends at "
+                f"{known[-1]}; give X with its times, as in fit."
+            )
         if known is not None and panel.index is not None and not follows(known, panel.index):
             raise DataError(
                 f"X begins at {panel.index[0]}, but the rows seen so far end at {known[-1]}, so that the next one is "
@@ -454,7 +446,7 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
             return panel
         index, n_rows = panel.index, panel.n_times + self.horizon
         if index is not None:
-            index = index.append(future_index(index, self.horizon))
+            index = self._by_training_clock(index.append(future_index(index, self.horizon)))
         elif first_phase is None and clock is None:
             first_phase = profile.matched_phase(panel.values)
         phases = profile.phases(index, n_rows, first_phase or 0) if clock is None else clock
@@ -471,6 +463,12 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
             time=self._calendar(panel), target=self.target_, with_targets=with_targets,
         )  # fmt: skip
 
+    def _by_training_clock(self, index: pd.Index) -> pd.Index:
+        """The same moments, told in the time zone of the training rows."""
+        # models saved earlier do not tell it
+        known = "time_zone_" in vars(self)
+        return in_zone(index, self.time_zone_ if known else zone_name(self.context_.index))
+
     def _calendar(self, panel: Panel) -> np.ndarray | None:
         """Calendar channels of the panel's rows and of the `horizon` rows after them."""
         if not self.time_features_:
@@ -481,7 +479,7 @@ class BaseForecaster(Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
                 "Give a DataFrame with a DatetimeIndex, or fit with time_features=None."
             )
         index = panel.index.append(future_index(panel.index, self.horizon))
-        return calendar_features(index, self.time_features_)
+        return calendar_features(self._by_training_clock(index), self.time_features_)
 
     def _forecast_windows(self, windows: Windows) -> np.ndarray:
         """Forecasts of all windows, one batch at a time: (n_windows, horizon, n_nodes, n_targets)."""

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import GradientNormClipping, LRScheduler, PassthroughScoring
+from skorch.callbacks import Callback, GradientNormClipping, LRScheduler, PassthroughScoring
 from skorch.helper import predefined_split
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
@@ -34,10 +34,11 @@ from ..ops.selective_scan import choose_backend
 from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.callbacks import BestWeights
 from ..training.checkpoint import Checkpoint, fingerprint
-from ..training.engine import BatchDataset, ForecastNet, keep_batch
+from ..training.engine import BatchDataset, ForecastNet, ShuffledWindows, keep_batch
 from ..training.losses import MaskedLoss
 from ..training.progress import Progress
 from .base import SELECTION_FRACTION, BaseForecaster
+from .guard import explained_forecast, explained_training, refuse_infinite_forecasts
 from .parameters import TrainingParameters
 from .window_ridge import WindowRidge, choose_ridge, refitted
 
@@ -130,6 +131,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     # ---------------------------------------------------------------- fit
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        for callback in self.callbacks or []:
+            if not isinstance(callback, Callback):
+                raise ParameterError(
+                    f"callbacks holds {callback!r} of type {type(callback).__name__}; needed: instances of skorch's Callback."
+                )
+
     @property
     def _context_length(self) -> int:
         return self.input_length
@@ -181,7 +190,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
                 self._prepare_network(panel, cut, graph)
                 self._start_from_first_weights()
             self.device_ = device
-            self._train(datasets, seed, skipped)
+            with explained_training(self, panel, datasets[0]):
+                self._train(datasets, seed, skipped)
 
     def _fit_linear(self, panel: Panel, cut: int, graph: Graph | None) -> WindowRidge:
         """The ridge that the network corrects: the inputs and the penalty that validate best."""
@@ -230,7 +240,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _dataset(self, panel: Panel, starts: np.ndarray) -> tuple[BatchDataset | None, int]:
         windows = self._windows(panel, starts, with_targets=True)
         seen = windows.observed()
-        windows.starts = windows.starts[seen]
+        if not seen.all():
+            windows.starts = windows.starts[seen]
         dataset = BatchDataset(len(windows), _Loader(self, windows)) if len(windows) else None
         return dataset, int((~seen).sum())
 
@@ -265,6 +276,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return None
 
     def _build_net(self, train: BatchDataset, validation: BatchDataset | None, seed: int) -> ForecastNet:
+        order = torch.Generator().manual_seed(seed)
         return ForecastNet(
             self.network_,
             criterion=MaskedLoss(self.loss, self._error_weights()),
@@ -278,9 +290,9 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             batch_size=self.batch_size,
             train_split=None if validation is None else predefined_split(validation),
             callbacks=self._callbacks(train.load.windows),
-            iterator_train__shuffle=True,
+            iterator_train__sampler=ShuffledWindows(len(train), order),
             iterator_train__collate_fn=keep_batch,
-            iterator_train__generator=torch.Generator().manual_seed(seed),
+            iterator_train__generator=order,
             iterator_valid__collate_fn=keep_batch,
             loss_weights=self._loss_weights(),
             precision=self.precision,
@@ -352,10 +364,13 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return inputs
 
     def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
-        inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
-        with torch.inference_mode(), deterministic_algorithms(self.deterministic, self.device_):
+        same_bits = deterministic_algorithms(self.deterministic, self.device_)
+        with explained_forecast(self, len(x)), torch.inference_mode(), same_bits:
+            inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
             forecast, _ = self.network_(**inputs)
-        return self._start(x) + forecast.float().cpu().numpy() * self.scaler_.scale[:, self.target_]
+            forecast = self._start(x) + forecast.float().cpu().numpy() * self.scaler_.scale[:, self.target_]
+        refuse_infinite_forecasts(forecast, x, self.scaler_, self.nodes_)
+        return forecast
 
     def _start(self, x: np.ndarray) -> np.ndarray:
         """What a forecast of 0 by the network means: the linear forecast, or the center of the scaler."""
@@ -427,8 +442,10 @@ class _Loader:
         self.encode, self.start = forecaster._encode, forecaster._start
         self.scale = forecaster.scaler_.scale[:, windows.target]
         self.windows = windows
+        self.latest: list[int] = []  # the batch that a loss without a number belongs to
 
     def __call__(self, positions: list[int]) -> tuple[dict[str, Tensor], Tensor]:
+        self.latest = positions
         batch = self.windows.gather(positions)
         target = ((batch.y - self.start(batch.x)) / self.scale).astype(np.float32)
         return self.encode(batch.x, batch.time), torch.from_numpy(target)

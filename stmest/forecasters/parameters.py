@@ -13,23 +13,32 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data.profile import CYCLES
 from ..data.scaling import SCALERS
 from ..training.losses import LOSSES
+from .constructor import name_the_forecaster
 
 __all__ = ["SEASONAL_PROFILE", "TrainingParameters", "WindowParameters", "describe", "whole", "real"]
 
 
-def whole(low: int, high: int | None = None) -> Interval:
-    """Constraint: an integer of at least `low` (and at most `high`)."""
-    return Interval(Integral, low, high, closed="left" if high is None else "both")
+class _Number(Interval):
+    """An interval of numbers that, unlike scikit-learn's, does not take True for 1."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        return not isinstance(val, (bool, np.bool_)) and bool(super().is_satisfied_by(val))
+
+
+def whole(low: int, high: int = 2**31 - 1) -> Interval:
+    """Constraint: an integer of at least `low` and at most `high` (as much as torch can count)."""
+    return _Number(Integral, low, high, closed="both")
 
 
 def real(low: float, high: float | None = None, closed: str = "left") -> Interval:
-    """Constraint: a real number in an interval."""
-    return Interval(Real, low, high, closed=closed)
+    """Constraint: a finite real number in an interval."""
+    return _Number(Real, low, high, closed=closed)
 
 
 SEASONAL_PROFILE = [StrOptions({"auto", *CYCLES}), whole(2), None]
@@ -155,7 +164,7 @@ patience : int or None, default={patience}
 device : str or torch.device, default={device!r}
     ``"auto"`` takes CUDA, then MPS, then the CPU.
 precision : {{"float32", "bfloat16"}}, default={precision!r}
-    ``"bfloat16"`` runs the network under autocast.
+    ``"bfloat16"`` runs the network under autocast, where the network can gain by that (STM3 refuses it).
 callbacks : list of skorch callbacks, optional
     Called during training beside the built-in ones.
 warm_start : bool, default={warm_start}
@@ -180,7 +189,8 @@ Forecaster = TypeVar("Forecaster", bound=type)
 def describe(cls: Forecaster) -> Forecaster:
     """Class decorator: put the shared parameters, with the defaults of the class, into the docstring.
 
-    They take the place of the marks ``{window_parameters}`` and ``{training_parameters}``.
+    They take the place of the marks ``{window_parameters}`` and ``{training_parameters}``. The constructor learns to name
+    the class where a parameter is misspelt.
 
     Parameters
     ----------
@@ -198,4 +208,5 @@ def describe(cls: Forecaster) -> Forecaster:
         if f"{{{mark}}}" in doc:
             doc = doc.replace(f"{{{mark}}}", text.format(**defaults).rstrip())
     cls.__doc__ = doc
+    name_the_forecaster(cls)
     return cls

@@ -63,7 +63,7 @@ class STM3Parameters(TrainingParameters):
         **TrainingParameters._parameter_constraints,
         "scales": [tuple, list],
         "d_model": [whole(3)],
-        "n_layers": [whole(1)],
+        "n_layers": [whole(1, 1000)],
         "n_experts": [whole(0)],
         "top_k": [whole(1)],
         "shared_expert": ["boolean"],
@@ -159,7 +159,8 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     arXiv 2508.12247. `stmest/networks/stm3.py` lists where this implementation differs, and why.
 
     Without `adj` the node embeddings start from the lagged correlations of the training rows, less the daily cycle, so
-    that the learned graph begins with who goes ahead of whom. The network computes in float32 whatever `precision` says.
+    that the learned graph begins with who goes ahead of whom. The network computes in float32; any other `precision` is
+    refused.
 
     Examples
     --------
@@ -174,8 +175,14 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        if self.precision != "float32":
+            raise ParameterError(
+                f"precision={self.precision!r} would change nothing in {type(self).__name__}: its few channels per scale gain "
+                "nothing by half precision, and its kernels compute in single. Leave precision='float32'."
+            )
         scales = list(self.scales)
-        if not scales or any(not isinstance(k, (int, np.integer)) or k < 1 or k % 2 == 0 for k in scales):
+        odd = whole(1)
+        if not scales or not all(odd.is_satisfied_by(k) and k % 2 for k in scales):
             raise ParameterError(
                 f"scales={self.scales!r}; needed: odd integers of at least 1, such as (1, 3, 5, 7)."
             )
@@ -209,7 +216,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
 
     def _loss_weights(self) -> dict[str, float]:
         weights = {"balance": self.balance_weight, "contrastive": self.contrastive_weight}
-        return {name: weight for name, weight in weights.items() if weight > 0 and self.n_experts}
+        return {name: float(weight) for name, weight in weights.items() if weight > 0 and self.n_experts}
 
     def _more_callbacks(self) -> list[tuple[str, Any]]:
         return [("routing", _RoutingMonitor())] if self.n_experts else []

@@ -52,7 +52,7 @@ class STMambaParameters(TrainingParameters):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainingParameters._parameter_constraints,
         "d_model": [whole(1)],
-        "n_layers": [whole(1)],
+        "n_layers": [whole(1, 1000)],
         "n_heads": [whole(0)],
         "attention": [StrOptions(set(KINDS))],
         "attention_backend": [StrOptions({"auto", "dense", "sparse"})],

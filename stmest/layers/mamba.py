@@ -16,7 +16,7 @@ A, B, C, D      ``A = -exp(A_log)``, ``B``, ``C``, ``D``
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +35,18 @@ __all__ = [
 ]
 
 
+class _UndecayedParameter(nn.Parameter):
+    """A parameter that weight decay leaves alone; the mark is its class, so that copies of a network keep it."""
+
+    _no_weight_decay = True
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return type(self), (self.data, self.requires_grad)
+
+
 def no_decay(parameter: nn.Parameter) -> nn.Parameter:
     """Mark a parameter that weight decay must leave alone, as the optimiser's parameter groups read it."""
-    parameter._no_weight_decay = True  # type: ignore[attr-defined]
-    return parameter
+    return _UndecayedParameter(parameter.data, parameter.requires_grad)
 
 
 def init_a_log(d_inner: int, d_state: int) -> nn.Parameter:

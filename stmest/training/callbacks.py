@@ -6,10 +6,13 @@ Builds on skorch's callbacks; put together by `stmest.forecasters.network`.
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
 from skorch.callbacks import Callback
+
+from ..exceptions import TrainingError
 
 __all__ = ["BestWeights", "Unfreeze"]
 
@@ -149,4 +152,11 @@ def _validation_batches(net: Any, X: Any, y: Any) -> list[tuple[int, float]]:
     if dataset is None:
         return []
     batches = net.get_iterator(dataset, training=False)
-    return [(len(target), net.validation_step((x, target))["loss"].item()) for x, target in batches]
+    losses = [(len(target), net.validation_step((x, target))["loss"].item()) for x, target in batches]
+    total = sum(loss for _, loss in losses)
+    if not math.isfinite(total):
+        raise TrainingError(
+            f"the validation loss is {total} before training has begun, so that no epoch could be told from another. "
+            "Look for values far outside the range of the training rows in the last rows of X."
+        )
+    return losses

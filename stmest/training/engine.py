@@ -8,17 +8,19 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from skorch import NeuralNet
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from ..exceptions import TrainingError
 
-__all__ = ["BatchDataset", "ForecastNet", "keep_batch"]
+__all__ = ["BatchDataset", "ForecastNet", "ShuffledWindows", "keep_batch"]
+
+_NUMBERS_AT_ONCE = 1 << 16
 
 
 def keep_batch(batch: Any) -> Any:
@@ -49,6 +51,34 @@ class BatchDataset(Dataset):
 
     def __getitem__(self, position: int) -> tuple[dict[str, Tensor], Tensor]:
         return self.load([position])
+
+
+class ShuffledWindows(Sampler):
+    """Window numbers in a new random order each epoch, a few at a time.
+
+    torch's own sampler makes a Python list of all of them, 40 bytes each: more than a long series itself.
+
+    Parameters
+    ----------
+    n_windows : int
+        Number of windows.
+    generator : torch.Generator
+        Source of the order, which is the one that torch's sampler would draw.
+    """
+
+    def __init__(self, n_windows: int, generator: torch.Generator):
+        self.n_windows = n_windows
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return self.n_windows
+
+    def __iter__(self) -> Iterator[int]:
+        for piece in torch.randperm(self.n_windows, generator=self.generator).split(_NUMBERS_AT_ONCE):
+            yield from piece.tolist()
+        torch.randperm(
+            self.n_windows, generator=self.generator
+        )  # torch draws one more, for a part of an epoch
 
 
 class ForecastNet(NeuralNet):

@@ -137,7 +137,7 @@ def _bad_containers():
         "six axes": (np.zeros((2, 2, 2, 2, 2, 2)), "6 axes"),
         "infinity": (infinite, "row 3, node 1"),
         "series": (good["a"], "to_frame"),
-        "words": (good.astype(object).replace(0.0, "x"), "could not convert"),
+        "words": (good.astype(object).replace(0.0, "x"), "holds text"),
         "unsorted": (good.iloc[::-1], "increasing"),
         "duplicated time": (good.iloc[[0, 1, 1, 2]], "duplicates"),
         "duplicated node": (good[["a", "a"]], "twice"),

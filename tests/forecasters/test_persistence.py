@@ -295,7 +295,7 @@ FORGERIES = {
     "a longer horizon": (_set("parameters/horizon", 3), "size mismatch"),
     "a longer look-back": (_set("parameters/input_length", 9), "."),
     "an immense width": (_set("parameters/d_model", 10**9), "far larger"),
-    "immensely many layers": (_set("parameters/n_layers", 10**9), "far larger"),
+    "immensely many layers": (_set("parameters/n_layers", 10**9), "n_layers"),
     "more nodes": (_set("state/n_features_in_", 4), "."),
     "immensely many nodes": (_set("state/n_features_in_", 10**12), "."),
     "nodes that are no number": (_set("state/n_features_in_", "3"), "."),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -206,3 +208,13 @@ def test_bidirectional_reads_both_ways():
 
 def test_repr_names_the_sizes():
     assert "d_model=6, d_state=4, d_conv=4" in repr(make_block())
+
+
+def test_copies_keep_the_marks_of_what_must_not_decay():
+    block = MambaBlock(4, d_state=2)
+    marked = {name for name, p in block.named_parameters() if getattr(p, "_no_weight_decay", False)}
+    assert marked
+    for other in (copy.deepcopy(block), pickle.loads(pickle.dumps(block)), copy.deepcopy(block).double()):
+        assert {
+            name for name, p in other.named_parameters() if getattr(p, "_no_weight_decay", False)
+        } == marked

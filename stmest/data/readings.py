@@ -1,0 +1,134 @@
+"""What counts as a reading: real numbers of a size that can be computed with, NaN where nothing was observed.
+
+Builds on numpy and scikit-learn; used by the containers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+
+from ..exceptions import DataError, DataTypeError
+from .pieces import row_pieces
+
+__all__ = ["LARGEST_READING", "array_of_tensor", "as_floats", "refuse_extremes"]
+
+# Networks compute in float32, whose squares end at 3e38. No sensor reads that much; marks of missing values do, such as
+# 9.97e36 in NetCDF files.
+LARGEST_READING = 1e18
+
+
+def array_of_tensor(tensor: Any) -> np.ndarray:
+    """The values of a torch tensor, of any device and type that numpy can hold (bfloat16 as float32).
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Dense tensor with values.
+
+    Returns
+    -------
+    ndarray
+        The same values; on the CPU a view.
+
+    Raises
+    ------
+    DataTypeError
+        If the tensor has no values (device "meta") or is not dense.
+    """
+    try:
+        values = tensor.detach().cpu()
+        return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+    except (TypeError, RuntimeError) as error:
+        raise DataTypeError(
+            f"X is a tensor of shape {tuple(tensor.shape)}, type {tensor.dtype}, on {tensor.device}, whose values cannot be "
+            f"read ({' '.join(str(error).split())[:100]}); needed: a dense tensor of real numbers."
+        ) from error
+
+
+def as_floats(values: Any) -> np.ndarray:
+    """Values as an array of floats with at least two axes; float32 and float64 are not copied.
+
+    Parameters
+    ----------
+    values : array-like
+        Real numbers; masked entries of a masked array become NaN.
+
+    Returns
+    -------
+    ndarray of float32 or float64
+        NaN and infinity are kept.
+
+    Raises
+    ------
+    DataTypeError
+        If they are no real numbers: text, dates, complex numbers, a sparse matrix, objects of another kind.
+    DataError
+        If there are no rows or nodes, or fewer than two axes.
+    """
+    if np.ma.isMaskedArray(values):
+        values = np.ma.filled(values.astype(np.result_type(values.dtype, np.float32)), np.nan)
+    if isinstance(values, np.ndarray):
+        _refuse_other_types(values)
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        raise DataError(
+            f"X has one axis, shape {values.shape}; needed: (n_times, n_nodes). Reshape your data: X[:, None] is a single node."
+        )
+    try:
+        return check_array(
+            values, dtype=[np.float64, np.float32], allow_nd=True, ensure_all_finite=False, input_name="X"
+        )
+    except TypeError as error:
+        raise DataTypeError(f"X of type {type(values).__name__} holds no readings: {error}") from error
+    except (ValueError, OverflowError) as error:
+        needed = "needed: real numbers, (n_times, n_nodes) or (n_times, n_nodes, n_features)"
+        raise DataError(f"X of type {type(values).__name__} cannot be used: {error} ({needed}).") from error
+
+
+def _refuse_other_types(array: np.ndarray) -> None:
+    """Raise an error for what numpy would silently turn into numbers: text, dates, the real part of complex numbers."""
+    if array.dtype.kind == "c":
+        raise DataTypeError(
+            f"Complex data not supported: X of shape {array.shape} holds {array.dtype} values; needed: real numbers."
+        )
+    text = array.dtype == object and next((v for v in array.flat if isinstance(v, (str, bytes))), None)
+    if array.dtype.kind in "SUMmV" or isinstance(text, (str, bytes)):
+        what = f"text such as {text!r}" if isinstance(text, (str, bytes)) else f"{array.dtype} values"
+        raise DataTypeError(
+            f"X of shape {array.shape} holds {what}, which are no numbers; convert them to floats first."
+        )
+
+
+def refuse_extremes(array: np.ndarray, axes: Sequence[str]) -> None:
+    """Raise an error where a value is infinite or too large to be a reading.
+
+    Parameters
+    ----------
+    array : ndarray
+        Values, also a memory map; NaN is fine.
+    axes : sequence of str
+        Name of each axis, for the message.
+
+    Raises
+    ------
+    DataError
+        Naming the place of the first such value.
+    """
+    for first, piece in row_pieces(array):
+        with np.errstate(invalid="ignore"):
+            bad = np.argwhere(np.abs(piece) > LARGEST_READING)
+        if not len(bad):
+            continue
+        place = (first + bad[0][0], *bad[0][1:])
+        named = ", ".join(f"{axis} {i}" for axis, i in zip(axes, place, strict=True) if axis != "feature")
+        where = f"({len(bad)} value(s), the first at {named})"
+        value = piece[tuple(bad[0])]
+        if np.isinf(value):
+            raise DataError(f"X contains infinity {where}. Use NaN for a missing observation.")
+        raise DataError(
+            f"X contains {value:.3g} {where}; readings above {LARGEST_READING:g} do not fit into the arithmetic. Use NaN if "
+            "this marks a missing observation, or another unit."
+        )

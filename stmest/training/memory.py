@@ -1,0 +1,220 @@
+"""How much memory training will take, known before it starts, and what to say when there is not enough.
+
+Builds on torch only; used by the forecasters that train a network. The estimate counts what the network keeps for its
+backward pass, on one and on two windows, and extends that line to the batch; it is meant to be right within a factor of 2.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..exceptions import OutOfMemoryError
+
+__all__ = ["MemoryEstimate", "available_memory", "estimate_training", "explain_lack", "is_out_of_memory"]
+
+# Weights, gradients, two moments of AdamW, the best weights so far
+_COPIES_OF_WEIGHTS = 5
+# At its peak, the backward pass holds about as much again in gradients and in the workspace of its kernels (measured)
+_BACKWARD = 2.2
+
+
+@dataclass(frozen=True)
+class MemoryEstimate:
+    """Bytes that training takes beside the data and the libraries.
+
+    Attributes
+    ----------
+    fixed : int
+        Weights, their gradients and moments, and what does not depend on the batch.
+    per_window : int
+        What each window of a batch adds.
+    """
+
+    fixed: int
+    per_window: int
+
+    def total(self, batch_size: int) -> int:
+        """Bytes for batches of that many windows."""
+        return self.fixed + batch_size * self.per_window
+
+    def largest_batch(self, available: int) -> int:
+        """How many windows fit into so many bytes; 0 if not even one."""
+        return max(0, (available - self.fixed) // max(1, self.per_window))
+
+
+def estimate_training(
+    network: nn.Module, load: Callable[[list[int]], tuple[dict[str, Tensor], Any]], device: torch.device
+) -> MemoryEstimate:
+    """Estimate the memory of training, from two small forward passes of a copy of the network.
+
+    Parameters
+    ----------
+    network : Module
+        The network; neither it nor torch's random state is changed.
+    load : callable
+        Takes positions of windows, returns ``(inputs, target)``.
+    device : torch.device
+        Where the network will be trained.
+
+    Returns
+    -------
+    MemoryEstimate
+        Bytes.
+    """
+    trial = copy.deepcopy(network).to(device).train()
+    weights = sum(p.numel() * p.element_size() for p in trial.parameters())
+    forked = [device.index or 0] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=forked):
+        one, two = (_kept(trial, load(positions)[0], device) for positions in ([0], [0, 0]))
+    per_window = max(two - one, 1)
+    return MemoryEstimate(
+        int(_COPIES_OF_WEIGHTS * weights + _BACKWARD * max(0, one - per_window)), int(_BACKWARD * per_window)
+    )
+
+
+def _kept(network: nn.Module, inputs: dict[str, Tensor], device: torch.device) -> int:
+    """Bytes that a forward pass keeps for the backward pass, weights not counted, each storage once."""
+    own = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+    sizes: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        out = network(**{name: tensor.to(device) for name, tensor in inputs.items()})
+    total = sum(sizes.values())
+    del out
+    return total
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Bytes that can still be had on a device; None where that cannot be told.
+
+    On a CPU the limit of a container counts where it is below the memory of the machine (Linux only).
+    """
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return None
+    return min(free, *_container_limits(), free)
+
+
+def _container_limits() -> list[int]:
+    """What the control groups of a container leave."""
+    root = Path("/sys/fs/cgroup")
+    left = []
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            left.append(int((root / limit).read_text()) - int((root / used).read_text()))
+        except (OSError, ValueError):  # no control group of that version, or "max": no limit
+            continue
+    return left
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had; torch has several ways of saying so."""
+    words = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "cannot allocate")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    )
+
+
+@contextmanager
+def explain_lack(
+    what: str,
+    sizes: str,
+    batch_size: int,
+    estimate: MemoryEstimate | None,
+    device: torch.device,
+) -> Iterator[None]:
+    """Refuse what cannot fit, and turn an out-of-memory error within the block into one that names sizes and remedies.
+
+    Parameters
+    ----------
+    what : str
+        What is being done, as "training STM3Forecaster".
+    sizes : str
+        What the network works on, as "207 nodes, 24 + 12 rows".
+    batch_size : int
+        Windows per batch.
+    estimate : MemoryEstimate or None
+        What it takes; None where it is not known.
+    device : torch.device
+        Where the work is done.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If more than twice the available memory is needed, before the block is entered; or if the block ran out of it.
+    """
+    available = available_memory(device)
+    # The estimate may be wrong by a factor of 2: only what surely does not fit is refused beforehand
+    if estimate is not None and available is not None and estimate.total(batch_size) > 2 * available:
+        raise OutOfMemoryError(_lack(what, sizes, batch_size, estimate, available, device))
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(_lack(what, sizes, batch_size, estimate, available, device)) from error
+
+
+def _lack(
+    what: str,
+    sizes: str,
+    batch_size: int,
+    estimate: MemoryEstimate | None,
+    available: int | None,
+    device: torch.device,
+) -> str:
+    free = "" if available is None else f"; about {_size(available)} are free on {device}"
+    if estimate is None:
+        remedy = f"Use batch_size={max(1, batch_size // 2)}."
+        return f"memory did not suffice for {what} ({sizes}) with batch_size={batch_size}{free}. {remedy}"
+    needed = (
+        f"it takes about {_size(estimate.total(batch_size))}: {_size(estimate.per_window)} for each window of a batch and "
+        f"{_size(estimate.fixed)} whatever the batch"
+    )
+    fits = min(estimate.largest_batch(available or 0), batch_size // 2)
+    remedy = (
+        f"Use batch_size={_power_of_two(fits)}."
+        if fits
+        else "Not even batch_size=1 is sure to fit: take a smaller network (d_model, d_state, n_layers), fewer nodes, or a "
+        "shorter input_length."
+    )
+    return (
+        f"memory does not suffice for {what} ({sizes}) with batch_size={batch_size}: {needed}{free}. {remedy}"
+    )
+
+
+def _power_of_two(number: int) -> int:
+    """The largest power of two that is not above a number of at least 1."""
+    return 1 << (number.bit_length() - 1)
+
+
+def _size(n_bytes: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n_bytes < 1000 or unit == "GB":
+            break
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} {unit}" if n_bytes < 1000 else f"{n_bytes:,.0f} {unit}"

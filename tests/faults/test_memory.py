@@ -1,0 +1,260 @@
+"""Promise: memory is no surprise. What cannot fit is refused with a batch size that does; long files are never loaded.
+
+Losses that are no numbers belong here too: the error names the reading that is most likely the cause.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stmest.exceptions import DataError, OutOfMemoryError, TrainingError
+from stmest.forecasters import guard
+from stmest.training import memory
+from stmest.training.engine import ShuffledWindows
+from stmest.training.memory import MemoryEstimate, available_memory, estimate_training, is_out_of_memory
+
+from .common import NETWORKS, fingerprint, fitted, make, readings
+
+ROOT = Path(__file__).parents[2]
+ON_LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads memory from /proc")
+CPU = torch.device("cpu")
+
+# The ways in which torch and numpy say it
+SHORTAGES = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:121] data. DefaultCPUAllocator: not enough memory: you tried"
+    ),
+    RuntimeError(
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 800 bytes"
+    ),
+    MemoryError("Unable to allocate 7.45 GiB for an array with shape (1000000000,)"),
+]
+
+
+def run(*arguments: object) -> dict[str, float]:
+    """What a script of this folder measured in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-W", "ignore", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# ------------------------------------------------------------------ before training
+
+
+@ON_LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["STM3Forecaster", "STMambaForecaster"])
+def test_the_estimate_is_right_within_a_factor_of_two(name):
+    found = run(ROOT / "tests/faults/_training_memory.py", name)
+    assert 0.5 < found["estimate"] / found["measured"] < 2, found
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_estimate_changes_nothing_and_grows_with_the_batch(name):
+    model = make(name).fit(readings())
+    load = guard.BatchDataset(1, lambda positions: (_inputs(model, len(positions)), None)).load
+    before, state = fingerprint(model), torch.get_rng_state()
+    estimate = estimate_training(model.network_, load, CPU)
+    assert fingerprint(model) == before
+    assert not model.network_.training
+    assert torch.equal(torch.get_rng_state(), state)
+    weights = 4 * sum(p.numel() for p in model.network_.parameters())
+    assert estimate.fixed >= 4 * weights  # weights, gradients and two moments
+    assert estimate.per_window > 6 * 4 * 4  # more than the window itself
+    assert estimate.total(100) == estimate.fixed + 100 * estimate.per_window
+    assert estimate.largest_batch(estimate.total(100)) == 100
+    assert estimate.largest_batch(estimate.fixed // 2) == 0
+
+
+def _inputs(model, n_windows):
+    (inputs,) = model._input_batches(model.context_, 1)
+    return {name: tensor.repeat(n_windows, *[1] * (tensor.ndim - 1)) for name, tensor in inputs.items()}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_surely_does_not_fit_is_refused_before_training(name, monkeypatch):
+    model = make(name, batch_size=40)
+    before = dict(vars(model))
+    monkeypatch.setattr(memory, "available_memory", lambda device: 1_000)
+    with pytest.raises(
+        OutOfMemoryError, match=r"(?s)6 \+ 3 rows, 4 nodes, 1 feature.*batch_size=40.*1 kB are free"
+    ):
+        model.fit(readings())
+    assert vars(model) == before
+
+
+def test_the_suggested_batch_size_fits(monkeypatch):
+    """Follow the advice, and training goes through."""
+    free = MemoryEstimate(20_000, 10_000).total(9)
+    monkeypatch.setattr(guard, "estimate_training", lambda *_: MemoryEstimate(20_000, 10_000))
+    monkeypatch.setattr(memory, "available_memory", lambda device: free)
+    with pytest.raises(OutOfMemoryError, match=r"420 kB: 10 kB for each window.*Use batch_size=8\.") as error:
+        make("STM3Forecaster", batch_size=40).fit(readings())
+    suggested = int(str(error.value).rpartition("batch_size=")[2].rstrip("."))
+    make("STM3Forecaster", batch_size=suggested).fit(readings())
+    monkeypatch.setattr(memory, "available_memory", lambda device: 5_000)
+    with pytest.raises(OutOfMemoryError, match="Not even batch_size=1 is sure to fit"):
+        make("STM3Forecaster", batch_size=40).fit(readings())
+
+
+def test_where_the_memory_cannot_be_told_training_just_begins(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda device: None)
+    make("STM3Forecaster").fit(readings())
+
+
+@ON_LINUX
+def test_the_available_memory_is_plausible():
+    assert 50e6 < available_memory(CPU) < 1e15
+
+
+# ------------------------------------------------------------------ during training and forecasting
+
+
+@pytest.mark.parametrize("shortage", SHORTAGES, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_running_out_of_memory_names_sizes_and_a_batch_size(name, shortage, monkeypatch):
+    model = make(name, batch_size=32)
+    before = dict(vars(model))
+
+    def step(*_, **__):
+        raise shortage
+
+    monkeypatch.setattr("stmest.training.engine.ForecastNet.train_step", step)
+    words = rf"(?s)training {name} \(6 \+ 3 rows, 4 nodes, 1 feature.s.\) with batch_size=32.*[kM]B.*Use batch_size=16"
+    with pytest.raises(OutOfMemoryError, match=words) as error:
+        model.fit(readings())
+    assert error.value.__cause__ is shortage
+    assert isinstance(error.value, (MemoryError, RuntimeError))
+    assert vars(model) == before
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_running_out_of_memory_while_forecasting(name, monkeypatch):
+    model = fitted(name)
+
+    def forward(*_, **__):
+        raise SHORTAGES[1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model.network_), "forward", forward)
+        with pytest.raises(
+            OutOfMemoryError, match=rf"forecasting with {name}.*batch_size=32.*Use batch_size=16"
+        ):
+            model.predict_windows(readings())
+
+
+def test_other_errors_pass():
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+# ------------------------------------------------------------------ losses that are no numbers
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_loss_that_is_no_number_names_node_and_time(name, monkeypatch):
+    X = readings()
+    X.iloc[20, 2] = 1e17
+
+    def loss(self, forecast, truth):
+        extreme = torch.nan_to_num(truth).abs().max() > 5
+        return forecast.sum() * (float("nan") if extreme else 1.0)
+
+    monkeypatch.setattr("stmest.training.losses.MaskedLoss.forward", loss)
+    model = make(name, seasonal_profile=None, linear_skip=False)
+    with pytest.raises(TrainingError, match=r"1e\+17 at node 'c', 2024-01-01 20:00:00 \(row 20\)"):
+        model.fit(X)
+    with pytest.raises(TrainingError, match=r"1e\+17 at node 2, row 20: .* spreads from the centre"):
+        model.fit(X.to_numpy())
+    assert not hasattr(model, "network_")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_validation_loss_that_is_no_number_is_not_kept_silent(name, monkeypatch):
+    """No epoch could be better than it, so that the untrained weights would be kept."""
+
+    def loss(self, forecast, truth):
+        return forecast.sum() * (1.0 if forecast.requires_grad else float("nan"))
+
+    monkeypatch.setattr("stmest.training.losses.MaskedLoss.forward", loss)
+    with pytest.raises(TrainingError, match="validation loss is nan before training"):
+        make(name).fit(readings())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_forecast_that_is_no_number_is_an_error(name, monkeypatch):
+    model, X = fitted(name), readings()
+    X.iloc[-2, 1] = 1e17
+    forward = type(model.network_).forward
+
+    def broken(self, *arguments, **named):
+        forecast, auxiliary = forward(self, *arguments, **named)
+        return forecast * float("inf"), auxiliary
+
+    monkeypatch.setattr(type(model.network_), "forward", broken)
+    with pytest.raises(
+        DataError, match=r"forecast of node 'a' is no finite.*node 'b', 2 step.s. before the forecast"
+    ):
+        model.predict(X)
+
+
+# ------------------------------------------------------------------ long series
+
+
+def long_file(folder: Path, n_rows: int) -> Path:
+    """A file of readings of four nodes, written a piece at a time."""
+    path = folder / "readings.npy"
+    values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n_rows, 4))
+    rng = np.random.default_rng(0)
+    for first in range(0, n_rows, 100_000):
+        rows = values[first : first + 100_000]
+        rows[:] = rng.standard_normal(rows.shape, dtype=np.float32)
+    values.flush()
+    return path
+
+
+# A few windows at a time take 30 to 80 MB, whatever the length. Networks keep per row the start of its window, how much
+# was observed before it, and its place in the order of an epoch: 27 bytes were measured, however many nodes there are.
+_FIXED, _PER_ROW = 100e6, 40
+
+
+@ON_LINUX
+@pytest.mark.parametrize("name", ["RidgeForecaster", "TinyForecaster"])
+def test_a_long_file_is_not_loaded(name, tmp_path):
+    path = long_file(tmp_path, 300_000)
+    found = run(ROOT / "tests/faults/_long_series.py", path, name)
+    assert found["finite"]
+    assert found["bytes"] < _FIXED + _PER_ROW * 300_000, found
+
+
+@ON_LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["LastValue", "SeasonalNaive", "MeanProfile", "RidgeForecaster", "TinyForecaster"]
+)
+def test_ten_million_rows(name, tmp_path):
+    path = long_file(tmp_path, 10_000_000)
+    found = run(ROOT / "tests/faults/_long_series.py", path, name)
+    assert found["finite"]
+    assert found["bytes"] < _FIXED + _PER_ROW * 10_000_000, found
+
+
+def test_the_order_of_windows_is_the_one_torch_would_draw():
+    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
+    ours = ShuffledWindows(70_000, generators[0])
+    theirs = torch.utils.data.RandomSampler(range(70_000), generator=generators[1])
+    for _ in range(2):
+        assert list(ours) == list(theirs)
+    assert torch.equal(*(generator.get_state() for generator in generators))
+    assert len(ours) == 70_000

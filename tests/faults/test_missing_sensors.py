@@ -1,0 +1,140 @@
+"""Promise: missing readings are normal. Whatever is missing, forecasts are finite, or one clear error says why not."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stmest.evaluation.metrics import r2
+from stmest.exceptions import DataError
+
+from .common import FORECASTERS, N_TIMES, NETWORKS, fitted, make, readings
+
+
+def _with_nan(rows: object, columns: object) -> pd.DataFrame:
+    X = readings()
+    X.iloc[rows, columns] = np.nan
+    return X
+
+
+def _cells(share: float) -> pd.DataFrame:
+    X = readings()
+    return X.mask(np.random.default_rng(1).random(X.shape) < share)
+
+
+EVERY_NODE = slice(None)
+PATTERNS = {
+    "single cells": _cells(0.1),
+    "most cells": _cells(0.9),
+    "a gap of one sensor": _with_nan(slice(20, 40), 1),
+    "a sensor dead for all rows": _with_nan(slice(None), 2),
+    "all sensors but one dead": _with_nan(slice(None), [0, 1, 3]),
+    "a sensor that came late": _with_nan(slice(0, 50), 0),
+    "a sensor that died": _with_nan(slice(50, None), 0),
+    "all sensors for a day": _with_nan(slice(24, 48), EVERY_NODE),
+    "all sensors at the beginning": _with_nan(slice(0, 30), EVERY_NODE),
+    "all sensors at the end": _with_nan(slice(60, None), EVERY_NODE),
+}
+
+
+def later(X: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, one span later: what `update` may be given after a fit on X."""
+    return X.set_axis(X.index + pd.Timedelta(N_TIMES, "h"))
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_fit_on_holes_forecasts_finite_numbers(name, pattern):
+    X = PATTERNS[pattern]
+    model = make(name).fit(X)
+    assert np.isfinite(model.predict()).all(axis=None)
+    assert np.isfinite(model.predict(readings())).all(axis=None)
+    assert np.isfinite(model.predict_windows(X)[1]).all()
+    assert np.isfinite(model.score(X))
+    assert np.isfinite(model.update(later(X)).predict()).all(axis=None)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_holes_after_a_fit_on_complete_readings(name, pattern):
+    X, model = PATTERNS[pattern], fitted(name)
+    assert np.isfinite(model.predict(X)).all(axis=None)
+    y_true, y_pred = model.predict_windows(X)
+    assert np.isfinite(y_pred).all()
+    assert np.isnan(y_true).any()  # the truth stays missing: nothing is filled in for the comparison
+    assert np.isfinite(model.score(X))
+    assert np.isfinite(copy.deepcopy(model).update(later(X)).predict()).all(axis=None)
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_nothing_but_missing_readings(name):
+    nothing = readings() * np.nan
+    if name in NETWORKS:
+        with pytest.raises(DataError, match="none of the 55 training windows"):
+            make(name).fit(nothing)
+    model = fitted(name)
+    assert np.isfinite(model.predict(nothing)).all(axis=None)
+    assert np.isfinite(copy.deepcopy(model).update(later(nothing)).predict()).all(axis=None)
+    with pytest.raises(DataError, match=r"none of the .* target values in X is observed"):
+        model.score(nothing)
+
+
+@pytest.mark.parametrize("use", ["fit", "predict", "score", "predict_windows", "update"])
+@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(np.inf, "infinity"), (-np.inf, "infinity"), (9.96921e36, "9.97e[+]36")],  # the mark of NetCDF files
+)
+def test_what_is_no_reading_is_named(name, use, value, words):
+    X = later(readings()) if use == "update" else readings()
+    X.iloc[7, 2] = value
+    with pytest.raises(DataError, match=rf"{words} \(1 value.s., the first at row 7, node 2\).*Use NaN"):
+        getattr(copy.deepcopy(fitted(name)), use)(X)
+
+
+def test_masked_entries_of_a_masked_array_are_missing():
+    X = readings().to_numpy()
+    hidden = np.random.default_rng(0).random(X.shape) < 0.2
+    masked = np.ma.masked_array(np.where(hidden, -9999.0, X), hidden)
+    expected = make("RidgeForecaster").fit(np.where(hidden, np.nan, X)).predict()
+    np.testing.assert_array_equal(make("RidgeForecaster").fit(masked).predict(), expected)
+
+
+@pytest.mark.parametrize("name", [name for name in FORECASTERS if name not in NETWORKS])
+def test_a_baseline_fills_a_hole_from_the_same_sensor_only(name):
+    holey = readings()
+    holey.iloc[-4:, 0] = np.nan
+    model = make(name).fit(_cells(0.05))
+    pd.testing.assert_frame_equal(model.predict(holey)[list("bcd")], model.predict(readings())[list("bcd")])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_are_told_where_readings_are_missing(name):
+    """A channel per feature says so; where training had no gaps there is none, and gaps carry the last value on."""
+    assert make(name).fit(_cells(0.1)).has_gaps_
+    model = make(name, seasonal_profile=None).fit(readings())
+    assert not model.has_gaps_
+    holey, carried = readings(), readings()
+    holey.iloc[-2:, 1] = np.nan
+    carried.iloc[-2:, 1] = carried.iloc[-3, 1]
+    pd.testing.assert_frame_equal(model.predict(holey), model.predict(carried))
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_the_score_counts_what_was_observed_and_constant_sensors_not_at_all(name):
+    """The same number as the metric of the reports, with and without holes."""
+    model, X = fitted(name), readings()
+    for pattern in ("single cells", "a sensor dead for all rows"):
+        holey = PATTERNS[pattern].copy()
+        assert model.score(holey) == pytest.approx(r2(*model.predict_windows(holey)))
+    X["d"] = 5.0
+    complete = model.score(X)
+    X.iloc[0, 0] = np.nan  # was never a target, so that the observed targets are the same
+    y_true, y_pred = model.predict_windows(X)
+    assert np.isfinite(y_true).all()
+    X.iloc[-1, 3] = np.nan  # one target of the constant sensor less: it never counted
+    assert model.score(X) == pytest.approx(r2(y_true, y_pred))
+    assert model.score(X) == pytest.approx(complete, abs=0.05)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import stmest
-from stmest import STM3Forecaster, evaluation, plotting
+from stmest import evaluation, plotting
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if not {"_build", "auto_gallery"} & set(page.parts))
@@ -35,8 +35,6 @@ def test_examples_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch)
     examples = "\n".join(block for block in _blocks(page) if ">>>" in block)
     if not examples:
         pytest.skip("a page without examples")
-    if "predict_interval" in examples and not hasattr(STM3Forecaster, "predict_interval"):
-        pytest.skip("prediction intervals are not there yet")
     monkeypatch.chdir(tmp_path)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     test = doctest.DocTestParser().get_doctest(examples, {}, page.name, str(page), 0)

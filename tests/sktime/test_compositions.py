@@ -20,9 +20,6 @@ from sktime.transformations.detrend import Deseasonalizer, Detrender
 
 from stmest.sktime import RidgeForecaster, STM3Forecaster
 
-# sktime warns of its own coming changes wherever one of its forecasters is made
-pytestmark = pytest.mark.filterwarnings("ignore:The default of config:FutureWarning")
-
 FH = np.arange(1, 7)
 
 

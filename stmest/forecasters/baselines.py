@@ -16,9 +16,10 @@ from ..data.scaling import NodeScaler
 from ..data.splits import temporal_split
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
-from .base import SELECTION_FRACTION, BaseForecaster
+from .base import BaseForecaster
 from .parameters import SEASONAL_PROFILE, real, whole
 from .window_ridge import choose_ridge, refitted
+from .windowing import SELECTION_FRACTION
 
 __all__ = ["LastValue", "MeanProfile", "RidgeForecaster", "SeasonalNaive"]
 

@@ -6,8 +6,6 @@ A forecaster below it gives its network (`_build_network`) and the weights of it
 
 from __future__ import annotations
 
-import copy
-import warnings
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
@@ -24,23 +22,32 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from ..data.calendar import CALENDAR_FEATURES, choose_calendar, n_calendar_channels
 from ..data.panel import Panel
-from ..data.pieces import row_pieces
 from ..data.scaling import NodeScaler
 from ..data.splits import temporal_split
 from ..data.windows import Windows, carry_forward
-from ..exceptions import DataError, DeviceError, ParameterError
+from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..ops.selective_scan import choose_backend
 from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.callbacks import BestWeights
 from ..training.checkpoint import Checkpoint, fingerprint
-from ..training.engine import BatchDataset, ForecastNet, ShuffledWindows, keep_batch
+from ..training.engine import (
+    BatchDataset,
+    ForecastNet,
+    ShuffledWindows,
+    history_frame,
+    keep_batch,
+    undecayed,
+)
 from ..training.losses import MaskedLoss
 from ..training.progress import Progress
-from .base import SELECTION_FRACTION, BaseForecaster
+from .base import BaseForecaster
+from .batches import WindowLoader, has_gaps
 from .guard import explained_forecast, explained_training, refuse_infinite_forecasts
+from .network_state import NetworkState, copy_of
 from .parameters import TrainingParameters
 from .window_ridge import WindowRidge, choose_ridge, refitted
+from .windowing import SELECTION_FRACTION
 
 __all__ = ["NetworkForecaster"]
 
@@ -51,7 +58,7 @@ _GRAPH_NODES, _JOINT_NODES = 2_000, 250
 _BESIDE_THE_TRAINING = ("adj", "callbacks", "checkpoint_dir", "device", "verbose", "warm_start")
 
 
-class NetworkForecaster(TrainingParameters, BaseForecaster):
+class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
     """Base of the forecasters that train a network.
 
     Attributes
@@ -179,12 +186,12 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         if not continues:
             self.scaler_ = NodeScaler(self.scaler).fit(panel.values[:cut])
-            self.has_gaps_ = _has_gaps(panel.values[:cut])
+            self.has_gaps_ = has_gaps(panel.values[:cut])
             self.linear_ = self._fit_linear(panel, cut, graph) if self.linear_skip else None
         datasets, skipped = self._datasets(panel, train_starts, validation_starts)
         with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
             if continues:
-                self.network_ = _copy_of(self.network_)  # the weights stay as they were if fit fails
+                self.network_ = copy_of(self.network_)  # the weights stay as they were if fit fails
             else:
                 self.network_ = self._new_network(graph)
                 self._prepare_network(panel, cut, graph)
@@ -242,7 +249,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         seen = windows.observed()
         if not seen.all():
             windows.starts = windows.starts[seen]
-        dataset = BatchDataset(len(windows), _Loader(self, windows)) if len(windows) else None
+        dataset = BatchDataset(len(windows), WindowLoader(self, windows)) if len(windows) else None
         return dataset, int((~seen).sum())
 
     def _sizes(self) -> dict[str, int]:
@@ -261,7 +268,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         net = self._build_net(*datasets, seed).initialize()
         net.partial_fit(datasets[0])
         self.network_ = net.module_.eval()
-        self.history_ = _history_frame(net, earlier)
+        self.history_ = history_frame(net, earlier)
         self.history_.attrs["skipped_windows"] = skipped
         # 0: not one epoch was better than the weights at the start
         best = dict(net.callbacks_)["best"].best_epoch_
@@ -282,9 +289,9 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             criterion=MaskedLoss(self.loss, self._error_weights()),
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=self.weight_decay,
-            optimizer__fused=self.device_.type
-            in ("cpu", "cuda"),  # many small parameters: one kernel for all
-            optimizer__param_groups=_undecayed(self.network_),
+            # many small parameters: one kernel for all
+            optimizer__fused=self.device_.type in ("cpu", "cuda"),
+            optimizer__param_groups=undecayed(self.network_),
             lr=self.learning_rate,
             max_epochs=self.max_epochs,
             batch_size=self.batch_size,
@@ -396,91 +403,3 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     def _node_labels(self) -> pd.Index:
         return pd.RangeIndex(self.n_features_in_) if self.nodes_ is None else pd.Index(self.nodes_)
-
-    # ---------------------------------------------------------------- pickling
-
-    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
-        n_nodes = self.n_features_in_
-        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
-            ("scaler_.center", "scaler_.scale"), (n_nodes, self.n_inputs_)
-        )
-        if self.linear_ is not None:
-            of_ridge = self.linear_.shapes(n_nodes, len(self.target_), self.input_length, self.horizon)
-            shapes |= {f"linear_.{name}": shape for name, shape in of_ridge.items()}
-        return shapes
-
-    def __getstate__(self) -> dict[str, Any]:
-        """State without modules: weights as arrays, the device by name, so that it opens on any machine."""
-        state = dict(super().__getstate__())
-        network = state.pop("network_", None)
-        if network is not None:
-            state["weights_"] = {name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()}
-            state["device_"] = str(self.device_)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Rebuild the network on the wanted device, or on the CPU with a warning where that is not there."""
-        weights = state.pop("weights_", None)
-        super().__setstate__(state)
-        if weights is None:
-            return
-        try:
-            self.device_ = resolve_device(self.device)
-        except DeviceError as error:
-            warnings.warn(f"{error} The model was loaded on the CPU.", RuntimeWarning, stacklevel=2)
-            self.device_ = torch.device("cpu")
-        with seeded(0, self.device_):
-            network = self._new_network(self.given_graph_)
-        network.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
-        self.network_ = network.to(self.device_).eval()
-
-
-class _Loader:
-    """Reads training batches: raw windows -> network inputs and scaled targets."""
-
-    def __init__(self, forecaster: NetworkForecaster, windows: Windows):
-        self.encode, self.start = forecaster._encode, forecaster._start
-        self.scale = forecaster.scaler_.scale[:, windows.target]
-        self.windows = windows
-        self.latest: list[int] = []  # the batch that a loss without a number belongs to
-
-    def __call__(self, positions: list[int]) -> tuple[dict[str, Tensor], Tensor]:
-        self.latest = positions
-        batch = self.windows.gather(positions)
-        target = ((batch.y - self.start(batch.x)) / self.scale).astype(np.float32)
-        return self.encode(batch.x, batch.time), torch.from_numpy(target)
-
-
-def _copy_of(network: nn.Module) -> nn.Module:
-    """A copy whose parameters keep their marks, which torch's own copies of parameters lose."""
-    twin = copy.deepcopy(network)
-    for parameter, same in zip(network.parameters(), twin.parameters(), strict=True):
-        vars(same).update(vars(parameter))
-    return twin
-
-
-def _undecayed(network: nn.Module) -> list[tuple[str, dict[str, float]]]:
-    """Parameter groups of AdamW for the parameters that must not decay."""
-    names = [name for name, p in network.named_parameters() if getattr(p, "_no_weight_decay", False)]
-    return [(name, {"weight_decay": 0.0}) for name in names]
-
-
-def _has_gaps(values: np.ndarray) -> bool:
-    return any(bool(np.isnan(piece).any()) for _, piece in row_pieces(values))
-
-
-def _history_frame(net: ForecastNet, earlier: pd.DataFrame | None) -> pd.DataFrame:
-    """One row per epoch, without skorch's batch records; epochs count on after a warm start."""
-    names = ["epoch", "train_loss", "valid_loss", *sorted(f"train_{name}" for name in net.loss_weights or {})]
-    rows = []
-    for row in net.history:
-        if "dur" in row:  # a row without its duration is an epoch that was interrupted
-            by_batch = [batch["event_lr"] for batch in row["batches"] if "event_lr" in batch]  # one_cycle
-            rate = row.get("event_lr", by_batch[-1] if by_batch else net.lr)
-            entry = {name: row[name] for name in names if name in row}
-            rows.append(entry | {"learning_rate": rate, "seconds": row["dur"]})
-    frame = pd.DataFrame(rows)
-    if earlier is None:
-        return frame
-    frame["epoch"] += len(earlier)
-    return pd.concat([earlier, frame], ignore_index=True)

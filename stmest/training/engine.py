@@ -11,14 +11,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pandas as pd
 import torch
 from skorch import NeuralNet
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
 from ..exceptions import TrainingError
 
-__all__ = ["BatchDataset", "ForecastNet", "ShuffledWindows", "keep_batch"]
+__all__ = ["BatchDataset", "ForecastNet", "ShuffledWindows", "history_frame", "keep_batch", "undecayed"]
 
 _NUMBERS_AT_ONCE = 1 << 16
 
@@ -173,3 +174,50 @@ class ForecastNet(NeuralNet):
 
     def _stopped_early(self) -> bool:
         return any(getattr(callback, "stopped_", False) for _, callback in self.callbacks_)
+
+
+def undecayed(network: nn.Module) -> list[tuple[str, dict[str, float]]]:
+    """Parameter groups of AdamW for the parameters that must not decay.
+
+    Parameters
+    ----------
+    network : Module
+        Whose parameters carry ``_no_weight_decay`` where they must not decay.
+
+    Returns
+    -------
+    list of tuple
+        As skorch's ``optimizer__param_groups`` wants them.
+    """
+    names = [name for name, p in network.named_parameters() if getattr(p, "_no_weight_decay", False)]
+    return [(name, {"weight_decay": 0.0}) for name in names]
+
+
+def history_frame(net: ForecastNet, earlier: pd.DataFrame | None) -> pd.DataFrame:
+    """One row per epoch, without skorch's batch records; epochs count on after a warm start.
+
+    Parameters
+    ----------
+    net : ForecastNet
+        After training.
+    earlier : DataFrame or None
+        History of the trainings before.
+
+    Returns
+    -------
+    DataFrame
+        Losses, auxiliary terms, learning rate and seconds.
+    """
+    names = ["epoch", "train_loss", "valid_loss", *sorted(f"train_{name}" for name in net.loss_weights or {})]
+    rows = []
+    for row in net.history:
+        if "dur" in row:  # a row without its duration is an epoch that was interrupted
+            by_batch = [batch["event_lr"] for batch in row["batches"] if "event_lr" in batch]  # one_cycle
+            rate = row.get("event_lr", by_batch[-1] if by_batch else net.lr)
+            entry = {name: row[name] for name in names if name in row}
+            rows.append(entry | {"learning_rate": rate, "seconds": row["dur"]})
+    frame = pd.DataFrame(rows)
+    if earlier is None:
+        return frame
+    frame["epoch"] += len(earlier)
+    return pd.concat([earlier, frame], ignore_index=True)

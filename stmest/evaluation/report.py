@@ -9,6 +9,7 @@ targets. A forecaster that fails keeps its row, with what went wrong. Builds on 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -184,8 +185,10 @@ class _Trial:
 
     def _keep_intervals(self, name: str, forecaster: Any) -> None:
         try:
-            self.intervals[name] = [self._interval(forecaster, window) for window in self.kept]
-        except DataError:  # nothing was observed to calibrate them on: the forecasts stand without
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)
+                self.intervals[name] = [self._interval(forecaster, window) for window in self.kept]
+        except (DataError, UserWarning):  # too little to calibrate them on: the forecasts stand without
             return
 
     def _interval(self, forecaster: Any, window: int) -> tuple[np.ndarray, np.ndarray]:

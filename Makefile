@@ -25,7 +25,7 @@ test: $(VENV)/.test
 	@echo "==> mypy"
 	$(VENV)/bin/mypy
 	@echo "==> pytest"
-	$(VENV)/bin/pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
 
 docs: $(VENV)/.docs
 	@echo "==> sphinx"

@@ -146,8 +146,7 @@ class _Trial:
             row.n_parameters = _count(forecaster)
             row.predict_ms, truth, forecast = self._forecast(forecaster)
             self._score(row, truth, forecast)
-            if hasattr(forecaster, "predict_interval"):
-                self._keep_intervals(name, forecaster)
+            self._keep_intervals(name, forecaster)
             self.forecasts[name] = forecast[self.kept]
             row.forecaster = forecaster
             progress(

@@ -277,8 +277,6 @@ def _first_target(forecast: Any) -> np.ndarray:
 
 def _interval(model: Any, past: Any, coverage: float) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of the first forecast feature."""
-    if not hasattr(model, "predict_interval"):
-        raise ParameterError(f"{type(model).__name__} has no predict_interval; draw it without coverage.")
     lower, upper = model.predict_interval(past, coverage=coverage)
     return _first_target(lower), _first_target(upper)
 

@@ -208,11 +208,7 @@ def test_display_of_predictions():
     ("draw", "error", "words"),
     [
         (lambda model: ForecastDisplay.from_estimator(model, X[:3]), DataError, "more than horizon"),
-        (
-            lambda model: ForecastDisplay.from_estimator(model, X, coverage=0.9),
-            ParameterError,
-            "no predict_interval",
-        ),
+        (lambda model: ForecastDisplay.from_estimator(model, X, coverage=2), ParameterError, "coverage=2"),
         (lambda model: ForecastDisplay.from_estimator(model, X, nodes=["q"]), DataError, "'q'"),
         (
             lambda model: ForecastDisplay.from_estimator({"a": model, "b": LastValue(horizon=2)}, X),

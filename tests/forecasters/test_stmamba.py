@@ -137,6 +137,13 @@ def test_every_graph_container_gives_the_same(fitted, data):
         )
     except ImportError:
         pass
+    try:
+        from torch_geometric.data import Data
+
+        edge_index, weight = (torch.from_numpy(part) for part in data.graph.edges())
+        containers["torch_geometric"] = Data(edge_index=edge_index, edge_weight=weight, num_nodes=len(names))
+    except ImportError:
+        pass
     for name, adj in containers.items():
         model = STMambaForecaster(**SMALL, max_epochs=2, random_state=0).fit(data.values, adj=adj)
         np.testing.assert_array_equal(model.predict(), fitted.predict(), err_msg=name)

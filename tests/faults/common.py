@@ -13,6 +13,7 @@ import pandas as pd
 from stmest import (
     DLinearForecaster,
     LastValue,
+    MADForecaster,
     MeanProfile,
     NLinearForecaster,
     RidgeForecaster,
@@ -39,6 +40,7 @@ FORECASTERS: dict[str, Any] = {
     "STMambaForecaster": STMambaForecaster(**_WINDOW, **_SMALL),
     "STIDForecaster": STIDForecaster(**_WINDOW, **_STID),
     "S2TXForecaster": S2TXForecaster(**_WINDOW, **_SMALL, n_heads=2, d_ff=4),
+    "MADForecaster": MADForecaster(**_WINDOW, **_LINEAR, width=4),
     "DLinearForecaster": DLinearForecaster(**_WINDOW, **_LINEAR),
     "NLinearForecaster": NLinearForecaster(**_WINDOW, **_LINEAR),
 }

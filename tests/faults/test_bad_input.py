@@ -26,7 +26,7 @@ from .common import FORECASTERS, N_TIMES, NETWORKS, NODES, fingerprint, fitted, 
 
 X = readings()
 A = X.to_numpy()
-USES = ("fit", "predict", "score", "predict_windows", "update")
+USES = ("fit", "predict", "predict_interval", "score", "predict_windows", "update")
 
 
 def indexed(index: Any) -> pd.DataFrame:
@@ -120,12 +120,13 @@ def test_an_unfitted_forecaster_stays_unfitted():
 
 
 @pytest.mark.parametrize("name", FORECASTERS)
-@pytest.mark.parametrize("use", ["fit", "predict", "score", "predict_windows"])
+@pytest.mark.parametrize("use", ["fit", "predict", "predict_interval", "score", "predict_windows"])
 def test_too_few_rows(name, use):
     model = fitted(name)
-    if model._context_length == 1 and use in ("fit", "predict"):
+    at_once = use.startswith(("fit", "predict")) and use != "predict_windows"
+    if model._context_length == 1 and at_once:
         return  # one row is enough for the last value
-    rows = model._context_length - 1 if use in ("predict", "fit") else model._context_length + 2
+    rows = model._context_length - 1 if at_once else model._context_length + 2
     with pytest.raises(DataError, match=rf"{rows} rows.*needs? at least|{rows} rows.*are needed"):
         getattr(model, use)(X.iloc[:rows])
 
@@ -499,3 +500,21 @@ def test_a_failed_second_fit_keeps_the_first():
         with pytest.raises(DataError):
             model.fit(X.iloc[:0])
         pd.testing.assert_frame_equal(model.predict(), expected)
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("steps", [0, -1, 1.5, "ten", True])
+def test_steps_that_cannot_be(name, steps):
+    model = fitted(name)
+    before = fingerprint(model)
+    for use in (model.predict, model.predict_windows):
+        with pytest.raises(ParameterError, match="steps="):
+            use(X, steps=steps)
+    assert fingerprint(model) == before
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("coverage", [0, 1, -0.5, 90, "ninety", None])
+def test_coverage_that_cannot_be(name, coverage):
+    with pytest.raises(ParameterError, match="coverage="):
+        fitted(name).predict_interval(X, coverage=coverage)

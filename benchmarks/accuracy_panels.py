@@ -183,7 +183,7 @@ def learnt(forecaster: Any, task: Task) -> dict[str, float]:
     if task.truth is None:
         return {}
     found = {}
-    if hasattr(forecaster, "attention_weights"):
+    if getattr(forecaster, "n_heads", 0) and hasattr(forecaster, "attention_weights"):
         listens = forecaster.attention_weights(task.X, stride=24)
     else:
         listens = getattr(forecaster, "graph_", None)

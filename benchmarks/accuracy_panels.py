@@ -59,6 +59,7 @@ RIDGES: dict[str, dict[str, Any]] = {
     "ridge-profile": {},
     "ridge-profile-adj": {"neighbours": "adj"},
     "ridge-profile-all": {"neighbours": "all"},
+    "ridge-blend": {"neighbours": "blend"},  # what the networks correct
 }
 NAIVE: dict[str, Callable[[int, int], Any]] = {  # of the horizon and the rows per day
     "last-value": lambda horizon, day: LastValue(horizon=horizon),
@@ -67,7 +68,7 @@ NAIVE: dict[str, Callable[[int, int], Any]] = {  # of the horizon and the rows p
     "mean-profile": lambda horizon, day: MeanProfile(horizon=horizon, season=day),
 }
 MODELS = [*NAIVE, *RIDGES, *NETWORKS]
-RIVALS = ("ridge-profile", "ridge-profile-all", "stid", "stid-plain")
+RIVALS = ("ridge-profile", "ridge-profile-all", "ridge-blend", "stid", "stid-plain")
 # what to change -> (network, parameters) each; run on ABLATED
 ABLATIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "profile": [(name, {"seasonal_profile": None}) for name in ("stm3", "stmamba")],
@@ -172,10 +173,17 @@ def run(task: Task, model: Any) -> dict[str, Any]:
             "best_epoch": row.forecaster.best_epoch_,
             "valid_loss": float(history["valid_loss"].min()),
             "epoch_seconds": float(history["seconds"].median()),
-            "linear": None if linear is None else linear.neighbours or "own past",
+            "linear": None if linear is None else _told(linear.recipe),
         }
     sys.stdout.write(f"  MAE {entry['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s\n")
     return entry | learnt(row.forecaster, task) | {"origin_mae": pack(row.origin_mae)}
+
+
+def _told(recipe: list[tuple[float, str | None, float, int]]) -> str:
+    """Shares of a blend of ridges by kind of inputs."""
+    kinds = dict.fromkeys(kind for _, kind, _, _ in recipe)
+    shares = {kind: sum(share for share, of_kind, _, _ in recipe if of_kind == kind) for kind in kinds}
+    return " + ".join(f"{share:.0%} {kind or 'own'}" for kind, share in shares.items())
 
 
 def learnt(forecaster: Any, task: Task) -> dict[str, float]:

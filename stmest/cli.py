@@ -28,7 +28,7 @@ _MODELS = {
     "weekly-naive": "the same step seven seasons (a week) before",
     "mean-profile": "the mean of the same step over the last seven seasons",
     "ridge": "the mean profile of the calendar, and linear regression on a node's own look-back",
-    "ridge-all": "ridge, and a second regression on the last rows of all nodes",
+    "ridge-blend": "a mean of ridges from a node's own past, its neighbours' and all nodes'",
     "stm2": "multiscale Mamba over a learned graph",
     "stm3": "STM2 with a mixture of experts",
     "stmamba": "graph attention and Mamba in turn",
@@ -51,7 +51,7 @@ _NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "mad": ("MADForecaster", {}),
     "unet": ("UNetForecaster", {}),
 }
-_DEFAULT_MODELS = "stm3,ridge-all,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
+_DEFAULT_MODELS = "stm3,ridge-blend,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
 _DEFAULT_FIELD_MODELS = "mad,unet,ridge,mean-profile,seasonal-naive,last-value"
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 
@@ -254,8 +254,8 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
         return baselines.SeasonalNaive(horizon=horizon, season=7 * season)
     if name == "mean-profile":
         return baselines.MeanProfile(horizon=horizon, season=season)
-    if name in ("ridge", "ridge-all"):
-        neighbours = "all" if name == "ridge-all" else None
+    if name in ("ridge", "ridge-blend"):
+        neighbours = "blend" if name == "ridge-blend" else None
         return baselines.RidgeForecaster(
             input_length=options.input_length, horizon=horizon, neighbours=neighbours
         )

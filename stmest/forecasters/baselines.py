@@ -18,7 +18,8 @@ from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from .base import BaseForecaster
 from .parameters import SEASONAL_PROFILE, real, whole
-from .window_ridge import choose_ridge, refitted
+from .ridge_choice import DRAWS, choose_recipe, kinds_of_inputs
+from .window_ridge import fit_recipe
 from .windowing import SELECTION_FRACTION
 
 __all__ = ["LastValue", "MeanProfile", "RidgeForecaster", "SeasonalNaive"]
@@ -215,10 +216,12 @@ class RidgeForecaster(_Baseline):
         the last rows of all nodes are used.
     per_node : bool, default=False
         Learn weights for each node instead of one set from the windows of all nodes.
-    neighbours : {None, "adj", "all"}, default=None
+    neighbours : {None, "adj", "all", "blend"}, default=None
         What a node's forecast sees beside its own past: nothing; the weighted mean of the nodes whose edges lead to it; or,
         in a second regression for what its own past leaves, the last rows of all nodes (at most 96 rows and 2,500 inputs; the
-        number of weights grows with the square of the nodes).
+        number of weights grows with the square of the nodes). ``"blend"`` is a mean of such regressions, and of those with
+        weights for each node and from all nodes alone, drawn one after the other as long as the error on the last eighth of
+        the training rows falls (those of all nodes up to 250 nodes).
     seasonal_profile : {"auto", "time_of_day", "time_of_week", "day_of_year"}, int or None, default="auto"
         Mean of each node over such a cycle, or over a period in rows, that is subtracted first and added to the forecast;
         ``"auto"`` takes the one with the least error on the last eighth of the training rows, None among them.
@@ -261,7 +264,7 @@ class RidgeForecaster(_Baseline):
         "horizon": [whole(1)],
         "alpha": [real(0), StrOptions({"auto"})],
         "per_node": ["boolean"],
-        "neighbours": [StrOptions({"adj", "all"}), None],
+        "neighbours": [StrOptions({"adj", "all", "blend"}), None],
         "seasonal_profile": SEASONAL_PROFILE,
         "adj": "no_validation",  # type: ignore[dict-item]  # checked by as_graph, which knows the nodes
     }
@@ -289,8 +292,8 @@ class RidgeForecaster(_Baseline):
         super()._check_parameters()
         if self.per_node and self.neighbours:
             raise ParameterError(
-                f"per_node=True and neighbours={self.neighbours!r} exclude each other: neighbours='all' has weights "
-                "for each node already, neighbours='adj' shares them."
+                f"per_node=True and neighbours={self.neighbours!r} exclude each other: neighbours='adj' shares its "
+                "weights, the others have weights for each node already."
             )
 
     def _choose_context(self, panel: Panel) -> int:
@@ -303,11 +306,18 @@ class RidgeForecaster(_Baseline):
                 "neighbours='adj' needs a graph: give adj to fit or to the constructor, or neighbours='all'."
             )
         super()._fit_panel(panel, graph)
-        self.ridge_, _ = choose_ridge(
-            panel.values, self.target_, self._training_cut(panel), self.input_length, self.horizon,
-            ["node" if self.per_node else self.neighbours], None if graph is None else graph.adjacency,
-            None if isinstance(self.alpha, str) else [self.alpha], panel.starts(self.input_length + self.horizon),
+        kinds: list[str | None] = ["node" if self.per_node else self.neighbours]
+        if self.neighbours == "blend":
+            kinds = kinds_of_inputs(panel.values.shape[1], graph)
+        sizes, cut = (self.input_length, self.horizon), self._training_cut(panel)
+        starts = panel.starts(sum(sizes))
+        recipe, _ = choose_recipe(
+            panel.values, self.target_, cut, *sizes, kinds, graph,
+            None if isinstance(self.alpha, str) else [self.alpha], starts,
+            DRAWS if self.neighbours == "blend" else 1,
         )  # fmt: skip
+        learnt = starts[starts + sum(sizes) <= cut]
+        self.ridge_ = fit_recipe(recipe, panel.values[:cut], self.target_, *sizes, graph, learnt)
 
     def _training_cut(self, panel: Panel) -> int:
         """Rows before those on which profile and penalty are chosen; `_learn_from_all` goes on to all of them."""
@@ -316,10 +326,9 @@ class RidgeForecaster(_Baseline):
 
     def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
         panel = self._with_profile_of_all(panel)
-        lengths = (self.input_length, self.horizon)
-        self.ridge_ = refitted(
-            self.ridge_, panel.values, self.target_, *lengths, graph, panel.starts(sum(lengths))
-        )
+        sizes = (self.input_length, self.horizon)
+        starts = panel.starts(sum(sizes))
+        self.ridge_ = fit_recipe(self.ridge_.recipe, panel.values, self.target_, *sizes, graph, starts)
         self.scale_ = self.ridge_.scale
         self.n_parameters_ = self.ridge_.n_parameters
 

@@ -46,13 +46,11 @@ from .batches import WindowLoader, has_gaps
 from .guard import explained_forecast, explained_training, refuse_infinite_forecasts
 from .network_state import NetworkState, copy_of
 from .parameters import TrainingParameters
-from .window_ridge import WindowRidge, choose_ridge, refitted
+from .ridge_choice import DRAWS, choose_recipe, kinds_of_inputs
+from .window_ridge import WindowRidge, fit_recipe
 from .windowing import SELECTION_FRACTION
 
 __all__ = ["NetworkForecaster"]
-
-# Up to so many nodes the linear forecast may see those next to each, or the last rows of all: dense matrices
-_GRAPH_NODES, _JOINT_NODES = 2_000, 250
 
 # Parameters that change nothing in the course of a training, or are described otherwise
 _BESIDE_THE_TRAINING = ("adj", "callbacks", "checkpoint_dir", "device", "verbose", "warm_start")
@@ -201,20 +199,16 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
                 self._train(datasets, seed, skipped)
 
     def _fit_linear(self, panel: Panel, cut: int, graph: Graph | None) -> WindowRidge:
-        """The ridge that the network corrects: the inputs and the penalty that validate best."""
-        kinds: list[str | None] = [None]
-        adjacency = None
-        if graph is not None and graph.n_nodes <= _GRAPH_NODES:
-            adjacency = graph.adjacency
-            kinds.append("adj")
-        if 1 < self.n_features_in_ <= _JOINT_NODES:
-            kinds.append("all")
+        """The ridge that the network corrects: the mean of several kinds and penalties that validates best."""
         lengths = (self.input_length, self.horizon)
         split = (*lengths, SELECTION_FRACTION, panel.bounds)
         within = cut if cut < panel.n_times else temporal_split(cut, *split)[2]
         starts = panel.starts(sum(lengths))
-        best, _ = choose_ridge(panel.values, self.target_, within, *lengths, kinds, adjacency, starts=starts)
-        return best if within == cut else refitted(best, panel.values, self.target_, *lengths, graph, starts)
+        kinds = kinds_of_inputs(self.n_features_in_, graph)
+        choice = (panel.values, self.target_, within, *lengths, kinds, graph)
+        recipe, _ = choose_recipe(*choice, starts=starts, most=DRAWS)
+        learnt = starts[starts + sum(lengths) <= cut]
+        return fit_recipe(recipe, panel.values[:cut], self.target_, *lengths, graph, learnt)
 
     def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
         """Profile and linear forecast, once chosen, learn from the validation rows too, which are the most recent."""
@@ -223,7 +217,7 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
         panel = self._with_profile_of_all(panel)
         sizes = (self.input_length, self.horizon)
         starts = panel.starts(sum(sizes))
-        self.linear_ = refitted(self.linear_, panel.values, self.target_, *sizes, graph, starts)
+        self.linear_ = fit_recipe(self.linear_.recipe, panel.values, self.target_, *sizes, graph, starts)
 
     def _new_network(self, graph: Graph | None) -> nn.Module:
         """An untrained network; one that corrects a ridge begins with a correction of 0."""

@@ -136,10 +136,10 @@ def solve_jointly(
     units: Units,
     own: np.ndarray,
     horizon: int,
-    lengths: Sequence[int],
-    alphas: Sequence[float],
+    penalties: Sequence[tuple[float, int]],
     starts: np.ndarray | None = None,
-) -> Iterator[tuple[int, float, np.ndarray]]:
+    from_mean: bool = False,
+) -> list[np.ndarray]:
     """Fit linear maps from the last rows of all nodes to what the forecast from each node's own past leaves.
 
     Parameters
@@ -154,25 +154,24 @@ def solve_jointly(
         Weights by `solve_windows`. A large penalty leads to their forecast.
     horizon : int
         Length of the future.
-    lengths : sequence of int
-        Numbers of last rows to try, ascending.
-    alphas : sequence of float
-        Penalties to try.
+    penalties : sequence of (float, int)
+        Penalty and number of last rows, one map each.
     starts : ndarray of int, optional
         First rows of the windows, ascending; default all that fit.
+    from_mean : bool, default=False
+        A large penalty leads to the mean of each node instead, whatever `own` is.
 
-    Yields
-    ------
-    length, alpha : int, float
-        Which of them.
-    weights : ndarray of shape (length * n, n * horizon), float32
-        For the standardised inputs, row by row.
+    Returns
+    -------
+    list of ndarray of shape (rows * n, n * horizon), float32
+        Weights of the standardised inputs, row by row; their products are added to the drift by `own`.
 
     Notes
     -----
-    A missing target counts as forecast without error by the node's own past, so that all nodes and steps share one matrix.
+    A missing target counts as forecast without error by what a large penalty leads to, so that all nodes and steps share
+    one matrix.
     """
-    n, most = values.shape[1], max(lengths)
+    n, most = values.shape[1], max(rows for _, rows in penalties)
     gram, cross = np.zeros((most * n,) * 2), np.zeros((most * n, n * horizon))
     length = len(own) + horizon
     at_once = max(1, _NUMBERS_AT_ONCE // (length * n))
@@ -183,15 +182,24 @@ def solve_jointly(
         rows = np.asarray(values[inside[0] : inside[-1] + length, :, feature], dtype=np.float64)
         piece = sliding_window_view(rows, length, axis=0)[inside - inside[0]]  # (w, n, t + h)
         x, last = units.centred(piece[..., : len(own)])
-        drift = (piece[..., len(own) :] - last) / units.scale[:, None]
-        left = np.nan_to_num(drift - own_drift(x, units, last, own)).reshape(len(piece), -1)
+        if from_mean:
+            start = np.broadcast_to(units.mean[:, None], last.shape)
+        else:
+            start = last + units.scale[:, None] * own_drift(x, units, last, own)
+        left = np.nan_to_num((piece[..., len(own) :] - start) / units.scale[:, None])
         x = joint_inputs(x, units, most)
         gram += x.T @ x
-        cross += x.T @ left
-    for rows_used in lengths:
+        cross += x.T @ left.reshape(len(piece), -1)
+    solved = []
+    for alpha, rows_used in penalties:
         inner = slice((most - rows_used) * n, None)  # the last rows come last
-        for alpha in alphas:
-            yield rows_used, alpha, _solve(gram[inner, inner], cross[inner], alpha).astype(np.float32)
+        weights = _solve(gram[inner, inner], cross[inner], alpha)
+        if from_mean:
+            weights[-n:].reshape(n, n, horizon)[range(n), range(n)] -= (
+                1.0  # back from the last value to the mean
+            )
+        solved.append(weights.astype(np.float32))
+    return solved
 
 
 def own_drift(x: np.ndarray, units: Units, last: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Between readings and forecasts: the seasonal profile, the calendar, and windows forecast a batch at a time.
 
 `Windowing` is mixed into the face (`base.py`), which says what a forecaster was fitted to. Builds on `data` and
-`window_ridge`.
+`ridge_choice`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..data.splits import temporal_split
 from ..data.time_index import future_index, in_zone, zone_name
 from ..data.windows import Windows
 from ..exceptions import DataError, ParameterError
-from .window_ridge import choose_profile
+from .ridge_choice import choose_profile
 
 __all__ = ["SELECTION_FRACTION", "Windowing"]
 

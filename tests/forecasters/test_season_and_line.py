@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import stmest
 from stmest import RidgeForecaster, STM3Forecaster, STMambaForecaster
 from stmest.exceptions import ParameterError
-from stmest.forecasters.window_ridge import choose_ridge, fit_ridges
+from stmest.forecasters.ridge_choice import choose_recipe, kinds_of_inputs
+from stmest.forecasters.window_ridge import fit_recipe, fit_ridges
+from stmest.graphs import as_graph
 from tests.forecasters.tiny import TinyForecaster
 
 
@@ -120,8 +123,8 @@ def test_the_reverse_edge_does_not_help():
 
 def test_all_nodes_solve_the_written_out_regression():
     X = np.random.default_rng(2).normal(size=(80, 3)).cumsum(0)
-    (own,) = fit_ridges(X[..., None], [0], 4, 2, None, None, [1.0])
-    (ridge,) = fit_ridges(X[..., None], [0], 4, 2, "all", None, [5.0], [2])
+    (own,) = fit_ridges(X[..., None], [0], 4, 2, None, [(1.0, 0)])
+    (ridge,) = fit_ridges(X[..., None], [0], 4, 2, "all", [(5.0, 2)])
     starts = np.arange(80 - 5)
     x = np.stack([X[t : t + 4] for t in starts])
     y = np.stack([X[t + 4 : t + 6] for t in starts])
@@ -137,6 +140,72 @@ def test_all_nodes_solve_the_written_out_regression():
     )
 
 
+def test_levels_solve_the_written_out_regression_of_deviations_from_the_mean():
+    X = np.random.default_rng(2).normal(size=(80, 3)).cumsum(0)
+    ridge, shrunk = fit_ridges(X[..., None], [0], 4, 2, "level", [(5.0, 2), (1e12, 4)])
+    starts = np.arange(80 - 5)
+    x = np.stack([X[t : t + 4] for t in starts])
+    y = np.stack([X[t + 4 : t + 6] for t in starts])
+    inputs = ((x[:, 2:] - X.mean(0)) / X.std(0)).reshape(len(x), -1)
+    deviations = ((y - X.mean(0)) / X.std(0)).reshape(len(x), -1)
+    weights = np.linalg.solve(inputs.T @ inputs + 5 * np.eye(6), inputs.T @ deviations)
+    expected = (inputs @ weights).reshape(-1, 2, 3) * X.std(0) + X.mean(0)
+    np.testing.assert_allclose(ridge.forecast(x[..., None])[..., 0], expected, atol=1e-4)
+    mean = np.broadcast_to(X.mean(0), y.shape)
+    np.testing.assert_allclose(shrunk.forecast(x[..., None])[..., 0], mean, atol=1e-4)
+
+
+def test_a_blend_is_the_mean_of_its_maps():
+    X = np.random.default_rng(3).normal(size=(90, 3, 2)).cumsum(0)
+    X[5, 1] = np.nan
+    adj = np.array([[0, 1, 0.0], [0, 0, 1], [1, 1, 0]])
+    recipe = [(0.1, None, 1.0, 0), (0.2, "level", 10.0, 3), (0.3, "adj", 1.0, 0), (0.15, "node", 2.0, 0)]
+    recipe += [(0.2, "all", 30.0, 1), (0.05, "all", 3.0, 4)]
+    graph = as_graph(adj, 3)
+    blend = fit_recipe(recipe, X, [0, 1], 4, 2, graph)
+    x = np.stack([X[t : t + 4] for t in range(20)])
+    expected = sum(
+        share * fit_ridges(X, [0, 1], 4, 2, kind, [(alpha, rows)], graph)[0].forecast(x)
+        for share, kind, alpha, rows in recipe
+    )
+    np.testing.assert_allclose(blend.forecast(x), expected, rtol=1e-4, atol=1e-4)
+    shapes = blend.shapes(3, 2, 4, 2)
+    assert {name: getattr(blend, name).shape for name in shapes} == shapes
+    assert blend.recipe == recipe
+
+
+def test_a_blend_is_chosen_on_the_validation_rows_and_not_worse_there_than_its_best_map():
+    X = driven()[..., None]
+    kinds = kinds_of_inputs(3, None)
+    assert kinds == [None, "node", "all", "level"]
+    single, alone = choose_recipe(X, [0], 500, 4, 2, kinds)
+    recipe, together = choose_recipe(X, [0], 500, 4, 2, kinds, most=6)
+    assert together <= alone
+    assert len(single) == 1
+    assert sum(share for share, *_ in recipe) == pytest.approx(1)
+    spoiled = X.copy()
+    spoiled[500:] = spoiled[500:][::-1]
+    assert choose_recipe(spoiled, [0], 500, 4, 2, kinds, most=6)[0] != recipe
+
+
+def test_many_nodes_keep_to_maps_that_they_can_afford():
+    assert kinds_of_inputs(1, None) == [None]
+    assert kinds_of_inputs(251, None) == [None]
+    graph = as_graph(np.ones((300, 300)), 300)
+    assert kinds_of_inputs(300, graph) == [None, "adj"]
+
+
+def test_a_blended_ridge_forecasts_is_saved_and_refuses_weights_per_node(tmp_path):
+    X = driven(300)
+    model = RidgeForecaster(input_length=4, horizon=2, neighbours="blend", seasonal_profile=None).fit(X[:250])
+    y, forecast = model.predict_windows(X[250:])
+    assert np.abs(y - forecast).mean((0, 1))[1] < 0.2
+    model.save(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(stmest.load(tmp_path / "m.safetensors").predict(), model.predict())
+    with pytest.raises(ParameterError, match="exclude each other"):
+        RidgeForecaster(per_node=True, neighbours="blend").fit(X)
+
+
 def test_a_huge_penalty_leads_to_the_own_past():
     X = driven()
     sizes = {"input_length": 4, "horizon": 2, "seasonal_profile": None}
@@ -147,11 +216,11 @@ def test_a_huge_penalty_leads_to_the_own_past():
 
 
 def test_the_choice_is_made_on_the_validation_rows():
-    ridge, error = choose_ridge(driven()[..., None], [0], 500, 4, 2, [None, "all"])
-    assert ridge.neighbours == "all"
+    ((_, kind, _, _),), error = choose_recipe(driven()[..., None], [0], 500, 4, 2, [None, "all"])
+    assert kind == "all"
     assert error < 0.6
     noise = np.random.default_rng(4).normal(size=(600, 8, 1))
-    assert choose_ridge(noise, [0], 500, 4, 2, [None, "all"])[1] < 0.85
+    assert choose_recipe(noise, [0], 500, 4, 2, [None, "all"])[1] < 0.85
 
 
 def test_what_excludes_each_other():
@@ -195,10 +264,7 @@ def test_the_line_learns_from_the_validation_rows_in_the_end():
     model = TinyForecaster(
         input_length=4, horizon=2, seasonal_profile=None, max_epochs=1, random_state=0
     ).fit(X)
-    kind = model.linear_.neighbours
-    (expected,) = fit_ridges(
-        X[..., None], [0], 4, 2, kind, None, [model.linear_.alpha], [model.linear_.joint_length]
-    )
+    expected = fit_recipe(model.linear_.recipe, X[..., None], [0], 4, 2)
     np.testing.assert_allclose(model.linear_.weights, expected.weights)
 
 

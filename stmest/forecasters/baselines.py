@@ -221,7 +221,7 @@ class RidgeForecaster(_Baseline):
         in a second regression for what its own past leaves, the last rows of all nodes (at most 96 rows and 2,500 inputs; the
         number of weights grows with the square of the nodes). ``"blend"`` is a mean of such regressions, and of those with
         weights for each node and from all nodes alone, drawn one after the other as long as the error on the last eighth of
-        the training rows falls (those of all nodes up to 250 nodes).
+        the training rows falls (those of all nodes up to 250 nodes, those of neighbours up to 2,000).
     seasonal_profile : {"auto", "time_of_day", "time_of_week", "day_of_year"}, int or None, default="auto"
         Mean of each node over such a cycle, or over a period in rows, that is subtracted first and added to the forecast;
         ``"auto"`` takes the one with the least error on the last eighth of the training rows, None among them.
@@ -306,10 +306,10 @@ class RidgeForecaster(_Baseline):
                 "neighbours='adj' needs a graph: give adj to fit or to the constructor, or neighbours='all'."
             )
         super()._fit_panel(panel, graph)
+        sizes, cut = (self.input_length, self.horizon), self._training_cut(panel)
         kinds: list[str | None] = ["node" if self.per_node else self.neighbours]
         if self.neighbours == "blend":
-            kinds = kinds_of_inputs(panel.values.shape[1], graph)
-        sizes, cut = (self.input_length, self.horizon), self._training_cut(panel)
+            kinds = kinds_of_inputs(panel.values.shape[1], *sizes, graph)
         starts = panel.starts(sum(sizes))
         recipe, _ = choose_recipe(
             panel.values, self.target_, cut, *sizes, kinds, graph,

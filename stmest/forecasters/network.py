@@ -204,7 +204,7 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
         split = (*lengths, SELECTION_FRACTION, panel.bounds)
         within = cut if cut < panel.n_times else temporal_split(cut, *split)[2]
         starts = panel.starts(sum(lengths))
-        kinds = kinds_of_inputs(self.n_features_in_, graph)
+        kinds = kinds_of_inputs(self.n_features_in_, *lengths, graph)
         choice = (panel.values, self.target_, within, *lengths, kinds, graph)
         recipe, _ = choose_recipe(*choice, starts=starts, most=DRAWS)
         learnt = starts[starts + sum(lengths) <= cut]

@@ -27,8 +27,9 @@ _ALPHAS: dict[str | None, tuple[float, ...]] = {
     "all": tuple(10.0 ** (power / 2) for power in range(2, 11)),
     "level": (10.0, 100.0, 1e3, 1e4, 1e5),
 }
-# Up to so many nodes a map may see those next to each, or have weights for each node or for all: dense matrices
+# Up to so many nodes a map may see those next to each, or all: dense matrices. Up to so many weights each node has its own.
 _GRAPH_NODES, _JOINT_NODES = 2_000, 250
+_OWN_WEIGHTS = 5_000_000
 _JOINT_ROWS = (2, 6, 24, 96)
 _JOINT_INPUTS = 2_500  # rows times nodes; the cost grows with the cube
 
@@ -102,13 +103,15 @@ def choose_recipe(
     return [(drawn.count(i) / len(drawn), *tried[i]) for i in sorted(set(drawn))], error
 
 
-def kinds_of_inputs(n_nodes: int, graph: Graph | None) -> list[str | None]:
+def kinds_of_inputs(n_nodes: int, input_length: int, horizon: int, graph: Graph | None) -> list[str | None]:
     """All kinds of inputs that so many nodes allow.
 
     Parameters
     ----------
     n_nodes : int
         Number of nodes.
+    input_length, horizon : int
+        Rows of look-back and of forecast.
     graph : Graph or None
         Their graph.
 
@@ -120,8 +123,10 @@ def kinds_of_inputs(n_nodes: int, graph: Graph | None) -> list[str | None]:
     kinds: list[str | None] = [None]
     if graph is not None and n_nodes <= _GRAPH_NODES:
         kinds.append("adj")
+    if n_nodes > 1 and n_nodes * input_length * horizon <= _OWN_WEIGHTS:
+        kinds.append("node")
     if 1 < n_nodes <= _JOINT_NODES:
-        kinds += ["node", "all", "level"]
+        kinds += ["all", "level"]
     return kinds
 
 

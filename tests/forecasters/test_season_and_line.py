@@ -176,7 +176,7 @@ def test_a_blend_is_the_mean_of_its_maps():
 
 def test_a_blend_is_chosen_on_the_validation_rows_and_not_worse_there_than_its_best_map():
     X = driven()[..., None]
-    kinds = kinds_of_inputs(3, None)
+    kinds = kinds_of_inputs(3, 4, 2, None)
     assert kinds == [None, "node", "all", "level"]
     single, alone = choose_recipe(X, [0], 500, 4, 2, kinds)
     recipe, together = choose_recipe(X, [0], 500, 4, 2, kinds, most=6)
@@ -189,10 +189,11 @@ def test_a_blend_is_chosen_on_the_validation_rows_and_not_worse_there_than_its_b
 
 
 def test_many_nodes_keep_to_maps_that_they_can_afford():
-    assert kinds_of_inputs(1, None) == [None]
-    assert kinds_of_inputs(251, None) == [None]
+    assert kinds_of_inputs(1, 24, 12, None) == [None]
+    assert kinds_of_inputs(251, 24, 12, None) == [None, "node"]
+    assert kinds_of_inputs(5_000, 336, 96, None) == [None]
     graph = as_graph(np.ones((300, 300)), 300)
-    assert kinds_of_inputs(300, graph) == [None, "adj"]
+    assert kinds_of_inputs(300, 24, 12, graph) == [None, "adj", "node"]
 
 
 def test_a_blended_ridge_forecasts_is_saved_and_refuses_weights_per_node(tmp_path):

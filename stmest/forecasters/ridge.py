@@ -139,7 +139,7 @@ def solve_jointly(
     penalties: Sequence[tuple[float, int]],
     starts: np.ndarray | None = None,
     from_mean: bool = False,
-) -> list[np.ndarray]:
+) -> Iterator[np.ndarray]:
     """Fit linear maps from the last rows of all nodes to what the forecast from each node's own past leaves.
 
     Parameters
@@ -161,10 +161,10 @@ def solve_jointly(
     from_mean : bool, default=False
         A large penalty leads to the mean of each node instead, whatever `own` is.
 
-    Returns
-    -------
-    list of ndarray of shape (rows * n, n * horizon), float32
-        Weights of the standardised inputs, row by row; their products are added to the drift by `own`.
+    Yields
+    ------
+    ndarray of shape (rows * n, n * horizon), float32
+        For each penalty: weights of the standardised inputs, row by row; their products are added to the drift by `own`.
 
     Notes
     -----
@@ -190,7 +190,6 @@ def solve_jointly(
         x = joint_inputs(x, units, most)
         gram += x.T @ x
         cross += x.T @ left.reshape(len(piece), -1)
-    solved = []
     for alpha, rows_used in penalties:
         inner = slice((most - rows_used) * n, None)  # the last rows come last
         weights = _solve(gram[inner, inner], cross[inner], alpha)
@@ -198,8 +197,7 @@ def solve_jointly(
             weights[-n:].reshape(n, n, horizon)[range(n), range(n)] -= (
                 1.0  # back from the last value to the mean
             )
-        solved.append(weights.astype(np.float32))
-    return solved
+        yield weights.astype(np.float32)
 
 
 def own_drift(x: np.ndarray, units: Units, last: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ network forecasters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,7 +142,7 @@ def fit_ridges(
     penalties: Sequence[tuple[float, int]],
     graph: Graph | None = None,
     starts: np.ndarray | None = None,
-) -> list[WindowRidge]:
+) -> Iterator[WindowRidge]:
     """Fit maps of one kind.
 
     Parameters
@@ -162,10 +162,10 @@ def fit_ridges(
     starts : ndarray of int, optional
         First rows of the windows to learn from; default all that fit.
 
-    Returns
-    -------
-    list of WindowRidge
-        Fitted maps, in the order of `penalties`.
+    Yields
+    ------
+    WindowRidge
+        A fitted map for each of the penalties, in their order.
     """
     statistics = NodeScaler("standard").fit(values)
     center, scale = statistics.center[:, target], statistics.scale[:, target]
@@ -189,16 +189,13 @@ def fit_ridges(
                     values, feature, units, own[-1][0], horizon, penalties, starts, neighbours == "level"
                 )
             )
-    maps = []
     for i, (alpha, rows) in enumerate(penalties):
         weights = np.stack([of_feature[0 if jointly else i] for of_feature in own])
-        all_nodes = np.stack([of_feature[i] for of_feature in joint]) if jointly else None
-        maps.append(
-            WindowRidge(
-                neighbours, float(alpha), weights, center, scale, walk, all_nodes, rows if jointly else 0
-            )
-        )
-    return maps
+        found = (neighbours, float(alpha), weights, center, scale, walk)
+        if jointly:
+            yield WindowRidge(*found, np.stack([next(of_feature) for of_feature in joint]), rows)
+        else:
+            yield WindowRidge(*found)
 
 
 def fit_recipe(
@@ -224,7 +221,8 @@ def fit_recipe(
     WindowRidge
         The mean of the maps, weighted by their shares.
     """
-    maps, shares = [], []
+    maps: list[WindowRidge] = []
+    shares: list[float] = []
     for kind in dict.fromkeys(kind for _, kind, _, _ in recipe):
         same = [(share, (alpha, rows)) for share, of_kind, alpha, rows in recipe if of_kind == kind]
         penalties = [penalty for _, penalty in same]

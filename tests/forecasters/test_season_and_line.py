@@ -165,7 +165,7 @@ def test_a_blend_is_the_mean_of_its_maps():
     blend = fit_recipe(recipe, X, [0, 1], 4, 2, graph)
     x = np.stack([X[t : t + 4] for t in range(20)])
     expected = sum(
-        share * fit_ridges(X, [0, 1], 4, 2, kind, [(alpha, rows)], graph)[0].forecast(x)
+        share * next(fit_ridges(X, [0, 1], 4, 2, kind, [(alpha, rows)], graph)).forecast(x)
         for share, kind, alpha, rows in recipe
     )
     np.testing.assert_allclose(blend.forecast(x), expected, rtol=1e-4, atol=1e-4)

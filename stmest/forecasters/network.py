@@ -92,6 +92,8 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
     linear_: WindowRidge | None
     has_gaps_: bool
 
+    _level_free = False  # whether a constant added to the look-back is to be added to the forecast
+
     # ---------------------------------------------------------------- what a forecaster provides
 
     @abstractmethod
@@ -204,7 +206,7 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
         split = (*lengths, SELECTION_FRACTION, panel.bounds)
         within = cut if cut < panel.n_times else temporal_split(cut, *split)[2]
         starts = panel.starts(sum(lengths))
-        kinds = kinds_of_inputs(self.n_features_in_, *lengths, graph)
+        kinds = kinds_of_inputs(self.n_features_in_, *lengths, graph, self._level_free)
         choice = (panel.values, self.target_, within, *lengths, kinds, graph)
         recipe, _ = choose_recipe(*choice, starts=starts, most=DRAWS)
         learnt = starts[starts + sum(lengths) <= cut]

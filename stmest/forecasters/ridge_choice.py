@@ -35,6 +35,7 @@ _JOINT_INPUTS = 2_500  # rows times nodes; the cost grows with the cube
 
 _ROWS_TO_CHOOSE, _NODES_TO_CHOOSE = 20_000, 64
 # Windows to validate on are spread over the validation rows; errors of neighbouring windows are nearly the same
+_HORIZONS_TO_BLEND = 10
 _WINDOWS_TO_VALIDATE, _NUMBERS_TO_VALIDATE = 500, 2_000_000
 
 
@@ -72,7 +73,8 @@ def choose_recipe(
         First rows of the windows to learn from and to validate on; default all that fit.
     most : int, default=1
         At most so many draws make a mean: one after the other that map is drawn, perhaps not for the first time, which
-        lowers the error of the mean most, until none does.
+        lowers the error of the mean most, until none does. Where more than one may be drawn and fewer than ten horizons
+        can be validated, only the first kind is tried.
 
     Returns
     -------
@@ -88,9 +90,12 @@ def choose_recipe(
     if starts is None:
         starts = np.arange(len(values) - input_length - horizon + 1)
     learnt = starts[starts + input_length + horizon <= cut]
-    x, y = _validation_windows(values, target, starts[starts + input_length >= cut], input_length, horizon)
+    validated = starts[starts + input_length >= cut]
+    x, y = _validation_windows(values, target, validated, input_length, horizon)
     tried: list[tuple[str | None, float, int]] = []
     errors: list[np.ndarray] = []
+    if most > 1 and len(validated) < _HORIZONS_TO_BLEND * horizon:
+        kinds = kinds[:1]
     for kind in kinds:
         penalties = _penalties(kind, alphas, values.shape[1], input_length)
         for ridge in fit_ridges(values[:cut], target, input_length, horizon, kind, penalties, graph, learnt):
@@ -103,7 +108,9 @@ def choose_recipe(
     return [(drawn.count(i) / len(drawn), *tried[i]) for i in sorted(set(drawn))], error
 
 
-def kinds_of_inputs(n_nodes: int, input_length: int, horizon: int, graph: Graph | None) -> list[str | None]:
+def kinds_of_inputs(
+    n_nodes: int, input_length: int, horizon: int, graph: Graph | None, level_free: bool = False
+) -> list[str | None]:
     """All kinds of inputs that so many nodes allow.
 
     Parameters
@@ -114,6 +121,8 @@ def kinds_of_inputs(n_nodes: int, input_length: int, horizon: int, graph: Graph 
         Rows of look-back and of forecast.
     graph : Graph or None
         Their graph.
+    level_free : bool, default=False
+        Only those with which a constant added to the look-back is added to the forecast.
 
     Returns
     -------
@@ -121,11 +130,11 @@ def kinds_of_inputs(n_nodes: int, input_length: int, horizon: int, graph: Graph 
         See `WindowRidge`.
     """
     kinds: list[str | None] = [None]
-    if graph is not None and n_nodes <= _GRAPH_NODES:
+    if graph is not None and n_nodes <= _GRAPH_NODES and not level_free:
         kinds.append("adj")
     if n_nodes > 1 and n_nodes * input_length * horizon <= _OWN_WEIGHTS:
         kinds.append("node")
-    if 1 < n_nodes <= _JOINT_NODES:
+    if 1 < n_nodes <= _JOINT_NODES and not level_free:
         kinds += ["all", "level"]
     return kinds
 

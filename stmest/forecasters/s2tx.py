@@ -172,6 +172,8 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
     local       48     12       6          8
     """
 
+    _level_free = True  # of every window its own mean is taken away
+
     def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
         observed = [self.n_inputs_ + channel for channel in self.target_] if self.has_gaps_ else None
         settings: dict[str, Any] = {**sizes, **{name: getattr(self, name) for name in _ARCHITECTURE}}

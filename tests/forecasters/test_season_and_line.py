@@ -192,6 +192,15 @@ def test_many_nodes_keep_to_maps_that_they_can_afford():
     assert kinds_of_inputs(1, 24, 12, None) == [None]
     assert kinds_of_inputs(251, 24, 12, None) == [None, "node"]
     assert kinds_of_inputs(5_000, 336, 96, None) == [None]
+    assert kinds_of_inputs(7, 336, 96, None, level_free=True) == [None, "node"]
+
+
+def test_a_blend_needs_ten_horizons_to_validate_on():
+    X = driven()[..., None]
+    few = choose_recipe(X[:560], [0], 540, 4, 2, [None, "all"], most=6)[0]
+    assert {kind for _, kind, _, _ in few} == {None}
+    many = choose_recipe(X[:561], [0], 540, 4, 2, [None, "all"], most=6)[0]
+    assert "all" in {kind for _, kind, _, _ in many}
     graph = as_graph(np.ones((300, 300)), 300)
     assert kinds_of_inputs(300, 24, 12, graph) == [None, "adj", "node"]
 

@@ -132,9 +132,9 @@ seasonal_profile : {{"auto", "time_of_day", "time_of_week", "day_of_year"}}, int
     forecasts what is left. ``"auto"`` takes the one with which a ridge has the least validation error, None among them;
     without dates it looks for a period.
 linear_skip : bool, default={linear_skip}
-    Whether the network corrects a ridge regression in closed form, whose inputs (each node's own past, its neighbours', or
-    all nodes') and penalty are chosen on the validation rows. Its forecast is the first that is validated, so that training
-    cannot end with a larger validation loss.
+    Whether the network corrects a mean of ridge regressions in closed form, whose inputs (each node's own past, its
+    neighbours', or all nodes') and penalties are chosen on the validation rows. Its forecast is the first that is validated,
+    so that training cannot end with a larger validation loss.
 scaler : {{"standard", "minmax", "robust"}} or None, default={scaler!r}
     Scaling per node and feature, learnt on the training rows; forecasts are in the units of X.
 time_features : "auto", list or None, default={time_features!r}

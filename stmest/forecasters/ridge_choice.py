@@ -36,6 +36,7 @@ _JOINT_INPUTS = 2_500  # rows times nodes; the cost grows with the cube
 _ROWS_TO_CHOOSE, _NODES_TO_CHOOSE = 20_000, 64
 # Windows to validate on are spread over the validation rows; errors of neighbouring windows are nearly the same
 _HORIZONS_TO_BLEND = 10
+_LEVEL_FREE = (None, "node")  # a constant added to the look-back is added to the forecast
 _WINDOWS_TO_VALIDATE, _NUMBERS_TO_VALIDATE = 500, 2_000_000
 
 
@@ -74,7 +75,7 @@ def choose_recipe(
     most : int, default=1
         At most so many draws make a mean: one after the other that map is drawn, perhaps not for the first time, which
         lowers the error of the mean most, until none does. Where more than one may be drawn and fewer than ten horizons
-        can be validated, only the first kind is tried.
+        can be validated, only the kinds that follow the level of a window are tried, None and ``"node"``.
 
     Returns
     -------
@@ -95,7 +96,7 @@ def choose_recipe(
     tried: list[tuple[str | None, float, int]] = []
     errors: list[np.ndarray] = []
     if most > 1 and len(validated) < _HORIZONS_TO_BLEND * horizon:
-        kinds = kinds[:1]
+        kinds = [kind for kind in kinds if kind in _LEVEL_FREE]
     for kind in kinds:
         penalties = _penalties(kind, alphas, values.shape[1], input_length)
         for ridge in fit_ridges(values[:cut], target, input_length, horizon, kind, penalties, graph, learnt):
@@ -122,7 +123,7 @@ def kinds_of_inputs(
     graph : Graph or None
         Their graph.
     level_free : bool, default=False
-        Only those with which a constant added to the look-back is added to the forecast.
+        Only those with which a constant added to the look-back is added to the forecast: None and ``"node"``.
 
     Returns
     -------
@@ -130,13 +131,13 @@ def kinds_of_inputs(
         See `WindowRidge`.
     """
     kinds: list[str | None] = [None]
-    if graph is not None and n_nodes <= _GRAPH_NODES and not level_free:
+    if graph is not None and n_nodes <= _GRAPH_NODES:
         kinds.append("adj")
     if n_nodes > 1 and n_nodes * input_length * horizon <= _OWN_WEIGHTS:
         kinds.append("node")
-    if 1 < n_nodes <= _JOINT_NODES and not level_free:
+    if 1 < n_nodes <= _JOINT_NODES:
         kinds += ["all", "level"]
-    return kinds
+    return [kind for kind in kinds if kind in _LEVEL_FREE] if level_free else kinds
 
 
 def _penalties(

@@ -36,6 +36,7 @@ FORECASTERS: dict[str, Any] = {
     "SeasonalNaive": SeasonalNaive(horizon=3, season=6),
     "MeanProfile": MeanProfile(horizon=3, season=6, n_seasons=2),
     "RidgeForecaster": RidgeForecaster(**_WINDOW),
+    "blended RidgeForecaster": RidgeForecaster(**_WINDOW, neighbours="blend"),
     "STM3Forecaster": STM3Forecaster(**_WINDOW, **_SMALL),
     "STMambaForecaster": STMambaForecaster(**_WINDOW, **_SMALL),
     "STIDForecaster": STIDForecaster(**_WINDOW, **_STID),

@@ -445,9 +445,9 @@ def test_parameters_that_do_not_go_together(name, parameters, words):
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_a_misspelt_parameter(name):
     cls = type(FORECASTERS[name])
-    with pytest.raises(TypeError, match=f"^{name} has no parameter 'horizn'; did you mean 'horizon'"):
+    with pytest.raises(TypeError, match=f"^{cls.__name__} has no parameter 'horizn'; did you mean 'horizon'"):
         cls(horizn=3)
-    with pytest.raises(TypeError, match=f"^{name} has no parameter 'qqq'; it has .*horizon"):
+    with pytest.raises(TypeError, match=f"^{cls.__name__} has no parameter 'qqq'; it has .*horizon"):
         cls(qqq=3)
     with pytest.raises(TypeError, match=f"^{name} takes its parameters by name"):
         cls(3)

@@ -449,7 +449,7 @@ def test_a_misspelt_parameter(name):
         cls(horizn=3)
     with pytest.raises(TypeError, match=f"^{cls.__name__} has no parameter 'qqq'; it has .*horizon"):
         cls(qqq=3)
-    with pytest.raises(TypeError, match=f"^{name} takes its parameters by name"):
+    with pytest.raises(TypeError, match=f"^{cls.__name__} takes its parameters by name"):
         cls(3)
     with pytest.raises(ValueError, match="Invalid parameter 'horizn'"):
         make(name).set_params(horizn=3)

@@ -1,4 +1,4 @@
-# make demo   fit STM3 and the baselines on a simulated sensor network, print the table, draw the picture
+# make demo   fit STM3, STMamba and the baselines on a simulated sensor network, print the table, draw the picture
 # make test   lint, types, tests
 # make docs   build the documentation into docs/_build/html, the examples of the gallery included
 # make clean  remove what the two left behind

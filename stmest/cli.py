@@ -28,7 +28,7 @@ _MODELS = {
     "weekly-naive": "the same step seven seasons (a week) before",
     "mean-profile": "the mean of the same step over the last seven seasons",
     "ridge": "the mean profile of the calendar, and linear regression on a node's own look-back",
-    "ridge-blend": "a mean of ridges from a node's own past, its neighbours' and all nodes'",
+    "ridge-blend": "a mean of ridges from a node's own past, its neighbours' and all nodes'; what the networks correct",
     "stm2": "multiscale Mamba over a learned graph",
     "stm3": "STM2 with a mixture of experts",
     "stmamba": "graph attention and Mamba in turn",
@@ -51,7 +51,7 @@ _NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "mad": ("MADForecaster", {}),
     "unet": ("UNetForecaster", {}),
 }
-_DEFAULT_MODELS = "stm3,ridge-blend,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
+_DEFAULT_MODELS = "stm3,stmamba,ridge-blend,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
 _DEFAULT_FIELD_MODELS = "mad,unet,ridge,mean-profile,seasonal-naive,last-value"
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 

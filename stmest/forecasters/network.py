@@ -31,14 +31,7 @@ from ..ops.selective_scan import choose_backend
 from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.callbacks import BestWeights
 from ..training.checkpoint import Checkpoint, fingerprint
-from ..training.engine import (
-    BatchDataset,
-    ForecastNet,
-    ShuffledWindows,
-    history_frame,
-    keep_batch,
-    undecayed,
-)
+from ..training.engine import BatchDataset, ForecastNet, ShuffledWindows, history_frame, keep_batch, undecayed
 from ..training.losses import MaskedLoss
 from ..training.progress import Progress
 from .base import BaseForecaster

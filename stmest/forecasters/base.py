@@ -383,7 +383,8 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         if known is not None and panel.index is not None and not follows(known, panel.index):
             raise DataError(
                 f"X begins at {panel.index[0]}, but the rows seen so far end at {known[-1]}, so that the next one is "
-                f"{future_index(known, 1)[0]}. Give the rows in between too (NaN where nothing was observed)."
+                f"{future_index(known, 1)[0]}. Give the rows from there on: none that it has seen, and those in between "
+                "too (NaN where nothing was observed)."
             )
         whole = self.context_.followed_by(panel)
         self.context_ = whole.tail(self._context_length)

@@ -290,8 +290,10 @@ def _solve(gram: np.ndarray, cross: np.ndarray, alpha: float) -> np.ndarray:
     """Solve ``(gram + alpha I) w = cross`` for one or several right-hand sides."""
     if alpha > 0:
         try:
-            factor = scipy.linalg.cho_factor(gram + alpha * np.eye(len(gram)))
-            return scipy.linalg.cho_solve(factor, cross)
+            shifted = np.array(gram, order="F")  # the order that is factored in place: one copy of a large matrix, not three
+            shifted.flat[:: len(gram) + 1] += alpha
+            factor = scipy.linalg.cho_factor(shifted, overwrite_a=True, check_finite=False)
+            return scipy.linalg.cho_solve(factor, cross, check_finite=False)
         except np.linalg.LinAlgError:
             pass  # alpha is below the round-off of these sums: take the solution of smallest norm
     return np.linalg.lstsq(gram, cross, rcond=1e-12)[0]

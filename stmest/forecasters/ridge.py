@@ -290,7 +290,9 @@ def _solve(gram: np.ndarray, cross: np.ndarray, alpha: float) -> np.ndarray:
     """Solve ``(gram + alpha I) w = cross`` for one or several right-hand sides."""
     if alpha > 0:
         try:
-            shifted = np.array(gram, order="F")  # the order that is factored in place: one copy of a large matrix, not three
+            shifted = np.array(
+                gram, order="F"
+            )  # the order that is factored in place: one copy of a large matrix, not three
             shifted.flat[:: len(gram) + 1] += alpha
             factor = scipy.linalg.cho_factor(shifted, overwrite_a=True, check_finite=False)
             return scipy.linalg.cho_solve(factor, cross, check_finite=False)

@@ -34,9 +34,9 @@ _JOINT_ROWS = (2, 6, 24, 96)
 _JOINT_INPUTS = 2_500  # rows times nodes; the cost grows with the cube
 
 _ROWS_TO_CHOOSE, _NODES_TO_CHOOSE = 20_000, 64
-# Windows to validate on are spread over the validation rows; errors of neighbouring windows are nearly the same
-_HORIZONS_TO_BLEND = 10
 _LEVEL_FREE = (None, "node")  # a constant added to the look-back is added to the forecast
+_HORIZONS_TO_BLEND = 10  # to validate on; with fewer, only those
+# Windows to validate on are spread over the validation rows; errors of neighbouring windows are nearly the same
 _WINDOWS_TO_VALIDATE, _NUMBERS_TO_VALIDATE = 500, 2_000_000
 
 

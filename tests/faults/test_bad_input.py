@@ -382,9 +382,8 @@ def test_every_parameter_refuses_what_it_cannot_be():
     for name, parameter, value in wrong_values():
         model = make(name, **{parameter: value})
         before = dict(vars(model))
-        with pytest.raises(
-            ParameterError, match=rf"'{parameter}' parameter of {name} must be .* Got .* instead"
-        ):
+        words = rf"'{parameter}' parameter of {type(model).__name__} must be .* Got .* instead"
+        with pytest.raises(ParameterError, match=words):
             model.fit(X)
         assert dict(vars(model)) == before, (name, parameter, value)
 

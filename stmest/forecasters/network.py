@@ -71,6 +71,8 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
         Shift and scale of each node, from the training rows less their profile.
     linear_ : WindowRidge or None
         The linear forecast that the network corrects.
+    correction_ : float
+        How much of the network's correction is added, between 0 and 1: what validated best.
     has_gaps_ : bool
         Whether readings were missing in training; then a channel per feature tells the network where.
     scan_backend_ : str
@@ -83,6 +85,7 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
     best_epoch_: int
     scaler_: NodeScaler
     linear_: WindowRidge | None
+    correction_: float
     has_gaps_: bool
 
     _level_free = False  # whether a constant added to the look-back is to be added to the forecast
@@ -259,9 +262,11 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
         self.network_ = net.module_.eval()
         self.history_ = history_frame(net, earlier)
         self.history_.attrs["skipped_windows"] = skipped
+        best = dict(net.callbacks_)["best"]
+        self.correction_ = best.correction_
         # 0: not one epoch was better than the weights at the start
-        best = dict(net.callbacks_)["best"].best_epoch_
-        self.best_epoch_ = best + (0 if earlier is None else len(earlier)) if best else best_before
+        in_all = best.best_epoch_ + (0 if earlier is None else len(earlier))
+        self.best_epoch_ = in_all if best.best_epoch_ else best_before
         self.n_iter_ = len(self.history_)
         self.n_parameters_ = sum(p.numel() for p in self.network_.parameters() if p.requires_grad)
         self.scan_backend_ = choose_backend(torch.empty(1, device=self.device_)).name
@@ -302,7 +307,7 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
 
         The checkpoint is the first: it writes what an epoch left before the others begin the next one.
         """
-        best = BestWeights(self.patience)
+        best = BestWeights(self.patience, corrects=self.linear_ is not None)
         named: list[tuple[str, Any]] = []
         if self.checkpoint_dir is not None:
             key = self._training_key(windows)
@@ -364,7 +369,8 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
         with explained_forecast(self, len(x)), torch.inference_mode(), same_bits:
             inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
             forecast, _ = self.network_(**inputs)
-            forecast = self._start(x) + forecast.float().cpu().numpy() * self.scaler_.scale[:, self.target_]
+            scale = self.correction_ * self.scaler_.scale[:, self.target_]
+            forecast = self._start(x) + forecast.float().cpu().numpy() * scale
         refuse_infinite_forecasts(forecast, x, self.scaler_, self.nodes_)
         return forecast
 

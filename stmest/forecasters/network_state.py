@@ -61,6 +61,8 @@ class NetworkState:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Rebuild the network on the wanted device, or on the CPU with a warning where that is not there."""
         weights = state.pop("weights_", None)
+        if weights is not None:
+            state.setdefault("correction_", 1.0)  # of models from before there was a choice
         parent: Any = super()
         parent.__setstate__(state)
         if weights is None:

@@ -58,6 +58,7 @@ class STM3Parameters(TrainingParameters):
     contrastive_weight: float = 0.0
     contrastive_temperature: float = 0.1
     balance_weight: float = 0.01
+    learning_rate: float = 2e-3
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainingParameters._parameter_constraints,

@@ -1,6 +1,6 @@
-"""The forecast head of node-wise networks: encoded window, calendar and identity of a node to its horizon.
+"""The forecast head of node-wise networks: encoded window, the window itself, calendar and identity of a node to its horizon.
 
-Builds on torch alone; used by ``networks.stm3``.
+Builds on torch alone; used by ``networks.stm3``, ``networks.stmamba`` and ``networks.stid``.
 """
 
 from __future__ import annotations
@@ -9,82 +9,103 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ForecastHead"]
+__all__ = ["ForecastHead", "ResidualLayer"]
+
+
+class ResidualLayer(nn.Module):
+    """``z + FC_2(drop(relu(FC_1(z))))``.
+
+    Parameters
+    ----------
+    d_model : int
+        Width.
+    dropout : float, default=0.0
+        Between the two maps.
+
+    Shapes
+    ------
+    z (..., d) -> (..., d)
+    """
+
+    def __init__(self, d_model: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Add what the layer finds."""
+        return z + self.second(self.dropout(F.relu(self.first(z))))
 
 
 class ForecastHead(nn.Module):
     """Map encoded windows to forecasts, with one set of weights for all nodes.
 
-    The sum of three terms:
-
-    - a linear map of the flattened window, as in STM3;
-    - a small perceptron on window, node embedding and calendar of the forecast's origin together: what happens next
-      depends on where and when the window ends;
-    - a product of node embedding and calendar of the target step, of low rank: the profile that a node follows
-      whatever the window says.
+    A residual perceptron on the sum of four linear maps: of the encoded window, of the readings that it was made from,
+    of the node's embedding and of the calendar at the forecast's origin. What happens next depends on where and when the
+    window ends, and on nothing that the encoder may have blurred.
 
     Parameters
     ----------
     n_features : int
         Flattened size of an encoded window of one node.
+    n_readings : int
+        Flattened size of the window itself: steps times channels.
     horizon, n_outputs : int
         Steps and channels of the forecast.
     embedding_dim : int
         Width of the node embeddings.
     n_time_features : int
-        Calendar channels; without them the second term lacks its calendar, and there is no third.
-    width : int
-        Hidden units of the second term, rank of the third.
+        Calendar channels.
+    width, n_layers : int
+        Hidden units; residual layers.
 
     Shapes
     ------
-    encoded (n, b, n_features), E (n, c), origin (b, c_time) and targets (b, h, c_time), or None -> (b, h, n, f_out)
+    encoded (n, b, n_features), x (b, t, n, f_in), E (n, c), origin (b, c_time) or None -> (b, h, n, f_out)
+
+    Notes
+    -----
+    The encoded window has many more features than the window has readings, and Adam moves all weights by about the same
+    amount, whatever their gradient. Features as large as readings would move the forecast so much more with every step
+    that training goes round in circles; so they are made smaller, by as much as they are more.
     """
 
     def __init__(
         self,
         n_features: int,
+        n_readings: int,
         horizon: int,
         n_outputs: int,
         embedding_dim: int,
         n_time_features: int = 0,
-        width: int = 32,
+        width: int = 64,
+        n_layers: int = 2,
     ) -> None:
         super().__init__()
         self.horizon, self.n_outputs = horizon, n_outputs
-        self.direct = nn.Linear(n_features, horizon * n_outputs)
-        self.hidden_window = nn.Linear(n_features, width)
-        self.hidden_node = nn.Linear(embedding_dim, width, bias=False)
-        self.hidden_out = nn.Linear(width, horizon * n_outputs, bias=False)
-        self.hidden_origin = nn.Linear(n_time_features, width, bias=False) if n_time_features else None
-        self.profile_time = nn.Linear(n_time_features, width) if n_time_features else None
-        self.profile_node = (
-            nn.Linear(embedding_dim, width * n_outputs, bias=False) if n_time_features else None
-        )
+        self.scale = n_readings / max(n_features, n_readings)
+        self.lift_encoded = nn.Linear(n_features, width)
+        self.lift_window = nn.Linear(n_readings, width, bias=False)
+        self.lift_node = nn.Linear(embedding_dim, width, bias=False)
+        self.lift_origin = nn.Linear(n_time_features, width, bias=False) if n_time_features else None
+        self.layers = nn.Sequential(*(ResidualLayer(width) for _ in range(n_layers)))
+        self.out = nn.Linear(width, horizon * n_outputs)
 
     @torch.no_grad()
     def start_at_zero(self) -> None:
         """Let the forecasts of an untrained head be exactly 0, for a network that corrects another forecast."""
-        for layer in (self.direct, self.hidden_out, self.profile_node):
-            for parameter in () if layer is None else layer.parameters():
-                parameter.zero_()
+        self.out.weight.zero_()
+        self.out.bias.zero_()
 
-    def forward(
-        self, encoded: Tensor, embedding: Tensor, origin: Tensor | None = None, targets: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, encoded: Tensor, x: Tensor, embedding: Tensor, origin: Tensor | None = None) -> Tensor:
         """Return forecasts (b, h, n, f_out)."""
         n, b, _ = encoded.shape
-        hidden = self.hidden_window(encoded) + self.hidden_node(embedding).unsqueeze(1)  # (n, b, width)
-        if self.hidden_origin is not None and origin is not None:
-            hidden = hidden + self.hidden_origin(origin)
-        out = self.direct(encoded) + self.hidden_out(F.gelu(hidden))
-        out = out.view(n, b, self.horizon, self.n_outputs).permute(1, 2, 0, 3)
-        if self.profile_time is not None and self.profile_node is not None and targets is not None:
-            phase = F.gelu(self.profile_time(targets))  # (b, h, width)
-            loading = self.profile_node(embedding)  # (n, f_out * width)
-            profile = torch.matmul(phase, loading.view(n * self.n_outputs, -1).t())
-            out = out + profile.view(b, self.horizon, n, self.n_outputs)
-        return out
+        z = self.lift_encoded(self.scale * encoded) + self.lift_window(x.permute(2, 0, 1, 3).flatten(2))
+        z = z + self.lift_node(embedding).unsqueeze(1)  # (n, b, width)
+        if self.lift_origin is not None and origin is not None:
+            z = z + self.lift_origin(origin)
+        out = self.out(self.layers(z)).view(n, b, self.horizon, self.n_outputs)
+        return out.permute(1, 2, 0, 3)
 
     def extra_repr(self) -> str:
         """Shown by repr."""

@@ -14,7 +14,7 @@ H (of the window)   ``lift_window``
 E                   ``node``
 T^TiD, T^DiW        ``time_of_day``, ``day_of_week``
 Z                   the parts side by side, (n, b, parts * d)
-FC_1, FC_2          `ResidualLayer`
+FC_1, FC_2          `stmest.layers.head.ResidualLayer`
 regression layer    ``head``
 ==================  ==============================================
 
@@ -35,30 +35,13 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-__all__ = ["ResidualLayer", "STIDNetwork"]
+from ..layers.head import ResidualLayer
+
+__all__ = ["STIDNetwork"]
 
 # Of a slot: so far may rounding move the phase of a time that lies on the border of two slots
 _ROUNDING = 1e-3
-
-
-class ResidualLayer(nn.Module):
-    """``z + FC_2(drop(relu(FC_1(z))))``.
-
-    Shapes
-    ------
-    z (..., d) -> (..., d)
-    """
-
-    def __init__(self, d_model: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Add what the layer finds."""
-        return z + self.second(self.dropout(F.relu(self.first(z))))
 
 
 class STIDNetwork(nn.Module):

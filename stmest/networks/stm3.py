@@ -24,7 +24,7 @@ The figure of the paper, in one line per step, with z (n, k, d, b * t) all the w
     z = lift(x, calendar)                              a dense convolution over time for each scale
     z = z + AGCCN(z)             \ n_layers            graph convolution, then attention over the scales
     z = z + experts(norm(z))     / times               mixture of multiscale Mamba blocks, over time
-    y = head(z, node embedding, calendar)              flattened window of each node to its horizon
+    y = head(z, x, node embedding, calendar)           flattened window of each node to its horizon
 
 Where we differ, and why
 ------------------------
@@ -39,7 +39,7 @@ Where we differ, and why
 - *Contrastive loss.* Theirs counts other scales as positives and so merges what it means to separate; see
   `stmest.layers.experts.contrastive_loss`. It is computed on demand only.
 - *Initialisation* stays with each layer; re-initialising everything afterwards erases Mamba's step sizes and decays.
-- *Added*: calendar channels, a given graph, instance normalisation, a head that knows calendar and node.
+- *Added*: calendar channels, a given graph, instance normalisation, a head that knows the window itself, calendar and node.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class STM3Network(nn.Module):
         contrastive_temperature: float = 0.1,
         target_channels: Sequence[int] | None = None,
         observed_channels: Sequence[int] | None = None,
-        head_width: int = 32,
+        head_width: int = 64,
         scan_backend: str = "auto",
     ) -> None:
         super().__init__()
@@ -163,9 +163,8 @@ class STM3Network(nn.Module):
             )
             for _ in range(n_layers)
         )  # fmt: skip
-        self.head = ForecastHead(
-            k * d_model * input_length, horizon, n_outputs, c, n_time_features, head_width
-        )
+        sizes = (k * d_model * input_length, input_length * n_inputs)
+        self.head = ForecastHead(*sizes, horizon, n_outputs, c, n_time_features, head_width)
 
     def start_at_zero(self) -> None:
         """Begin with a forecast of 0 everywhere; the level of a window, if it is taken away, is not given back."""
@@ -217,8 +216,8 @@ class STM3Network(nn.Module):
             x, statistics = self.instance_norm(x)
         states = self._encode(x, calendar, keep_routed=self.training and self.contrastive)
         encoded = states[-1].z.unflatten(-1, (-1, t)).permute(0, 3, 1, 2, 4).flatten(2)  # (n, b, k * d * t)
-        origin, targets = (None, None) if calendar is None else (calendar[:, t - 1], calendar[:, t:])
-        forecast = self.head(encoded, self.embedding, origin, targets)
+        origin = None if calendar is None else calendar[:, t - 1]
+        forecast = self.head(encoded, x, self.embedding, origin)
         if self.instance_norm is not None and statistics is not None:
             forecast = self.instance_norm.inverse(forecast, statistics)
         return forecast, auxiliary_losses(states, self.contrastive_temperature) if self.training else {}

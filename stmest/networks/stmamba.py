@@ -223,7 +223,7 @@ class STMambaNetwork(nn.Module):
         node_embedding_dim: int = 12,
         dropout: float = 0.0,
         head: str = "flatten",
-        head_width: int = 32,
+        head_width: int = 64,
         scan_backend: str = "auto",
     ) -> None:
         super().__init__()
@@ -259,7 +259,8 @@ class STMambaNetwork(nn.Module):
         self.blocks = nn.ModuleList(block() for _ in range(n_layers))
         self.norm = nn.LayerNorm(d_model)
         steps = input_length if head == "flatten" else 1
-        self.head = ForecastHead(steps * d_model, horizon, n_outputs, width, n_time_features, head_width)
+        sizes = (steps * d_model, input_length * n_inputs)
+        self.head = ForecastHead(*sizes, horizon, n_outputs, width, n_time_features, head_width)
 
     def start_at_zero(self) -> None:
         """Begin with a forecast of 0 everywhere."""
@@ -299,9 +300,7 @@ class STMambaNetwork(nn.Module):
         if self.head_kind == "last":
             z = z[:, -1:]
         encoded = self.norm(by_node(z)).view(self.n_nodes, len(x), -1)  # (n, b, t * d)
-        if time is None or not self.n_time_features:
-            return self.head(encoded, self.embedding)
-        return self.head(encoded, self.embedding, time[:, t - 1], time[:, t:])
+        return self.head(encoded, x, self.embedding, None if time is None else time[:, t - 1])
 
     def _lift(self, x: Tensor, time: Tensor | None) -> Tensor:
         """Readings (b, t, n, f), calendar and identity of the nodes -> (b, t, n, d), node by node in memory."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from ..exceptions import TrainingError
 
 __all__ = ["BestWeights", "Unfreeze"]
 
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a correction; the first is none of it
+
 
 class BestWeights(Callback):
     """Keep the weights of the best epoch and stop when it is long ago.
@@ -24,11 +27,16 @@ class BestWeights(Callback):
     ----------
     patience : int or None
         Stop after so many epochs without a better validation loss; None never stops.
+    corrects : bool, default=False
+        Whether the network corrects another forecast, so that a forecast of 0 by it leaves that as it is. Then a part of
+        the correction may be kept instead of all of it.
 
     Attributes
     ----------
     best_epoch_ : int
         Epoch of the kept weights, counted from 1; 0 for the weights that training began with.
+    correction_ : float
+        With `corrects`: by which the network's forecast is to be multiplied, one of 0, 0.25, 0.5, 0.75 and 1.
     stopped_ : bool
         Whether training was ended by this callback.
 
@@ -37,20 +45,24 @@ class BestWeights(Callback):
     The weights that training begins with take part: they are validated first. They are kept unless the best epoch beats
     them by more than one standard error of the difference over the validation batches (of which there must be three to
     tell): where there is little to validate on, the best of many epochs looks better than the start by chance alone, and a
-    network that corrects a ridge had better leave it alone. Without a validation part the last epoch is kept.
+    network that corrects a ridge had better leave it alone. A correction is first shrunk: what a network has learnt beyond
+    the ridge is part noise, and less of it often validates better than all. Without a validation part the last epoch is kept.
     """
 
-    def __init__(self, patience: int | None = None):
+    def __init__(self, patience: int | None = None, corrects: bool = False):
         self.patience = patience
+        self.corrects = corrects
 
     def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Validate the weights that training begins with."""
         self.stopped_ = False
+        self.correction_ = 1.0
         self.best_epoch_ = len(net.history)
-        self.best_batches_ = self._start_batches = _validation_batches(net, X, y)
-        sizes = np.array([size for size, _ in self.best_batches_])
-        losses = np.array([loss for _, loss in self.best_batches_])
-        self.best_loss_ = float(sizes @ losses / sizes.sum()) if len(sizes) else None
+        sizes, losses = _validation_losses(net, X, y, (1.0, 0.0) if self.corrects else (1.0,))
+        self.best_batches_ = self._start_batches = list(zip(sizes, losses[:, 0].tolist(), strict=True))
+        # a network that has learnt nothing yet is not in the race: it is what the race is against
+        self._from_nothing = self.corrects and bool((losses[:, 0] == losses[:, -1]).all())
+        self.best_loss_ = float(np.average(losses[:, 0], weights=sizes)) if sizes else None
         self.best_weights_ = None if self.best_loss_ is None else _copy_of_weights(net)
         self._start: Any = self.best_epoch_, self.best_loss_, self.best_weights_
 
@@ -61,8 +73,8 @@ class BestWeights(Callback):
         if loss is None or self.best_loss_ is None:
             self.best_epoch_ = epoch
             return
-        better = loss < self.best_loss_
-        if better:
+        first = self._from_nothing and self.best_epoch_ == self._start[0] and math.isfinite(loss)
+        if first or loss < self.best_loss_:
             self.best_epoch_, self.best_loss_, self.best_weights_ = epoch, loss, _copy_of_weights(net)
             self.best_batches_ = [
                 (batch["valid_batch_size"], batch["valid_loss"])
@@ -89,18 +101,28 @@ class BestWeights(Callback):
         for name, value in state.items():
             setattr(self, name, value)
 
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Put the best weights back."""
+    def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Put the best weights back, and say how much of their correction is worth keeping."""
         if self.best_weights_ is not None:
-            if not self._beats_the_start():
-                self.best_epoch_, self.best_loss_, self.best_weights_ = self._start
+            if not self._from_nothing and not self._beats_the_start():
+                self._go_back()
             net.module_.load_state_dict(self.best_weights_)
+            if self.corrects and not (self._from_nothing and self.best_epoch_ == self._start[0]):
+                sizes, losses = _validation_losses(net, X, y, _SHARES)
+                self.correction_ = _worthwhile_share(np.array(sizes), losses)
+                if self._from_nothing and not self.correction_:
+                    self._go_back()
+                    self.correction_ = 1.0  # of nothing
+                    net.module_.load_state_dict(self.best_weights_)
         self.best_weights_ = self._start = None
 
+    def _go_back(self) -> None:
+        self.best_epoch_, self.best_loss_, self.best_weights_ = self._start
+
     def _beats_the_start(self) -> bool:
-        before, after = (np.array(pairs)[:, 1] for pairs in (self._start_batches, self.best_batches_))
-        gain = before - after
-        return len(gain) < 3 or gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
+        sizes, before = np.array(self._start_batches).T
+        after = np.array(self.best_batches_)[:, 1]
+        return len(sizes) < 3 or _exceeds_noise(sizes, before - after)
 
 
 class Unfreeze(Callback):
@@ -146,17 +168,37 @@ def _copy_of_weights(net: Any) -> dict[str, Any]:
     return copy.deepcopy(net.module_.state_dict())
 
 
-def _validation_batches(net: Any, X: Any, y: Any) -> list[tuple[int, float]]:
-    """Size and loss of every validation batch with the present weights; empty where there is no validation part."""
+def _validation_losses(net: Any, X: Any, y: Any, shares: Sequence[float]) -> tuple[list[int], np.ndarray]:
+    """Windows of every validation batch, and its loss (batches, shares) when the forecast is multiplied by each share.
+
+    Both are empty where there is no validation part.
+    """
     dataset = net.get_split_datasets(X, y)[1]
-    if dataset is None:
-        return []
-    batches = net.get_iterator(dataset, training=False)
-    losses = [(len(target), net.validation_step((x, target))["loss"].item()) for x, target in batches]
-    total = sum(loss for _, loss in losses)
-    if not math.isfinite(total):
+    sizes: list[int] = []
+    losses: list[list[float]] = []
+    for x, target in [] if dataset is None else net.get_iterator(dataset, training=False):
+        forecast, auxiliary = net.evaluation_step((x, target))
+        sizes.append(len(target))
+        losses.append([net.get_loss((share * forecast, auxiliary), target).item() for share in shares])
+    found = np.array(losses).reshape(-1, len(shares))
+    if not np.isfinite(found).all():
         raise TrainingError(
-            f"the validation loss is {total} before training has begun, so that no epoch could be told from another. "
+            f"the validation loss is {found.sum()} before training has begun, so that no epoch could be told from another. "
             "Look for values far outside the range of the training rows in the last rows of X."
         )
-    return losses
+    return sizes, found
+
+
+def _worthwhile_share(sizes: np.ndarray, losses: np.ndarray) -> float:
+    """Which share of a correction has the least loss; 0 where its gain may be chance."""
+    best = int(np.average(losses, axis=0, weights=sizes).argmin())
+    gain = losses[:, 0] - losses[:, best]
+    return _SHARES[best] if len(sizes) < 3 or _exceeds_noise(sizes, gain) else 0.0
+
+
+def _exceeds_noise(sizes: np.ndarray, gain: np.ndarray) -> bool:
+    """Whether the mean gain of batches is more than its standard error."""
+    weights = sizes / sizes.sum()
+    mean = weights @ gain
+    variance = (weights**2) @ (gain - mean) ** 2 * len(gain) / (len(gain) - 1)
+    return bool(mean > np.sqrt(variance))

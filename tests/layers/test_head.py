@@ -1,51 +1,68 @@
+import pytest
 import torch
 
-from stmest.layers.head import ForecastHead
+from stmest.layers.head import ForecastHead, ResidualLayer
 
 
-def _inputs(n=3, b=2, h=4, c=2):
-    return torch.randn(n, b, 10), torch.randn(n, 5), torch.randn(b, c), torch.randn(b, h, c)
+def _inputs(n=3, b=2, c=2):
+    return torch.randn(n, b, 40), torch.randn(b, 10, n, 1), torch.randn(n, 5), torch.randn(b, c)
+
+
+def _head(n_outputs=1, c=2):
+    torch.manual_seed(0)
+    return ForecastHead(40, 10, 4, n_outputs, 5, n_time_features=c, width=8)
 
 
 def test_head_shape_and_gradients():
-    head = ForecastHead(10, 4, 2, 5, n_time_features=2, width=8)
+    head = _head(n_outputs=2)
     out = head(*_inputs())
     assert out.shape == (2, 4, 3, 2)
     out.square().sum().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in head.parameters())
 
 
-def test_head_sees_node_origin_and_targets():
-    torch.manual_seed(0)
-    head = ForecastHead(10, 4, 1, 5, n_time_features=2, width=8)
-    encoded, embedding, origin, targets = _inputs()
-    out = head(encoded, embedding, origin, targets)
-    moved = head(encoded, embedding, origin + 1, targets)
-    assert (out - moved).abs().amin() > 0
-    later = targets.clone()
-    later[:, 2] += 1.0
-    changed = (out - head(encoded, embedding, origin, later)).abs().amax((0, 2, 3)) > 0
-    assert changed.tolist() == [False, False, True, False]
-    other = embedding.clone()
-    other[1] += 1.0
-    changed = (out - head(encoded, other, origin, targets)).abs().amax((0, 1, 3)) > 0
-    assert changed.tolist() == [False, True, False]
+def test_head_sees_encoding_window_node_and_origin():
+    head = _head()
+    encoded, x, embedding, origin = _inputs()
+    out = head(encoded, x, embedding, origin)
+    assert (out - head(encoded, x, embedding, origin + 1)).abs().amin() > 0
+    one_node = torch.tensor([0.0, 1.0, 0.0])
+    others = (
+        head(encoded + one_node[:, None, None], x, embedding, origin),
+        head(encoded, x + one_node[:, None], embedding, origin),
+        head(encoded, x, embedding + one_node[:, None], origin),
+    )
+    for other in others:
+        assert ((out - other).abs().amax((0, 1, 3)) > 0).tolist() == [False, True, False]
 
 
-def test_zero_head_forecasts_zero_and_learns():
-    for c in (0, 2):
-        head = ForecastHead(10, 4, 1, 5, n_time_features=c, width=8)
-        head.start_at_zero()
-        encoded, embedding, origin, targets = _inputs()
-        out = head(encoded, embedding, origin if c else None, targets if c else None)
-        assert torch.equal(out, torch.zeros(2, 4, 3, 1))
-        (out - 1).square().sum().backward()
-        zeroed = [head.direct.weight, head.hidden_out.weight]
-        assert all(p.grad.abs().max() > 0 for p in zeroed + ([head.profile_node.weight] if c else []))
+def test_a_step_of_the_optimiser_moves_the_forecast_no_more_by_many_features_than_by_few():
+    """Adam moves every weight by the same amount; the scale keeps four times as many features from moving four times as much."""
+    assert _head().scale == pytest.approx(10 / 40)
+    assert ForecastHead(5, 10, 4, 1, 5).scale == 1
+
+
+@pytest.mark.parametrize("c", [0, 2])
+def test_zero_head_forecasts_zero_and_learns(c):
+    head = _head(c=c)
+    head.start_at_zero()
+    encoded, x, embedding, origin = _inputs()
+    out = head(encoded, x, embedding, origin if c else None)
+    assert torch.equal(out, torch.zeros(2, 4, 3, 1))
+    (out - 1).square().sum().backward()
+    assert head.out.weight.grad.abs().max() > 0
 
 
 def test_head_without_calendar():
-    head = ForecastHead(10, 4, 1, 5)
-    encoded, embedding, _, _ = _inputs()
-    assert head(encoded, embedding).shape == (2, 4, 3, 1)
+    head = ForecastHead(40, 10, 4, 1, 5)
+    encoded, x, embedding, _ = _inputs()
+    assert head(encoded, x, embedding).shape == (2, 4, 3, 1)
     assert repr(head).startswith("ForecastHead(\n  horizon=4, n_outputs=1")
+
+
+def test_a_residual_layer_adds_to_what_it_is_given():
+    layer, z = ResidualLayer(6), torch.randn(3, 6)
+    with torch.no_grad():
+        layer.second.weight.zero_()
+        layer.second.bias.zero_()
+    assert torch.equal(layer(z), z)

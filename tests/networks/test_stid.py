@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from stmest.data.calendar import calendar_channels, calendar_features, slots_per_day
-from stmest.networks.stid import ResidualLayer, STIDNetwork
+from stmest.layers.head import ResidualLayer
+from stmest.networks.stid import STIDNetwork
 
 B, T, H, N, F = 3, 6, 4, 5, 2
 KINDS = ("time_of_day", "day_of_week")

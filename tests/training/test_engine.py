@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
 
 from stmest.exceptions import TrainingError
-from stmest.training.callbacks import BestWeights
+from stmest.forecasters.window_ridge import fit_recipe
+from stmest.training.callbacks import BestWeights, _worthwhile_share
 from tests.forecasters.tiny import TinyForecaster
 
 ALONE = {"linear_skip": False, "seasonal_profile": None}
@@ -51,9 +55,8 @@ def test_best_weights_are_restored(X):
 
 
 def test_patience_stops(X):
-    model = TinyForecaster(
-        max_epochs=60, learning_rate=0.5, lr_schedule=None, patience=3, random_state=0
-    ).fit(X)
+    settings = {"max_epochs": 60, "learning_rate": 0.5, "lr_schedule": None, "patience": 3}
+    model = TinyForecaster(**settings, **ALONE, random_state=0).fit(X)
     assert model.n_iter_ == model.best_epoch_ + 3 < 60
 
 
@@ -149,3 +152,65 @@ def test_a_gain_within_the_noise_of_the_validation_batches_leaves_the_start(gain
     best._start_batches = [(8, 1.0)] * len(gains)
     best.best_batches_ = [(8, 1.0 - gain) for gain in gains]
     assert best._beats_the_start() == kept
+
+
+class Overshooting(TinyForecaster):
+    """A network that corrects twice as much as it learnt to, on top of a line that knows next to nothing."""
+
+    def _fit_linear(self, panel, cut, graph):
+        weak = [(1.0, None, 1e9, 0)]
+        return fit_recipe(weak, panel.values[:cut], self.target_, self.input_length, self.horizon)
+
+    def _build_network(self, sizes, graph):
+        network = super()._build_network(sizes, graph)
+        network.register_forward_hook(
+            lambda module, inputs, out: out if module.training else (2 * out[0], out[1])
+        )
+        return network
+
+
+SETTINGS = {"max_epochs": 20, "learning_rate": 0.02, "seasonal_profile": None, "random_state": 0}
+
+
+def drifting():
+    rng = np.random.default_rng(0)
+    X = np.zeros((300, 3))
+    for t in range(1, len(X)):
+        X[t] = 0.95 * X[t - 1] + rng.normal(size=3)
+    return X
+
+
+def test_of_a_correction_that_is_too_large_a_part_is_kept():
+    X = drifting()
+    model = Overshooting(**SETTINGS).fit(X)
+    assert model.correction_ == 0.5
+    assert model.best_epoch_ > 0
+    line = model.linear_.forecast(X[None, -4:, :, None])[0, ..., 0]
+    whole = copy.deepcopy(model)
+    whole.correction_ = 1.0
+    np.testing.assert_allclose(model.predict() - line, 0.5 * (whole.predict() - line), rtol=1e-4)
+    assert pickle.loads(pickle.dumps(model)).correction_ == 0.5
+    plain = TinyForecaster(**SETTINGS, linear_skip=False).fit(X)
+    assert plain.correction_ == 1.0  # there is nothing that it corrects
+
+
+def test_training_that_goes_on_keeps_what_it_had_where_it_only_spoils():
+    X = drifting()
+    model = Overshooting(**SETTINGS, warm_start=True).fit(X)
+    before = model.predict()
+    model.set_params(max_epochs=1, learning_rate=100.0).fit(X)
+    assert model.correction_ == 0.5
+    np.testing.assert_allclose(model.predict(), before, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("losses", "share"),
+    [
+        ([[1.0, 0.9, 0.8, 0.9, 1.0]] * 3, 0.5),
+        ([[1.0, 0.9, 0.8, 0.7, 0.6]] * 3, 1.0),
+        ([[1.0, 1.1, 1.2, 1.3, 1.4]] * 3, 0.0),
+        ([[1.0, 0.9, 0.8, 0.7, 0.6], [1.0, 1.1, 1.2, 1.3, 1.35], [1.0, 1.0, 1.0, 1.0, 1.0]], 0.0),  # chance
+    ],
+)
+def test_the_share_of_a_correction_with_the_least_loss_is_kept_if_it_is_no_chance(losses, share):
+    assert _worthwhile_share(np.array([8, 8, 8]), np.array(losses)) == share

@@ -171,6 +171,7 @@ def run(task: Task, model: Any) -> dict[str, Any]:
             "epochs": row.forecaster.n_iter_,
             "max_epochs": row.forecaster.max_epochs,
             "best_epoch": row.forecaster.best_epoch_,
+            "correction": row.forecaster.correction_,
             "valid_loss": float(history["valid_loss"].min()),
             "epoch_seconds": float(history["seconds"].median()),
             "linear": None if linear is None else _told(linear.recipe),
@@ -224,7 +225,7 @@ def summary(groups: dict[str, list[dict[str, Any]]]) -> str:
     """One row per model: means over the seeds, and the standard deviation of MAE."""
     columns = {
         "RMSE": "RMSE", "MASE": "MASE", "R2": "R2", "cpu s": "cpu_seconds", "ms/window": "predict_ms", "epochs": "epochs",
-        "best": "best_epoch", "weights": "parameters", "edges AUC": "graph_auc", "kinds ARI": "routing_ari",
+        "best": "best_epoch", "kept": "correction", "weights": "parameters", "edges AUC": "graph_auc", "kinds ARI": "routing_ari",
     }  # fmt: skip
     rows, failed = [], []
     for name, entries in groups.items():

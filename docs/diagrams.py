@@ -113,8 +113,8 @@ def stm3() -> Diagram:
         76,
         "head",
         "head, shared by the nodes",
-        "sees the encoded window, E,",
-        "and the calendar of the targets",
+        "sees the encoded window, x, E,",
+        "and the calendar of the last step",
     )
     d.box(420, 465, 260, 76, "data", "forecast", "(b, h, n, f)")
     d.arrow((115, 82), (115, 122))
@@ -168,8 +168,8 @@ def stmamba() -> Diagram:
         76,
         "head",
         "head, shared by the nodes",
-        "sees all encoded steps, the node",
-        "and the calendar of the targets",
+        "sees all encoded steps, x, the node",
+        "and the calendar of the last step",
     )
     d.box(420, 375, 260, 76, "data", "forecast", "(b, h, n, f)")
     d.arrow((115, 82), (115, 112))

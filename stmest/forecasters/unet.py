@@ -56,6 +56,8 @@ class UNetForecaster(UNetParameters, NetworkForecaster):
         One row per epoch: losses, learning rate, seconds.
     best_epoch_, n_iter_, n_parameters_ : int
         Epoch whose weights are kept; epochs trained; trainable numbers.
+    correction_ : float
+        Share of the network's correction of the linear forecast that is kept; 1 without `linear_skip`.
     device_
         Device in use.
 

@@ -62,16 +62,18 @@ def interleave(
 ) -> dict[str, dict[str, float]]:
     """Time the candidates in turn, so that a noisy minute hits all of them; return seconds (best, median, runs).
 
-    A candidate slower than `slow_after` seconds runs twice at most.
+    In its turn a candidate runs until a twentieth of a second has passed. One slower than `slow_after` seconds runs twice at most.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, run in candidates.items():
             if len(seconds[name]) >= 2 and min(seconds[name]) > slow_after:
                 continue
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
+            turn = time.perf_counter()
+            while time.perf_counter() - turn < 0.05:
+                start = time.perf_counter()
+                run()
+                seconds[name].append(time.perf_counter() - start)
     return {
         name: {"best": min(s), "median": statistics.median(s), "runs": len(s)} for name, s in seconds.items()
     }

@@ -5,7 +5,7 @@
 Times are taken in turn within one run; ratios are to our numba kernel in that run. Peak memory is measured in a fresh
 process each, over the inputs. Whole Mamba blocks are compared with mambapy's at equal weights. Results go to
 ``results/speed_scan.json``, a table to the terminal. Rivals that are not installed are named with the reason; a rival
-whose one call would take more than a minute, or too much memory, is left out at that shape, with the reason.
+whose one call would take more than ten seconds, or too much memory, is left out at that shape, with the reason.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SHAPES = {  # (b, t, d, s); the last two are what many small nodes with narrow l
 BLOCK_SHAPES = {"1656 x 12": (1656, 12), "340 x 96": (340, 96), "8 x 2000": (8, 2000)}
 # Operations of the multiply-add unit per element (b, t, d, s): one exponential is seven of them.
 SLOTS = {"forward": 11, "forward + backward": 31}
-LONGEST_CALL = 60.0
+LONGEST_CALL = 10.0
 MOST_ELEMENTS_IN_MEMORY = 40_000_000
 
 

@@ -62,7 +62,8 @@ def interleave(
 ) -> dict[str, dict[str, float]]:
     """Time the candidates in turn, so that a noisy minute hits all of them; return seconds (best, median, runs).
 
-    In its turn a candidate runs until a twentieth of a second has passed. One slower than `slow_after` seconds runs twice at most.
+    In its turn a candidate runs until a twentieth of a second has passed. One slower than `slow_after` seconds runs
+    twice at most.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):

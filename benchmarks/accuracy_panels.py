@@ -88,7 +88,12 @@ ABLATIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "losses": [("stm3", {"contrastive_weight": 0.1}), ("stm3", {"balance_weight": 0.0})],
     "norm": [("stm3", {"instance_norm": True})],
     "space-time": [("stmamba", {"temporal": False}), ("stmamba", {"n_heads": 0})],
-    "size": [("stmamba", {"n_layers": 1}), ("stmamba", {"expand": 1}), ("stm3", {"n_layers": 2})],
+    "size": [
+        ("stmamba", {"n_layers": 1}),
+        ("stmamba", {"expand": 1}),
+        ("stm3", {"n_layers": 2}),
+        ("stm3", {"head_width": 64}),
+    ],
 }
 ABLATED = ("taxi", "molene")
 

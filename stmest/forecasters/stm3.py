@@ -28,6 +28,7 @@ __all__ = ["STM3Forecaster", "STM3Parameters"]
 _ARCHITECTURE = (
     "scales", "d_model", "n_layers", "n_experts", "top_k", "shared_expert", "node_embedding_dim", "cheb_order",
     "d_state", "d_conv", "expand", "dropout", "instance_norm", "routing", "causal_scales", "contrastive_temperature",
+    "head_width",
 )  # fmt: skip
 
 
@@ -58,6 +59,7 @@ class STM3Parameters(TrainingParameters):
     contrastive_weight: float = 0.0
     contrastive_temperature: float = 0.1
     balance_weight: float = 0.01
+    head_width: int = 128
     learning_rate: float = 2e-3
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -81,6 +83,7 @@ class STM3Parameters(TrainingParameters):
         "contrastive_weight": [real(0)],
         "contrastive_temperature": [real(0, closed="neither")],
         "balance_weight": [real(0)],
+        "head_width": [whole(1)],
     }
 
 
@@ -133,6 +136,8 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         Temperature of that loss.
     balance_weight : float, default=0.01
         Weight of the loss that keeps the experts evenly used.
+    head_width : int, default=128
+        Hidden units of the head, a perceptron on the encoded window, the window, the node and the calendar.
     {training_parameters}
 
     Attributes

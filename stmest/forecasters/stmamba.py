@@ -26,6 +26,7 @@ __all__ = ["STMambaForecaster", "STMambaParameters"]
 _ARCHITECTURE = (
     "graph", "attention", "attention_backend", "d_model", "n_layers", "n_heads", "temporal", "d_state", "d_conv", "expand",
     "bidirectional", "feed_forward", "node_embedding_dim", "dropout", "head",
+    "head_width",
 )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ class STMambaParameters(TrainingParameters):
     node_embedding_dim: int = 12
     dropout: float = 0.0
     head: str = "flatten"
+    head_width: int = 64
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainingParameters._parameter_constraints,
@@ -66,6 +68,7 @@ class STMambaParameters(TrainingParameters):
         "node_embedding_dim": [whole(0)],
         "dropout": [real(0, 1)],
         "head": [StrOptions({"flatten", "last"})],
+        "head_width": [whole(1)],
     }
 
 
@@ -107,6 +110,8 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
         Dropout after each step; in [0, 1).
     head : {{"flatten", "last"}}, default="flatten"
         Whether the forecast is made from all encoded steps or from the last one.
+    head_width : int, default=64
+        Hidden units of the head, a perceptron on the encoding, the window, the node and the calendar.
     {training_parameters}
 
     Attributes

@@ -105,6 +105,7 @@ SETTINGS = {
             "instance_norm": st.booleans(),
             "routing": st.sampled_from(["node", "input"]),
             "contrastive_weight": st.floats(0, 1),
+            "head_width": st.integers(0, 4),
         },
     ),
     "STMambaForecaster": (
@@ -117,6 +118,7 @@ SETTINGS = {
             "feed_forward": st.integers(0, 2),
             "node_embedding_dim": st.integers(0, 4),
             "head": st.sampled_from(["flatten", "last"]),
+            "head_width": st.integers(0, 4),
         },
     ),
 }

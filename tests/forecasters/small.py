@@ -17,7 +17,7 @@ _NETWORK = {
 }  # fmt: skip
 # What single networks need beside that, to stay small
 _MORE: dict[str, dict[str, Any]] = {
-    "STM3Forecaster": {"scales": (1, 3), "n_experts": 2},
+    "STM3Forecaster": {"scales": (1, 3), "n_experts": 2, "head_width": 16},
     "UNetForecaster": {"channels": 4, "depth": 1},
     "MADForecaster": {"width": 4},
 }

@@ -73,6 +73,7 @@ ABLATIONS = {
     "causal_scales": False,
     "contrastive_weight": 0.5,
     "balance_weight": 5.0,
+    "head_width": 4,
 }
 
 

@@ -86,6 +86,7 @@ ABLATIONS = {
     "node_embedding_dim": 0,
     "dropout": 0.5,
     "head": "last",
+    "head_width": 4,
 }
 
 

@@ -78,7 +78,7 @@ ABLATIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "graph": [
         ("stm3", {"graph": "given"}),
         ("stm3", {"graph": "learned"}),
-        ("stm3", {"cheb_order": 1}),  # no graph
+        ("stm3", {"graph": "learned", "cheb_order": 1}),  # no graph
         ("stmamba", {"graph": "learned"}),
         ("stmamba", {"graph": "full"}),
     ],

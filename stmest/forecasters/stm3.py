@@ -113,7 +113,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     node_embedding_dim : int, default=12
         Width of the node embeddings that make the learned graph, the graph weights and the routing.
     cheb_order : int, default=3
-        Terms of the Chebyshev graph convolution; 1 does without the graph.
+        Chebyshev terms of the learned graph, the identity included; 1 does without that graph, and a given one stays.
     d_state : int, default=16
         States of each Mamba channel.
     d_conv : int, default=4

@@ -59,6 +59,11 @@ class BestWeights(Callback):
         self.correction_ = 1.0
         self.best_epoch_ = len(net.history)
         sizes, losses = _validation_losses(net, X, y, (1.0, 0.0) if self.corrects else (1.0,))
+        if not np.isfinite(losses).all():
+            raise TrainingError(
+                f"the validation loss is {losses.sum()} before training has begun, so that no epoch could be told from "
+                "another. Look for values far outside the range of the training rows in the last rows of X."
+            )
         self.best_batches_ = self._start_batches = list(zip(sizes, losses[:, 0].tolist(), strict=True))
         # a network that has learnt nothing yet is not in the race: it is what the race is against
         self._from_nothing = self.corrects and bool((losses[:, 0] == losses[:, -1]).all())
@@ -180,13 +185,7 @@ def _validation_losses(net: Any, X: Any, y: Any, shares: Sequence[float]) -> tup
         forecast, auxiliary = net.evaluation_step((x, target))
         sizes.append(len(target))
         losses.append([net.get_loss((share * forecast, auxiliary), target).item() for share in shares])
-    found = np.array(losses).reshape(-1, len(shares))
-    if not np.isfinite(found).all():
-        raise TrainingError(
-            f"the validation loss is {found.sum()} before training has begun, so that no epoch could be told from another. "
-            "Look for values far outside the range of the training rows in the last rows of X."
-        )
-    return sizes, found
+    return sizes, np.array(losses).reshape(-1, len(shares))
 
 
 def _worthwhile_share(sizes: np.ndarray, losses: np.ndarray) -> float:

@@ -110,7 +110,8 @@ def test_the_suggested_batch_size_fits(monkeypatch):
 
 def test_where_the_memory_cannot_be_told_training_just_begins(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda device: None)
-    make("STM3Forecaster").fit(readings())
+    model = make("STM3Forecaster").fit(readings())
+    assert model.n_iter_ == model.max_epochs
 
 
 @ON_LINUX

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .multiscale import MultiscaleMamba
 
@@ -147,20 +148,18 @@ class ExpertMixture(nn.Module):
             rows = torch.cat([rows, torch.arange(r, device=rows.device)])
             n_rows.append(r)
         out = self.experts(x.index_select(0, rows), n_rows, n_steps)
-        chosen_out, shared_out = out.split([r * top_k, len(out) - r * top_k])
-        routed = chosen_out.index_select(0, torch.argsort(order)).view(r, top_k, *x.shape[1:])
-        output = sum(_per_row(routing.weights[:, j]) * routed[:, j] for j in range(top_k))
+        places = torch.argsort(order).view(r, top_k)  # where in `out` the outputs of each row's experts are
+        weights = routing.weights
         if self.gate is not None:
-            output = torch.addcmul(output, _per_row(torch.sigmoid(description @ self.gate)), shared_out)
-        return Mixed(output, routed if keep_routed else None)
+            places = torch.cat([places, torch.arange(r * top_k, len(out), device=places.device)[:, None]], 1)
+            weights = torch.cat([weights, torch.sigmoid(description @ self.gate)[:, None]], 1)
+        parts = out.index_select(0, places.flatten()).view(r, places.shape[1], -1)
+        output = torch.bmm(weights.unsqueeze(1), parts).view_as(x)
+        return Mixed(output, out[places[:, :top_k]] if keep_routed else None)
 
     def extra_repr(self) -> str:
         """Shown by repr."""
         return f"n_experts={self.n_experts}, shared={self.gate is not None}"
-
-
-def _per_row(weights: Tensor) -> Tensor:
-    return weights[:, None, None, None]
 
 
 def contrastive_loss(
@@ -195,7 +194,7 @@ def contrastive_loss(
         drawn = torch.randperm(len(features), device=features.device)[:max_rows]
         features, expert = features[drawn], expert[drawn]
     r, k, _ = features.shape
-    f = torch.nn.functional.normalize(features, dim=-1)
+    f = F.normalize(features, dim=-1)
     same = expert[:, None] == expert  # (i, j)
     positive = same & ~torch.eye(r, dtype=torch.bool, device=same.device)
     within = torch.einsum("iqd,jqd->qij", f, f) / temperature  # same scale
@@ -213,9 +212,7 @@ def contrastive_loss(
         -1
     )  # (q, i)
     # each positive against the negatives alone: positives do not push one another away
-    terms = torch.nn.functional.softplus(
-        negatives.unsqueeze(-1) - within
-    )  # -log e^s / (e^s + sum of negatives)
+    terms = F.softplus(negatives.unsqueeze(-1) - within)  # -log e^s / (e^s + sum of negatives)
     n_positive = positive.sum(-1)
     per_anchor = (terms * positive).sum(-1) / n_positive.clamp(min=1)  # (q, i)
     return per_anchor.sum() / (k * (n_positive > 0).sum()).clamp(min=1)

@@ -11,7 +11,7 @@ Tensors are channel-major, (n, k, d, m): nodes, scales from fine to coarse, chan
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,10 @@ from ..exceptions import GraphError
 from ..ops import choose_backend
 from .norms import ScaleNorm
 
-__all__ = ["AGCCN", "GraphSupports", "NodeAdaptiveConv", "ScaleAttention", "transition_matrices"]
+__all__ = ["AGCCN", "GraphSupports", "NodeAdaptiveConv", "ScaleAttention", "Supports", "transition_matrices"]
+
+# On a CPU a product with so sparse a matrix is faster edge by edge
+SPARSE_SHARE = 0.25
 
 
 def transition_matrices(adjacency: Tensor) -> Tensor:
@@ -59,6 +62,21 @@ def transition_matrices(adjacency: Tensor) -> Tensor:
     return stacked / total.masked_fill(total == 0, 1.0) + alone
 
 
+class Supports(NamedTuple):
+    """The matrices of one forward pass; the identity, which is always used, is not among them.
+
+    Attributes
+    ----------
+    walks : Tensor of shape (n_given * n, n)
+        Random walks on the given graph, one below the other; sparse or dense. Constant.
+    learned : Tensor of shape (n_learned, n, n)
+        Chebyshev terms of the learned graph.
+    """
+
+    walks: Tensor
+    learned: Tensor
+
+
 class GraphSupports(nn.Module):
     """The matrices by which nodes aggregate: Chebyshev terms of a learned graph, random walks on a given one.
 
@@ -76,7 +94,7 @@ class GraphSupports(nn.Module):
 
     Shapes
     ------
-    E (n, c) -> (n_supports, n, n); the identity, which is always used, is not among them
+    E (n, c) -> `Supports` of n_supports matrices (n, n)
     """
 
     walks: Tensor | None
@@ -88,16 +106,24 @@ class GraphSupports(nn.Module):
         n_given = 0 if self.walks is None else len(self.walks)
         self.n_supports = n_given + (order - 1 if learned else 0)
 
-    def forward(self, embedding: Tensor) -> Tensor:
-        """Return the supports (n_supports, n, n) of node embeddings (n, c)."""
-        supports = [] if self.walks is None else [self.walks]
-        if self.learned and self.order > 1:
-            graph = self.graph(embedding)
-            terms = [torch.eye(len(graph), dtype=graph.dtype, device=graph.device), graph]
-            while len(terms) < self.order:
-                terms.append(2.0 * graph @ terms[-1] - terms[-2])
-            supports.append(torch.stack(terms[1:]))
-        return torch.cat(supports) if supports else embedding.new_empty(0, len(embedding), len(embedding))
+    def forward(self, embedding: Tensor) -> Supports:
+        """Return the supports of node embeddings (n, c)."""
+        n = len(embedding)
+        if not self.learned or self.order < 2:
+            return Supports(self._walks(embedding), embedding.new_empty(0, n, n))
+        graph = self.graph(embedding)
+        terms = [torch.eye(n, dtype=graph.dtype, device=graph.device), graph]
+        while len(terms) < self.order:
+            terms.append(2.0 * graph @ terms[-1] - terms[-2])
+        return Supports(self._walks(embedding), torch.stack(terms[1:]))
+
+    def _walks(self, embedding: Tensor) -> Tensor:
+        if self.walks is None:
+            return embedding.new_empty(0, len(embedding))
+        walks = self.walks.flatten(0, 1)
+        if walks.device.type != "cpu" or walks.count_nonzero() > SPARSE_SHARE * walks.numel():
+            return walks
+        return walks.to_sparse()
 
     @staticmethod
     def graph(embedding: Tensor) -> Tensor:
@@ -108,6 +134,66 @@ class GraphSupports(nn.Module):
         """Shown by repr."""
         given = 0 if self.walks is None else len(self.walks)
         return f"order={self.order}, learned={self.learned}, given={given}"
+
+
+class _Aggregation(torch.autograd.Function):
+    """``out_i = b_i + W_i[0] z_i + sum_j W_i[j] (sum_l S_j[i, l] z_l)`` for every scale and position.
+
+    z (n, k, d, m), weights W (n, 1 + n_supports, d, d), bias (n, d), learned and walks as in `Supports` -> (n, k, d, m).
+    Sums are formed in place, forwards and backwards; autograd would copy the widest tensors of the network for every term.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, weights: Tensor, bias: Tensor, learned: Tensor, walks: Tensor) -> Tensor:
+        n, k, d, m = z.shape
+        flat = z.reshape(n, k * d * m)
+        gathered = flat.new_empty(weights.shape[1] - 1, n * k, d, m)
+        given, taught = _rows(gathered, k * d * m, len(walks))
+        torch.mm(walks, flat, out=given)
+        torch.mm(learned.flatten(0, 1), flat, out=taught)
+        ctx.save_for_backward(flat, weights, learned, walks, gathered)
+        maps = _for_scales(weights, k)
+        start = bias.view(n, 1, d, 1).expand(n, k, d, 1).reshape(n * k, d, 1)
+        out = torch.baddbmm(start, maps[0], flat.view(n * k, d, m))
+        for term, part in zip(maps[1:], gathered, strict=True):
+            out.baddbmm_(term, part)
+        return out.view(n, k, d, m)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        flat, weights, learned, walks, gathered = ctx.saved_tensors
+        n, k, d, m = gradient.shape
+        gradient = gradient.reshape(n * k, d, m)
+        maps = _for_scales(weights, k).transpose(2, 3)
+        to_gathered = torch.empty_like(gathered)
+        for term, out in zip(maps[1:], to_gathered, strict=True):
+            torch.bmm(term, gradient, out=out)
+        given, taught = _rows(to_gathered, k * d * m, len(walks))
+        to_z = torch.bmm(maps[0], gradient).view_as(flat)
+        to_z.addmm_(walks.t(), given).addmm_(learned.flatten(0, 1).t(), taught)
+        terms = (flat.view(n * k, d, m), *gathered)
+        to_weights = [torch.bmm(gradient, term.transpose(1, 2)).view(n, k, d, d).sum(1) for term in terms]
+        to_bias = gradient.view(n, k, d, m).sum((1, 3))
+        to_learned = (taught @ flat.t()).view_as(learned)
+        return to_z.view(n, k, d, m), torch.stack(to_weights, 1), to_bias, to_learned, None
+
+
+def _rows(gathered: Tensor, width: int, n_given: int) -> tuple[Tensor, Tensor]:
+    """Cut (n_supports, n * k, d, m) into the rows of the given and of the learned graph, (rows, width = k * d * m) each."""
+    rows = gathered.view(-1, width)
+    return rows[:n_given], rows[n_given:]
+
+
+def _for_scales(weights: Tensor, n_scales: int) -> Tensor:
+    """Repeat the maps (n, terms, d, d) of each node for its scales: (terms, n * n_scales, d, d)."""
+    n, terms, d, _ = weights.shape
+    return (
+        weights.transpose(0, 1)
+        .unsqueeze(2)
+        .expand(-1, -1, n_scales, -1, -1)
+        .reshape(terms, n * n_scales, d, d)
+    )
 
 
 class NodeAdaptiveConv(nn.Module):
@@ -127,7 +213,7 @@ class NodeAdaptiveConv(nn.Module):
 
     Shapes
     ------
-    z (n, k, d, m), E (n, c), supports (n_supports, n, n) -> (n, k, d, m)
+    z (n, k, d, m), E (n, c), `Supports` -> (n, k, d, m)
     """
 
     def __init__(self, n_supports: int, d_model: int, embedding_dim: int) -> None:
@@ -140,18 +226,12 @@ class NodeAdaptiveConv(nn.Module):
         )
         self.bias_pool = nn.Parameter(torch.zeros(embedding_dim, d_model))
 
-    def forward(self, z: Tensor, embedding: Tensor, supports: Tensor) -> Tensor:
+    def forward(self, z: Tensor, embedding: Tensor, supports: Supports) -> Tensor:
         """Aggregate z (n, k, d, m) over the supports."""
-        n, k, d, m = z.shape
+        n, _, d, _ = z.shape
         weights = (embedding @ self.pool.flatten(1)).view(n, -1, d, d)  # (n, support, to, from)
-        weights = weights.unsqueeze(2).expand(-1, -1, k, -1, -1)
-        bias = (embedding @ self.bias_pool).view(n, 1, d, 1).expand(-1, k, -1, -1).reshape(n * k, d, 1)
-        out = torch.baddbmm(bias, weights[:, 0].reshape(n * k, d, d), z.reshape(n * k, d, m))
-        if len(supports):
-            gathered = (supports.flatten(0, 1) @ z.reshape(n, k * d * m)).view(-1, n * k, d, m)
-            for j, part in enumerate(gathered.unbind(0), start=1):
-                out = torch.baddbmm(out, weights[:, j].reshape(n * k, d, d), part)
-        return out.view(n, k, d, m)
+        bias = embedding @ self.bias_pool
+        return _Aggregation.apply(z, weights, bias, supports.learned, supports.walks)
 
     def extra_repr(self) -> str:
         """Shown by repr."""
@@ -265,7 +345,7 @@ class AGCCN(nn.Module):
 
     Shapes
     ------
-    z (n, k, d, m), E (n, c), supports (n_supports, n, n) -> (n, k, d, m)
+    z (n, k, d, m), E (n, c), `Supports` -> (n, k, d, m)
     """
 
     def __init__(
@@ -277,7 +357,7 @@ class AGCCN(nn.Module):
         self.attention = ScaleAttention(d_model, causal_scales)
         self.attention_norm = ScaleNorm(n_scales, d_model)
 
-    def forward(self, z: Tensor, embedding: Tensor, supports: Tensor) -> Tensor:
+    def forward(self, z: Tensor, embedding: Tensor, supports: Supports) -> Tensor:
         """Mix z (n, k, d, m) over nodes, then over scales."""
         u = self.conv(z, embedding, supports)
         if u.dtype == torch.float32 and choose_backend(u).name == "numba":

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..exceptions import GraphError, ParameterError
 from .experts import ExpertMixture, Router, Routing, balance_loss, contrastive_loss
-from .graph_conv import AGCCN
+from .graph_conv import AGCCN, Supports
 from .multiscale import MultiscaleMamba
 from .norms import ScaleNorm
 
@@ -59,7 +59,7 @@ class STM3Layer(nn.Module):
 
     Shapes
     ------
-    z (n, k, d, b * t), E (n, c), supports (n_supports, n, n) -> `LayerState`
+    z (n, k, d, b * t), E (n, c), `Supports` -> `LayerState`
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class STM3Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, z: Tensor, embedding: Tensor, supports: Tensor, n_steps: int, keep_routed: bool = False
+        self, z: Tensor, embedding: Tensor, supports: Supports, n_steps: int, keep_routed: bool = False
     ) -> LayerState:
         """Map z (n, k, d, b * t) to its next state."""
         mixed = z + self.dropout(self.agccn(z, embedding, supports))

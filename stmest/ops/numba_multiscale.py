@@ -3,8 +3,9 @@
 Narrow layers spend most of their time moving B and C, which are wider than everything else, between projection and scan. Here
 a tile of LANES sequences (one per lane) goes through convolution over time, short convolution, selection, scan, gate and
 output projection while it is in the cache. The backward pass repeats the forward one from the input: nothing is kept.
-A tile holds all steps, as vectors [channel, step]; B and C are [step, state]. Step counts are rounded up to a multiple of
-BLOCK (``padded``), so that linear maps run on BLOCK steps at once; what lies beyond the last step has no gradient.
+A tile holds all steps, as vectors [channel, step]; B and C are [block of states, step, state of the block], so that a scan
+reads them in a row. Step counts are rounded up to a multiple of BLOCK (``padded``), so that linear maps run on BLOCK steps at
+once; what lies beyond the last step has no gradient.
 
 Builds on ``numba_simd`` and ``numba_tiles``; called by ``multiscale``.
 """
@@ -91,8 +92,8 @@ class Weights(NamedTuple):
 class Tiles(NamedTuple):
     """Addresses of tiles in scratch memory.
 
-    x (d, padded + 2 reach), mixed (inner, taps - 1 + padded), b and c (padded, states), step_x (padded), out (d, padded), all
-    others (inner, padded).
+    x (d, padded + 2 reach), mixed (inner, taps - 1 + padded), b and c (states / BLOCK, padded, BLOCK), step_x (padded),
+    out (d, padded), all others (inner, padded).
     """
 
     x: int
@@ -186,7 +187,7 @@ def _repeat_ends(x, shape, pitch):
 
 @kernel
 def _project(h, shape, expert, weights, b, c):
-    """Compute B and C [step, state] from h [channel, step]."""
+    """Compute B and C from h [channel, step]."""
     width = shape.inner * shape.states * VECTOR_BYTES
     to_b, to_c = weights.to_b + expert * width, weights.to_c + expert * width
     for t in range(shape.steps):
@@ -196,8 +197,9 @@ def _project(h, shape, expert, weights, b, c):
                 value = repeat(load(h, (i * shape.padded + t) * LANES))
                 total_b = multiply_add(value, load_block(to_b, (i * shape.states + s) * LANES), total_b)
                 total_c = multiply_add(value, load_block(to_c, (i * shape.states + s) * LANES), total_c)
-            store(b, (t * shape.states + s) * LANES, total_b)
-            store(c, (t * shape.states + s) * LANES, total_c)
+            here = (s * shape.padded + t * BLOCK) * LANES
+            store(b, here, total_b)
+            store(c, here, total_c)
 
 
 @kernel
@@ -286,7 +288,7 @@ def _scan(shape, h, delta, gate, rates, skip, bias, tiles):
     for s in range(0, shape.states, BLOCK):
         state, rate = repeat(splat(ZERO)), load_block(rates, s * LANES)
         for t in range(shape.steps):
-            here = (t * shape.states + s) * LANES
+            here = (s * shape.padded + t * BLOCK) * LANES
             decay = exp2(repeat(load(delta, t * LANES)) * rate)
             state = multiply_add(
                 decay, state, repeat(load(tiles.step_x, t * LANES)) * load_block(tiles.b, here)

@@ -96,7 +96,7 @@ def _reverse_states(shape, s, rate, d_y, tiles, grads, d_rates):
     state = repeat(splat(ZERO))
     store(grads.history, 0, state)
     for t in range(shape.steps):
-        here = (t * shape.states + s) * LANES
+        here = (s * shape.padded + t * BLOCK) * LANES
         decay = exp2(repeat(load(grads.step, t * LANES)) * rate)
         state = multiply_add(decay, state, repeat(load(tiles.step_x, t * LANES)) * load_block(tiles.b, here))
         store(grads.decays, t * BLOCK * LANES, decay)
@@ -105,7 +105,7 @@ def _reverse_states(shape, s, rate, d_y, tiles, grads, d_rates):
     flowing, d_rate = repeat(splat(ZERO)), load_block(d_rates, s * LANES)
     for i in range(shape.steps):
         t = shape.steps - 1 - i
-        here, now = (t * shape.states + s) * LANES, t * BLOCK * LANES
+        here, now = (s * shape.padded + t * BLOCK) * LANES, t * BLOCK * LANES
         g = repeat(load(d_y, t * LANES))
         flowing = multiply_add(g, load_block(tiles.c, here), flowing)
         multiply_into(grads.d_c, here, g, load_block(grads.history, now + BLOCK * LANES))
@@ -173,25 +173,28 @@ def _selection_backward(expert, shape, weights, tiles, grads, sums):
     width = inner * states * VECTOR_BYTES
     to_b, to_c = weights.to_b + expert * width, weights.to_c + expert * width
     to_delta = weights.to_delta + FLOAT_BYTES * expert * inner * inner
+    for s in range(
+        0, states, BLOCK
+    ):  # the gradients of B and C of one block of states stay in the fastest cache
+        for i in range(inner):
+            h, d_h = tiles.h + i * padded * VECTOR_BYTES, grads.d_h + i * padded * VECTOR_BYTES
+            own = (i * states + s) * LANES
+            b_weight, c_weight = load_block(to_b, own), load_block(to_c, own)
+            b_total, c_total = load_block(sums.to_b, own), load_block(sums.to_c, own)
+            for t in range(shape.steps):
+                here = (s * padded + t * BLOCK) * LANES
+                d_b, d_c, value = (
+                    load_block(grads.d_b, here),
+                    load_block(grads.d_c, here),
+                    repeat(load(h, t * LANES)),
+                )
+                b_total, c_total = multiply_add(value, d_b, b_total), multiply_add(value, d_c, c_total)
+                into_h = sum_products(load(d_h, t * LANES), d_b, b_weight)
+                store(d_h, t * LANES, sum_products(into_h, d_c, c_weight))
+            store(sums.to_b, own, b_total)
+            store(sums.to_c, own, c_total)
     for i in range(inner):
         h, d_h = tiles.h + i * padded * VECTOR_BYTES, grads.d_h + i * padded * VECTOR_BYTES
-        for s in range(0, states, BLOCK):
-            own = (i * states + s) * LANES
-            total_b, total_c = load_block(sums.to_b, own), load_block(sums.to_c, own)
-            for t in range(shape.steps):
-                value, here = repeat(load(h, t * LANES)), (t * states + s) * LANES
-                total_b = multiply_add(value, load_block(grads.d_b, here), total_b)
-                total_c = multiply_add(value, load_block(grads.d_c, here), total_c)
-            store(sums.to_b, own, total_b)
-            store(sums.to_c, own, total_c)
-        for t in range(shape.steps):
-            total_b, total_c = repeat(splat(ZERO)), repeat(splat(ZERO))
-            for s in range(0, states, BLOCK):
-                own, here = (i * states + s) * LANES, (t * states + s) * LANES
-                total_b = multiply_add(load_block(grads.d_b, here), load_block(to_b, own), total_b)
-                total_c = multiply_add(load_block(grads.d_c, here), load_block(to_c, own), total_c)
-            total = sum_products(load(d_h, t * LANES), total_b + total_c, repeat(splat(ONE)))
-            store(d_h, t * LANES, total)
         for j in range(inner):
             d_delta = tiles.delta + j * padded * VECTOR_BYTES
             _add_product(sums.to_delta + (i * inner + j) * VECTOR_BYTES, n_blocks, h, d_delta)

@@ -7,6 +7,7 @@ from stmest.layers.graph_conv import (
     GraphSupports,
     NodeAdaptiveConv,
     ScaleAttention,
+    Supports,
     transition_matrices,
 )
 
@@ -57,7 +58,9 @@ def test_unusable_graph_is_refused(adjacency, message):
 def test_chebyshev_terms():
     torch.manual_seed(0)
     embedding = torch.randn(5, 3)
-    first, second, third = GraphSupports(4)(embedding)
+    supports = GraphSupports(4)(embedding)
+    assert supports.walks.shape == (0, 5)
+    first, second, third = supports.learned
     torch.testing.assert_close(first.sum(1), torch.ones(5))
     torch.testing.assert_close(second, 2 * first @ first - torch.eye(5))
     torch.testing.assert_close(third, 2 * first @ second - first)
@@ -70,7 +73,29 @@ def test_chebyshev_terms():
 def test_number_of_supports(order, adjacency, learned, expected):
     supports = GraphSupports(order, adjacency, learned)
     assert supports.n_supports == expected
-    assert supports(torch.randn(4, 3)).shape == (expected, 4, 4)
+    walks, terms = supports(torch.randn(4, 3))
+    assert len(walks) // 4 + len(terms) == expected
+    assert walks.shape[1:] == (4,)
+    assert terms.shape[1:] == (4, 4)
+
+
+def test_walks_on_a_graph_with_few_edges_are_sparse_and_the_same():
+    ring = torch.roll(torch.eye(12), 1, 1)
+    supports = GraphSupports(1, ring)
+    walks = supports(torch.randn(12, 3)).walks
+    assert walks.is_sparse
+    assert torch.equal(walks.to_dense(), transition_matrices(ring).flatten(0, 1))
+    conv, z, embedding = (
+        NodeAdaptiveConv(2, 3, 5),
+        torch.randn(12, 2, 3, 4, requires_grad=True),
+        torch.randn(12, 5),
+    )
+    results = []
+    for graph in (walks, walks.to_dense()):
+        out = conv(z, embedding, Supports(graph, torch.empty(0, 12, 12)))
+        results.append((out, *torch.autograd.grad(out.square().sum(), (z, conv.pool, conv.bias_pool))))
+    for sparse, dense in zip(*results, strict=True):
+        torch.testing.assert_close(sparse, dense, atol=1e-5, rtol=1e-5)
 
 
 def test_node_adaptive_convolution_equals_its_formula():
@@ -85,7 +110,9 @@ def test_node_adaptive_convolution_equals_its_formula():
     expected = (
         torch.einsum("njab,jnkbm->nkam", weights, mixed) + (embedding @ conv.bias_pool)[:, None, :, None]
     )
-    torch.testing.assert_close(conv(z, embedding, supports), expected, atol=1e-5, rtol=1e-5)
+    for n_given in range(3):
+        parts = Supports(supports[:n_given].flatten(0, 1), supports[n_given:])
+        torch.testing.assert_close(conv(z, embedding, parts), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -104,7 +131,8 @@ def test_scale_attention_equals_dense_attention(causal):
 
 def _agccn(causal=True):
     torch.manual_seed(0)
-    return AGCCN(2, 4, 3, 5, causal), torch.randn(4, 5), torch.softmax(torch.randn(2, 4, 4), -1)
+    supports = Supports(torch.softmax(torch.randn(4, 4), -1), torch.softmax(torch.randn(1, 4, 4), -1))
+    return AGCCN(2, 4, 3, 5, causal), torch.randn(4, 5), supports
 
 
 @pytest.mark.parametrize("q", [0, 1, 2, 3])
@@ -130,18 +158,19 @@ def test_without_the_causal_order_every_scale_is_reached():
 @pytest.mark.parametrize("causal", [True, False])
 def test_agccn_gradients(causal):
     torch.manual_seed(1)
-    agccn = AGCCN(1, 2, 2, 3, causal).double()
+    agccn = AGCCN(2, 2, 2, 3, causal).double()
     z = torch.randn(3, 2, 2, 2, dtype=torch.float64, requires_grad=True)
     embedding = torch.randn(3, 3, dtype=torch.float64, requires_grad=True)
-    supports = torch.randn(1, 3, 3, dtype=torch.float64, requires_grad=True)
+    learned = torch.randn(1, 3, 3, dtype=torch.float64, requires_grad=True)
+    walks = torch.randn(3, 3, dtype=torch.float64)
     names, parameters = zip(*agccn.named_parameters(), strict=True)
 
-    def run(z, embedding, supports, *values):
+    def run(z, embedding, learned, *values):
         return torch.func.functional_call(
-            agccn, dict(zip(names, values, strict=True)), (z, embedding, supports)
+            agccn, dict(zip(names, values, strict=True)), (z, embedding, Supports(walks, learned))
         )
 
-    assert torch.autograd.gradcheck(run, (z, embedding, supports, *parameters))
+    assert torch.autograd.gradcheck(run, (z, embedding, learned, *parameters))
 
 
 def test_reprs():

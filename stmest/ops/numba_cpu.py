@@ -7,9 +7,8 @@ number of threads. Builds on the kernels beside it; imported only when a backend
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,7 +24,6 @@ from .numba_tiles import Layout, RowLayout, View
 
 __all__ = ["plan"]
 
-LOG2_E = math.log2(math.e)
 # Work that justifies a part of its own, in elements (b, t, d) times states: about 0.1 ms.
 PART_ELEMENTS = 1 << 17
 MOST_PARTS = 32
@@ -100,41 +98,18 @@ def _run_parts(kernel: Callable[..., None], layout: Layout, n_vectors: int, *arg
         kernel(*calls[0])
 
 
-def _view(tensor: Tensor | None) -> View:
-    if tensor is None:
-        return NO_VIEW
+def _checked(tensor: Tensor) -> Tensor:
     if tensor.dtype != torch.float32:
         raise ParameterError(f"The numba kernels compute in float32; got {tensor.dtype}.")
-    return View(tensor.data_ptr(), *tensor.stride())
+    return tensor
+
+
+def _view(tensor: Tensor | None) -> View:
+    return NO_VIEW if tensor is None else View(_checked(tensor).data_ptr(), *tensor.stride())
 
 
 def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None or tensor.numel() == 0 else tensor.data_ptr()
-
-
-def _pack(tensor: Tensor | None, layout: Layout, shape: Sequence[int] = ()) -> Tensor:
-    """Turn (d, *shape) into vectors, (unit, *shape, LANES)."""
-    if tensor is None:
-        return torch.zeros(layout.units, *shape, LANES)
-    if layout.rows_in_lanes:
-        return tensor.unsqueeze(-1).expand(*tensor.shape, LANES).contiguous()
-    n_missing = layout.units * LANES - layout.channels
-    if n_missing:
-        tensor = torch.cat([tensor, tensor.new_zeros(n_missing, *shape)])
-    return tensor.reshape(layout.units, LANES, *shape).movedim(1, -1).contiguous()
-
-
-def _unpack_sum(partial: Tensor, layout: Layout) -> Tensor:
-    """Sum (part, unit, ..., LANES) over parts, and over rows if those are in the lanes; return (d, ...)."""
-    total = partial.sum(0)
-    if layout.rows_in_lanes:
-        return total.sum(-1)
-    return total.movedim(-1, 1).flatten(0, 1)[: layout.channels].contiguous()
-
-
-def _pad_states(tensor: Tensor) -> Tensor:
-    missing = padded_states(tensor.shape[1]) - tensor.shape[1]
-    return torch.nn.functional.pad(tensor, (0, missing)) if missing else tensor
+    return 0 if tensor is None or tensor.numel() == 0 else _checked(tensor).data_ptr()
 
 
 def _empty_checkpoints(like: Tensor, n_states: int, has_initial: bool, keep: bool) -> Tensor:
@@ -144,6 +119,11 @@ def _empty_checkpoints(like: Tensor, n_states: int, has_initial: bool, keep: boo
     layout = _plan_of(like, n_states)
     n_kept = layout.groups * (-(-layout.steps // CHUNK) - (not has_initial))
     return like.new_empty(max(n_kept, 0), layout.units, padded_states(n_states), LANES)
+
+
+def _total(parts: Tensor) -> Tensor:
+    """Sum over the parts; by numpy, as the OpenMP workers that torch would wake spin on, on cores that the next scan needs."""
+    return parts[0] if len(parts) == 1 else torch.from_numpy(parts.numpy().sum(0))
 
 
 def _plain(tensor: Tensor | None) -> Tensor | None:
@@ -173,10 +153,8 @@ def _scan(
         if want_final:
             final.copy_(torch.zeros_like(final) if initial_state is None else initial_state)
         return y, final, checkpoints
-    rates = _pack(_pad_states(A) * LOG2_E, layout, (padded_states(layout.states),))
-    skip, bias, initial = _pack(D, layout), _pack(delta_bias, layout), _plain(initial_state)
-    packed = (rates, skip, bias, initial, final, checkpoints)
-    memory = ScanMemory(*map(_address, (*packed, None, None, None)))
+    parameters = [_plain(v) for v in (A, D, delta_bias, initial_state)]
+    memory = ScanMemory(*map(_address, (*parameters, final, checkpoints, None, None, None)))
     views = [_view(v) for v in (x, delta, B, C, z, y)]
     if torch.get_num_threads() == 1:  # no sums over channels here: the result does not depend on the parts
         layout = layout._replace(bundle_parts=1)
@@ -207,32 +185,30 @@ def _scan_backward(
 ) -> list[Tensor]:
     """Return the gradients of x, delta, A, B, C, D, z, delta_bias, initial_state; empty where an input is missing."""
     layout = _plan_of(x, A.shape[1])
-    width, parts = padded_states(layout.states), layout.group_parts
     d_x, d_delta = torch.empty(x.shape), torch.empty(x.shape)
     d_z = x.new_empty(0) if z is None else torch.empty(x.shape)
     d_initial = x.new_empty(0 if initial_state is None else initial_state.shape)
-    # one copy of the gradients of B and C for every part of the channels
-    d_B, d_C = (x.new_zeros(layout.bundle_parts, *B.shape) for _ in range(2))
-    d_rates = x.new_zeros(parts, layout.units, width, LANES)
-    d_skip, d_bias = (x.new_zeros(parts, layout.units, LANES) for _ in range(2))
+    # those of B and C once for every part of the channels, those of the parameters for every part of the rows
+    room = torch.empty if x.numel() else torch.zeros
+    d_B, d_C = room(layout.bundle_parts, *B.shape), room(layout.bundle_parts, *C.shape)
+    sums = [room(layout.group_parts, *A.shape[:n]) for n in (2, 1, 1)]  # of A, D, delta_bias
     if x.numel():
-        rates = _pack(_pad_states(A) * LOG2_E, layout, (width,))
-        skip, bias, initial = _pack(D, layout), _pack(delta_bias, layout), _plain(initial_state)
-        packed = (rates, skip, bias, initial, None, checkpoints, d_rates, d_skip, d_bias)
+        parameters = [_plain(v) for v in (A, D, delta_bias, initial_state)]
+        memory = ScanMemory(*map(_address, (*parameters, None, checkpoints, *sums)))
         final = _plain(grad_final)
         views = [_view(v) for v in (x, delta, B, C, z, grad_y, d_x, d_delta, d_B[0], d_C[0])]
         views.append(NO_VIEW if z is None else _view(d_z))
         _run_parts(
-            scan_backward, layout, scratch_vectors(layout, backward=True), ScanMemory(*map(_address, packed)),
+            scan_backward, layout, scratch_vectors(layout, backward=True), memory,
             _address(final), _address(d_initial), B.numel() * FLOAT_BYTES, *views,
         )  # fmt: skip
     elif initial_state is not None:
         d_initial.copy_(torch.zeros_like(d_initial) if grad_final is None else grad_final)
-    d_A = _unpack_sum(d_rates, layout)[:, : layout.states].contiguous()
-    d_B, d_C = (v[0] if len(v) == 1 else v.sum(0) for v in (d_B, d_C))
-    d_D = x.new_empty(0) if D is None else _unpack_sum(d_skip, layout)
-    d_delta_bias = x.new_empty(0) if delta_bias is None else _unpack_sum(d_bias, layout)
-    return [d_x, d_delta, d_A, d_B, d_C, d_D, d_z, d_delta_bias, d_initial]
+    d_D, d_delta_bias = (
+        x.new_empty(0) if v is None else _total(total)
+        for v, total in zip((D, delta_bias), sums[1:], strict=True)
+    )
+    return [d_x, d_delta, _total(sums[0]), _total(d_B), _total(d_C), d_D, d_z, d_delta_bias, d_initial]
 
 
 @_scan_backward.register_fake
@@ -270,10 +246,11 @@ def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> T
     y = torch.empty(x.shape)
     if x.numel():
         layout, width = _plan_of(x, 1), weight.shape[1]
-        taps, offset = _pack(weight, layout, (width,)).transpose(0, 1).contiguous(), _pack(bias, layout)
+        filters = _plain(weight), _plain(bias)
         scratch = conv_scratch_vectors(layout, width)
-        addresses = taps.data_ptr(), offset.data_ptr()
-        _run_parts(conv_forward, layout, scratch, width, int(activation), *addresses, _view(x), _view(y))
+        _run_parts(
+            conv_forward, layout, scratch, width, int(activation), *map(_address, filters), _view(x), _view(y)
+        )
     return y
 
 
@@ -289,15 +266,16 @@ def _conv_backward(
     """Return the gradients of x, weight and bias (d,), the last whether or not there is a bias."""
     layout, width = _plan_of(x, 1), weight.shape[1]
     d_x = torch.empty(x.shape)
-    d_taps = x.new_zeros(layout.group_parts, width, layout.units, LANES)
-    d_offset = x.new_zeros(layout.group_parts, layout.units, LANES)
+    room = torch.empty if x.numel() else torch.zeros
+    sums = room(layout.group_parts, *weight.shape), room(layout.group_parts, len(weight))
     if x.numel():
-        taps, offset = _pack(weight, layout, (width,)).transpose(0, 1).contiguous(), _pack(bias, layout)
-        addresses = [v.data_ptr() for v in (taps, offset, d_taps, d_offset)]
+        filters = _plain(weight), _plain(bias)
         views = [_view(v) for v in (x, grad_y, d_x)]
         scratch = conv_scratch_vectors(layout, width)
-        _run_parts(conv_backward, layout, scratch, width, int(activation), *addresses, *views)
-    return d_x, _unpack_sum(d_taps.transpose(1, 2), layout), _unpack_sum(d_offset, layout)
+        _run_parts(
+            conv_backward, layout, scratch, width, int(activation), *map(_address, (*filters, *sums)), *views
+        )
+    return d_x, _total(sums[0]), _total(sums[1])
 
 
 @_conv_backward.register_fake

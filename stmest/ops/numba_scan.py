@@ -27,23 +27,31 @@ from .numba_simd import (
     softplus,
     store,
     store_scalar,
-    sum_lanes,
+    sum_each,
     sum_products,
 )
-from .numba_tiles import Layout, gather, kernel, load_projections, part_range, scatter, zero
+from .numba_tiles import Layout, gather, kernel, load_projections, pack_channels, part_range, scatter, zero
 
-__all__ = ["CHUNK", "ScanMemory", "padded_states", "scan_forward", "scratch_vectors"]
+__all__ = [
+    "CHUNK",
+    "ScanMemory",
+    "pack_parameters",
+    "padded_states",
+    "scan_forward",
+    "scratch_vectors",
+]
 
-CHUNK = 16
-ZERO = np.float32(0.0)
+# Longer chunks cost fewer checkpoints and less work per chunk, until their tiles leave the cache.
+CHUNK = 32
+ZERO, ONE, LOG2_E = np.float32(0.0), np.float32(1.0), np.float32(1.4426950408889634)
 
 
 class ScanMemory(NamedTuple):
     """Addresses of what is not a (b, t, channel) tensor; 0 where missing.
 
-    Vectors: `rates` (unit, state); `skip`, `bias` (unit); `checkpoints` (group, chunk, unit, state); `d_rates`
-    (group part, unit, state) and `d_skip`, `d_bias` (group part, unit), zero at the start. Numbers: `initial`,
-    `final` (b, d, s).
+    Numbers: `rates` (d, s); `skip`, `bias` (d); `initial`, `final` (b, d, s); `d_rates` (group part, d, s) and `d_skip`,
+    `d_bias` (group part, d). Vectors: `checkpoints` (group, chunk, unit, state). Inside the kernels parameters and their
+    gradients are vectors (unit, state) and (unit) in scratch memory, see `pack_parameters`.
     """
 
     rates: int
@@ -64,12 +72,36 @@ def padded_states(n_states: int) -> int:
 
 def scratch_vectors(layout: Layout, backward: bool) -> int:
     """Vectors of scratch memory that one worker needs."""
-    tile = CHUNK * layout.bundle + LANES
-    projections = CHUNK * padded_states(layout.states) + LANES
+    n_steps = min(CHUNK, layout.steps)
+    tile = n_steps * layout.bundle + LANES
+    projections = n_steps * padded_states(layout.states) + LANES
     states = layout.units * padded_states(layout.states)
+    parameters = states + 2 * layout.units
     if not backward:
-        return 3 * tile + 2 * projections + states + CHUNK
-    return 4 * tile + 4 * projections + states + 5 * CHUNK + (2 * CHUNK + 1) * BLOCK
+        return parameters + 3 * tile + 2 * projections + states + n_steps
+    return 2 * parameters + 4 * tile + 4 * projections + states + 5 * n_steps + (2 * n_steps + 1) * BLOCK
+
+
+@kernel
+def pack_parameters(layout, memory, scratch):
+    """Pack rates, times log2(e), skip weights and biases at `scratch`; return `memory` with these addresses."""
+    width = -(-layout.states // BLOCK) * BLOCK
+    skip = scratch + layout.units * width * LANES * FLOAT_BYTES
+    bias = skip + layout.units * LANES * FLOAT_BYTES
+    pack_channels(memory.rates, layout, layout.states, width, LOG2_E, scratch)
+    pack_channels(memory.skip, layout, 1, 1, ONE, skip)
+    pack_channels(memory.bias, layout, 1, 1, ONE, bias)
+    return ScanMemory(
+        scratch,
+        skip,
+        bias,
+        memory.initial,
+        memory.final,
+        memory.checkpoints,
+        memory.d_rates,
+        memory.d_skip,
+        memory.d_bias,
+    )
 
 
 @kernel
@@ -111,17 +143,17 @@ def _gather_projection(view, layout, row, start, n_steps, target):
 
 @kernel
 def _scatter_projection(view, layout, row, start, n_steps, source):
-    """Unpack the gradient of B or C; with channels in lanes the lanes are summed."""
+    """Unpack the gradient of B or C, whose tile is used up; with channels in lanes the lanes are summed."""
     width = -(-layout.states // BLOCK) * BLOCK
     if layout.rows_in_lanes:
         scatter(view, layout, row, start, n_steps, 0, layout.states, width, source)
         return
+    for k in range(0, n_steps * width, LANES):  # the sums take the place of vectors that were read before
+        store(source, k, sum_each(source + k * LANES * FLOAT_BYTES))
     target = view.address + FLOAT_BYTES * (row * view.row + start * view.step)
     for t in range(n_steps):
         for s in range(layout.states):
-            store_scalar(
-                target, t * view.step + s * view.channel, sum_lanes(load(source, (t * width + s) * LANES))
-            )
+            store_scalar(target, t * view.step + s * view.channel, load_scalar(source, t * width + s))
 
 
 @kernel
@@ -153,13 +185,14 @@ def _forward_unit(layout, n_steps, stride, width, x, delta, z, step_x, B, C, sta
 def _forward_group(group, first_bundle, last_bundle, scratch, layout, memory, x, delta, B, C, z, y):
     vector_bytes = LANES * FLOAT_BYTES
     width = -(-layout.states // BLOCK) * BLOCK
-    tile_bytes = (CHUNK * layout.bundle + LANES) * vector_bytes
-    projection_bytes = (CHUNK * width + LANES) * vector_bytes
+    most_steps = min(CHUNK, layout.steps)
+    tile_bytes = (most_steps * layout.bundle + LANES) * vector_bytes
+    projection_bytes = (most_steps * width + LANES) * vector_bytes
     x_tile, delta_tile, z_tile = scratch, scratch + tile_bytes, scratch + 2 * tile_bytes
     B_tile = scratch + 3 * tile_bytes
     C_tile = B_tile + projection_bytes
     step_x = C_tile + projection_bytes
-    states = step_x + CHUNK * vector_bytes
+    states = step_x + most_steps * vector_bytes
 
     row = group * LANES if layout.rows_in_lanes else group
     zero(states, layout.units * width)
@@ -214,8 +247,10 @@ def scan_forward(first_part, last_part, scratch, layout, memory, x, delta, B, C,
     x, delta, B, C, z, y : View
         Inputs and output; z may be missing.
     """
+    packed = pack_parameters(layout, memory, scratch)
+    tiles = packed.bias + layout.units * LANES * FLOAT_BYTES
     for part in range(first_part, last_part):
         groups = part_range(layout.groups, layout.group_parts, part // layout.bundle_parts)
         bundles = part_range(layout.bundles, layout.bundle_parts, part % layout.bundle_parts)
         for group in range(groups[0], groups[1]):
-            _forward_group(group, bundles[0], bundles[1], scratch, layout, memory, x, delta, B, C, z, y)
+            _forward_group(group, bundles[0], bundles[1], tiles, layout, packed, x, delta, B, C, z, y)

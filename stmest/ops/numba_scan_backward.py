@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .numba_scan import CHUNK, _gather_projection, _move_states, _scatter_projection
+from .numba_scan import (
+    CHUNK,
+    ScanMemory,
+    _gather_projection,
+    _move_states,
+    _scatter_projection,
+    pack_parameters,
+)
 from .numba_simd import (
     BLOCK,
     FLOAT_BYTES,
@@ -26,7 +33,7 @@ from .numba_simd import (
     store,
     sum_products,
 )
-from .numba_tiles import View, gather, kernel, load_projections, part_range, scatter, zero
+from .numba_tiles import View, gather, kernel, load_projections, part_range, scatter, unpack_channels, zero
 
 __all__ = ["scan_backward"]
 
@@ -128,13 +135,13 @@ def _backward_unit(
     d_rates, d_skip, d_bias, buffers,
 ):  # fmt: skip
     """Gradients of one unit over one chunk, whose first state is at address `start` (0: zero)."""
-    vector_bytes = LANES * FLOAT_BYTES
-    step, step_x, y = buffers, buffers + CHUNK * vector_bytes, buffers + 2 * CHUNK * vector_bytes
-    into_input, into_exponent = buffers + 3 * CHUNK * vector_bytes, buffers + 4 * CHUNK * vector_bytes
-    decays = buffers + 5 * CHUNK * vector_bytes
-    history = decays + CHUNK * BLOCK * vector_bytes
+    row = n_steps * LANES * FLOAT_BYTES
+    step, step_x, y = buffers, buffers + row, buffers + 2 * row
+    into_input, into_exponent = buffers + 3 * row, buffers + 4 * row
+    decays = buffers + 5 * row
+    history = decays + row * BLOCK
     _prepare_unit(n_steps, stride, x, delta, z, grad, skip, bias, d_skip, step, step_x, y)
-    zero(into_input, 2 * CHUNK)
+    zero(into_input, 2 * n_steps)
     for s in range(0, width, BLOCK):
         rate = load_block(rates, s * LANES)
         h = repeat(splat(ZERO))
@@ -150,13 +157,13 @@ def _backward_unit(
 
 @kernel
 def _backward_bundle(
-    group, bundle, chunk, row, start, n_steps, scratch, B_tile, C_tile, d_B_tile, d_C_tile, carried, buffers, sums,
+    group, bundle, chunk, row, start, n_steps, scratch, B_tile, C_tile, d_B_tile, d_C_tile, carried, buffers,
     layout, memory, x, delta, z, grad_y, d_x, d_delta, d_z,
 ):  # fmt: skip
     """Pack the tiles of one bundle of units, run them over a chunk, unpack their gradients."""
     vector_bytes = LANES * FLOAT_BYTES
     width = -(-layout.states // BLOCK) * BLOCK
-    tile_bytes = (CHUNK * layout.bundle + LANES) * vector_bytes
+    tile_bytes = (min(CHUNK, layout.steps) * layout.bundle + LANES) * vector_bytes
     x_tile, delta_tile = scratch, scratch + tile_bytes
     grad_tile, z_tile = scratch + 2 * tile_bytes, scratch + 3 * tile_bytes
     unit = bundle * layout.bundle
@@ -174,15 +181,14 @@ def _backward_bundle(
     for k in range(n_units):
         column = k * vector_bytes
         packed = (unit + k) * width * vector_bytes
-        summed = sums * layout.units + unit + k
         _backward_unit(
             layout, n_steps, n_units * LANES, width,
             x_tile + column, delta_tile + column, z_tile + column if gated else 0, grad_tile + column,
             B_tile, C_tile, d_B_tile, d_C_tile,
             memory.checkpoints + kept + packed if chunk >= first_kept else 0, carried + packed,
             memory.rates + packed, load(memory.skip, (unit + k) * LANES), load(memory.bias, (unit + k) * LANES),
-            memory.d_rates + summed * width * vector_bytes,
-            memory.d_skip + summed * vector_bytes, memory.d_bias + summed * vector_bytes, buffers,
+            memory.d_rates + packed, memory.d_skip + (unit + k) * vector_bytes,
+            memory.d_bias + (unit + k) * vector_bytes, buffers,
         )  # fmt: skip
     scatter(d_x, layout, row, start, n_steps, channel, n_units, n_units, x_tile)
     scatter(d_delta, layout, row, start, n_steps, channel, n_units, n_units, delta_tile)
@@ -192,13 +198,14 @@ def _backward_bundle(
 
 @kernel
 def _backward_group(
-    group, sums, first_bundle, last_bundle, scratch, layout, memory, grad_final, grad_initial,
+    group, first_bundle, last_bundle, scratch, layout, memory, grad_final, grad_initial,
     x, delta, B, C, z, grad_y, d_x, d_delta, d_B, d_C, d_z,
 ):  # fmt: skip
     vector_bytes = LANES * FLOAT_BYTES
     width = -(-layout.states // BLOCK) * BLOCK
-    tiles_bytes = 4 * (CHUNK * layout.bundle + LANES) * vector_bytes
-    projection_bytes = (CHUNK * width + LANES) * vector_bytes
+    most_steps = min(CHUNK, layout.steps)
+    tiles_bytes = 4 * (most_steps * layout.bundle + LANES) * vector_bytes
+    projection_bytes = (most_steps * width + LANES) * vector_bytes
     B_tile = scratch + tiles_bytes
     C_tile, d_B_tile, d_C_tile = (
         B_tile + projection_bytes,
@@ -224,12 +231,42 @@ def _backward_group(
         for bundle in range(first_bundle, last_bundle):
             _backward_bundle(
                 group, bundle, chunk, row, start, n_steps, scratch, B_tile, C_tile, d_B_tile, d_C_tile, carried,
-                buffers, sums, layout, memory, x, delta, z, grad_y, d_x, d_delta, d_z,
+                buffers, layout, memory, x, delta, z, grad_y, d_x, d_delta, d_z,
             )  # fmt: skip
         _scatter_projection(d_B, layout, row, start, n_steps, d_B_tile)
         _scatter_projection(d_C, layout, row, start, n_steps, d_C_tile)
     if grad_initial != 0:
         _move_states(True, grad_initial, layout, row, first_bundle, last_bundle, carried)
+
+
+@kernel
+def _sum_at(layout, memory, sums):
+    """Return `memory` with the gradients of the parameters, as vectors, at an address in scratch memory."""
+    width = -(-layout.states // BLOCK) * BLOCK
+    d_skip = sums + layout.units * width * LANES * FLOAT_BYTES
+    d_bias = d_skip + layout.units * LANES * FLOAT_BYTES
+    return ScanMemory(
+        memory.rates,
+        memory.skip,
+        memory.bias,
+        memory.initial,
+        memory.final,
+        memory.checkpoints,
+        sums,
+        d_skip,
+        d_bias,
+    )
+
+
+@kernel
+def _write_sums(layout, group_part, first_bundle, last_bundle, sums, memory):
+    """Write the gradients of the parameters of some bundles of channels to the place of their part."""
+    width = -(-layout.states // BLOCK) * BLOCK
+    first = group_part * layout.channels * FLOAT_BYTES
+    d_rates = memory.d_rates + first * layout.states
+    unpack_channels(sums.d_rates, layout, first_bundle, last_bundle, layout.states, width, d_rates)
+    unpack_channels(sums.d_skip, layout, first_bundle, last_bundle, 1, 1, memory.d_skip + first)
+    unpack_channels(sums.d_bias, layout, first_bundle, last_bundle, 1, 1, memory.d_bias + first)
 
 
 @kernel
@@ -252,6 +289,10 @@ def scan_backward(
     d_x, d_delta, d_B, d_C, d_z : View
         Gradients to fill.
     """
+    vector_bytes = LANES * FLOAT_BYTES
+    packed = pack_parameters(layout, memory, scratch)
+    summing = _sum_at(layout, packed, packed.bias + layout.units * vector_bytes)
+    tiles = summing.d_bias + layout.units * vector_bytes
     for part in range(first_part, last_part):
         group_part, bundle_part = part // layout.bundle_parts, part % layout.bundle_parts
         groups = part_range(layout.groups, layout.group_parts, group_part)
@@ -259,8 +300,10 @@ def scan_backward(
         own = bundle_part * projection_part
         own_d_B = View(d_B.address + own, d_B.row, d_B.step, d_B.channel)
         own_d_C = View(d_C.address + own, d_C.row, d_C.step, d_C.channel)
+        zero(summing.d_rates, (tiles - summing.d_rates) // vector_bytes)
         for group in range(groups[0], groups[1]):
             _backward_group(
-                group, group_part, bundles[0], bundles[1], scratch, layout, memory, grad_final, grad_initial,
+                group, bundles[0], bundles[1], tiles, layout, summing, grad_final, grad_initial,
                 x, delta, B, C, z, grad_y, d_x, d_delta, own_d_B, own_d_C, d_z,
             )  # fmt: skip
+        _write_sums(layout, group_part, bundles[0], bundles[1], summing, memory)

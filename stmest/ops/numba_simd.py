@@ -25,7 +25,7 @@ from numba.extending import lower_builtin, models, register_model, type_callable
 
 __all__ = [
     "BLOCK", "FLOAT_BYTES", "LANES", "exp2", "load", "load_block", "load_scalar", "multiply_add", "multiply_into",
-    "repeat", "sigmoid", "softplus", "splat", "store", "store_scalar", "sum_lanes", "sum_products", "transpose_in",
+    "repeat", "sigmoid", "softplus", "splat", "store", "store_scalar", "sum_each", "sum_lanes", "sum_products", "transpose_in",
     "transpose_out",
 ]  # fmt: skip
 
@@ -234,6 +234,25 @@ def sum_lanes(typing_context: Any, value: Any) -> Any:
         return builder.extract_element(total, ir.Constant(_i32, 0))
 
     return types.float32(vector), generate
+
+
+@intrinsic
+def sum_each(typing_context: Any, source: Any) -> Any:
+    """Return the sums over the lanes of LANES vectors that lie side by side in memory, one in each lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.VectorType(_f32, LANES)
+        offsets = (ir.Constant(args[0].type, k * LANES) for k in range(LANES))
+        sums = [builder.load(_pointer(builder, args[0], k, kind), align=FLOAT_BYTES) for k in offsets]
+        even, odd = list(range(0, 2 * LANES, 2)), list(range(1, 2 * LANES, 2))
+        while len(sums) > 1:  # neighbouring lanes of two vectors are added and fill one
+            pairs = zip(sums[::2], sums[1::2], strict=True)
+            sums = [
+                builder.fadd(_shuffle(builder, a, b, even), _shuffle(builder, a, b, odd)) for a, b in pairs
+            ]
+        return sums[0]
+
+    return vector(types.int64), generate
 
 
 # ---- transposition between rows in memory and lanes

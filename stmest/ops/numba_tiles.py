@@ -33,6 +33,7 @@ from .numba_simd import (
     splat,
     store,
     store_scalar,
+    sum_lanes,
     transpose_in,
     transpose_out,
 )
@@ -44,8 +45,10 @@ __all__ = [
     "gather",
     "kernel",
     "load_projections",
+    "pack_channels",
     "part_range",
     "scatter",
+    "unpack_channels",
     "zero",
 ]
 
@@ -143,6 +146,35 @@ def zero(address, n_vectors):
     """Clear vectors of scratch memory."""
     for i in range(n_vectors):
         store(address, i * LANES, splat(ZERO))
+
+
+@kernel
+def pack_channels(source, layout, n_values, pitch, factor, target):
+    """Turn numbers (channel, value) times a factor into vectors (unit, pitch); zeros where there is nothing, or no source."""
+    zero(target, layout.units * pitch)
+    if source == 0:
+        return
+    for channel in range(layout.channels):
+        for i in range(n_values):
+            value = load_scalar(source, channel * n_values + i) * factor
+            if layout.rows_in_lanes:
+                store(target, (channel * pitch + i) * LANES, splat(value))
+            else:
+                store_scalar(target, (channel // LANES * pitch + i) * LANES + channel % LANES, value)
+
+
+@kernel
+def unpack_channels(source, layout, first_bundle, last_bundle, n_values, pitch, target):
+    """Write sums (unit, pitch) of some bundles as numbers (channel, value); rows in lanes are added up."""
+    width = 1 if layout.rows_in_lanes else LANES
+    first, last = first_bundle * layout.bundle * width, last_bundle * layout.bundle * width
+    for channel in range(first, min(last, layout.channels)):
+        for i in range(n_values):
+            if layout.rows_in_lanes:
+                value = sum_lanes(load(source, (channel * pitch + i) * LANES))
+            else:
+                value = load_scalar(source, (channel // LANES * pitch + i) * LANES + channel % LANES)
+            store_scalar(target, channel * n_values + i, value)
 
 
 @kernel

@@ -52,7 +52,9 @@ def causal_conv1d(
         cast = (x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
         if backend == "numba":
             backends.require_usable("numba", _numba_obstacle(x.device.type, dtype))
-            y = torch.ops.stmest.causal_conv1d(*cast, activation)
+            from .numba_cpu import convolution  # needs numba
+
+            y = convolution(*cast, activation)
         elif backend == "causal_conv1d":
             y = _conv_cuda(*cast, activation)
         else:

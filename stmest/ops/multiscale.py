@@ -24,6 +24,7 @@ from .numba_cpu import _pools
 from .numba_multiscale import Shape, Tiles, Weights, forward_tiles
 from .numba_multiscale_backward import GradientTiles, Sums, backward_tiles
 from .numba_simd import BLOCK, FLOAT_BYTES, LANES
+from .operators import operator
 
 __all__ = ["MAX_STEPS", "multiscale_mamba", "run_together"]
 
@@ -138,7 +139,7 @@ def _tables(widths: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(widths, dtype=np.int64), np.array([0, *accumulate(widths[:-1])], dtype=np.int64)
 
 
-@torch.library.custom_op("stmest::multiscale_mamba", mutates_args=())
+@operator("multiscale_mamba")
 def multiscale_mamba(
     x: Tensor,
     kernels: Tensor,
@@ -185,7 +186,7 @@ def _(x, *arguments):
     return x.new_empty(x.shape)
 
 
-@torch.library.custom_op("stmest::multiscale_mamba_backward", mutates_args=())
+@operator("multiscale_mamba_backward")
 def _backward(
     grad: Tensor, x: Tensor, weights: Sequence[Tensor], n_rows: Sequence[int], widths: Sequence[int]
 ) -> list[Tensor]:
@@ -246,7 +247,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, *weights = ctx.saved_tensors
-    return (*torch.ops.stmest.multiscale_mamba_backward(grad, x, weights, ctx.n_rows, ctx.widths), None, None)
+    return (*_backward(grad, x, weights, ctx.n_rows, ctx.widths), None, None)
 
 
-multiscale_mamba.register_autograd(_gradients, setup_context=_save)
+multiscale_mamba.register_gradients(_gradients, _save)

@@ -21,8 +21,9 @@ from .numba_scan import CHUNK, ScanMemory, padded_states, scan_forward, scratch_
 from .numba_scan_backward import scan_backward
 from .numba_simd import FLOAT_BYTES, LANES
 from .numba_tiles import Layout, RowLayout, View
+from .operators import operator
 
-__all__ = ["plan"]
+__all__ = ["convolution", "plan", "scan"]
 
 # Work that justifies a part of its own, in elements (b, t, d) times states: about 0.1 ms.
 PART_ELEMENTS = 1 << 17
@@ -130,8 +131,8 @@ def _plain(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.contiguous()
 
 
-@torch.library.custom_op("stmest::selective_scan", mutates_args=(), device_types="cpu")
-def _scan(
+@operator("selective_scan")
+def scan(
     x: Tensor,
     delta: Tensor,
     A: Tensor,
@@ -162,13 +163,13 @@ def _scan(
     return y, final, checkpoints
 
 
-@_scan.register_fake
+@scan.register_fake
 def _(x, delta, A, B, C, D, z, delta_bias, initial_state, want_final, keep):
     final = x.new_empty((x.shape[0], *A.shape) if want_final else (0,))
     return x.new_empty(x.shape), final, _empty_checkpoints(x, A.shape[1], initial_state is not None, keep)
 
 
-@torch.library.custom_op("stmest::selective_scan_backward", mutates_args=(), device_types="cpu")
+@operator("selective_scan_backward")
 def _scan_backward(
     grad_y: Tensor,
     grad_final: Tensor | None,
@@ -232,16 +233,16 @@ def _scan_gradients(
         grad_y = torch.zeros_like(inputs[0])
     if grad_final is not None and grad_final.numel() == 0:
         grad_final = None
-    gradients = torch.ops.stmest.selective_scan_backward(grad_y, grad_final, *inputs, checkpoints)
+    gradients = _scan_backward(grad_y, grad_final, *inputs, checkpoints)
     present = [None if v is None else g for v, g in zip(inputs, gradients, strict=True)]
     return (*present, None, None)
 
 
-_scan.register_autograd(_scan_gradients, setup_context=_save_scan)
+scan.register_gradients(_scan_gradients, _save_scan)
 
 
-@torch.library.custom_op("stmest::causal_conv1d", mutates_args=(), device_types="cpu")
-def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:
+@operator("causal_conv1d")
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:
     """Return y (b, t, d)."""
     y = torch.empty(x.shape)
     if x.numel():
@@ -254,12 +255,12 @@ def _conv(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> T
     return y
 
 
-@_conv.register_fake
+@convolution.register_fake
 def _(x, weight, bias, activation):
     return x.new_empty(x.shape)
 
 
-@torch.library.custom_op("stmest::causal_conv1d_backward", mutates_args=(), device_types="cpu")
+@operator("causal_conv1d_backward")
 def _conv_backward(
     grad_y: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -291,8 +292,8 @@ def _save_conv(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _conv_gradients(ctx: Any, grad_y: Tensor) -> tuple[Tensor | None, ...]:
     x, weight, bias = ctx.saved_tensors
-    d_x, d_weight, d_bias = torch.ops.stmest.causal_conv1d_backward(grad_y, x, weight, bias, ctx.activation)
+    d_x, d_weight, d_bias = _conv_backward(grad_y, x, weight, bias, ctx.activation)
     return d_x, d_weight, None if bias is None else d_bias, None
 
 
-_conv.register_autograd(_conv_gradients, setup_context=_save_conv)
+convolution.register_gradients(_conv_gradients, _save_conv)

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..exceptions import ParameterError
 from .multiscale import run_together
 from .numba_scale_attention import BLOCK_BYTES, WIDTH, Shape, Tiles, Weights, backward_tiles, forward_tiles
+from .operators import operator
 
 __all__ = ["scale_attention"]
 
@@ -48,7 +49,7 @@ def _shape(x: Tensor, causal: bool, eps: float) -> Shape:
     return Shape(n, k, d, m, int(causal), eps)
 
 
-@torch.library.custom_op("stmest::scale_attention", mutates_args=())
+@operator("scale_attention")
 def scale_attention(
     x: Tensor,
     first_weight: Tensor,
@@ -87,7 +88,7 @@ def _(x, *arguments):
     return x.new_empty(x.shape)
 
 
-@torch.library.custom_op("stmest::scale_attention_backward", mutates_args=())
+@operator("scale_attention_backward")
 def _backward(
     gradient: Tensor, x: Tensor, weights: Sequence[Tensor], causal: bool, eps: float
 ) -> list[Tensor]:
@@ -127,7 +128,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     x, *weights = ctx.saved_tensors
-    return (*torch.ops.stmest.scale_attention_backward(gradient, x, weights, ctx.causal, ctx.eps), None, None)
+    return (*_backward(gradient, x, weights, ctx.causal, ctx.eps), None, None)
 
 
-scale_attention.register_autograd(_gradients, setup_context=_save)
+scale_attention.register_gradients(_gradients, _save)

@@ -125,9 +125,11 @@ def _run(backend: str, inputs: ScanInputs, return_final_state: bool) -> tuple[Te
 
 
 def _scan_numba(inputs: ScanInputs, return_final_state: bool) -> tuple[Tensor, Tensor]:
+    from .numba_cpu import scan  # needs numba
+
     tracked = any(v is not None and v.requires_grad for v in inputs)
     keep = torch.is_grad_enabled() and tracked  # states are checkpointed only for a backward pass
-    y, final_state, _ = torch.ops.stmest.selective_scan(*inputs, return_final_state, keep)
+    y, final_state, _ = scan(*inputs, return_final_state, keep)
     return y, final_state
 
 

@@ -1,0 +1,78 @@
+"""Functions with gradients of their own as torch operators, without the operators' toll where nothing looks at them.
+
+Builds on torch alone; used by the modules that run kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+__all__ = ["Operator", "operator"]
+
+
+class Operator:
+    """A CPU function of tensors as ``torch.ops.stmest.<name>``, called directly where nothing traces or transforms it.
+
+    torch.compile, torch.export, fake tensors and whatever else follows a computation see one opaque operator. The way
+    through PyTorch's dispatcher and back takes as long as a small scan, so a plain call does not go it.
+
+    Parameters
+    ----------
+    name : str
+        Of the operator, within the namespace of this package.
+    function : callable
+        Takes a tensor first; its annotations give the operator's schema. Changes none of its arguments.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.name, self.function = name, function
+        self.traced = torch.library.custom_op(
+            f"stmest::{name}", function, mutates_args=(), device_types="cpu"
+        )
+        self._differentiable: Any = None
+
+    def register_fake(self, function: Callable[..., Any]) -> None:
+        """Tell what the outputs look like, given tensors without content."""
+        self.traced.register_fake(function)
+
+    def register_gradients(self, gradients: Callable[..., Any], save: Callable[..., None]) -> None:
+        """Tell how to differentiate once: ``save(ctx, inputs, output)`` and ``gradients(ctx, *gradients of the outputs)``."""
+        self.traced.register_autograd(gradients, setup_context=save)
+
+        def forward(ctx: Any, *arguments: Any) -> Any:
+            output = self.function(*arguments)
+            save(ctx, arguments, output)
+            return output
+
+        methods = {"forward": staticmethod(forward), "backward": staticmethod(once_differentiable(gradients))}
+        self._differentiable = type(self.name, (torch.autograd.Function,), methods)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the function on arguments given by position."""
+        if _is_followed(arguments[0]):
+            return self.traced(*arguments)
+        if self._differentiable is not None:
+            return self._differentiable.apply(*arguments)
+        # without gradients of its own: as an operator it says so when it is differentiated
+        return self.traced(*arguments) if torch.is_grad_enabled() else self.function(*arguments)
+
+
+def operator(name: str) -> Callable[[Callable[..., Any]], Operator]:
+    """Make an `Operator` of the decorated function."""
+    return lambda function: Operator(name, function)
+
+
+def _is_followed(tensor: Tensor) -> bool:
+    return (
+        torch.compiler.is_compiling()
+        or (not isinstance(tensor, torch.nn.Parameter) and type(tensor) is not Tensor)
+        or is_in_torch_dispatch_mode()
+        or torch._C._functorch.is_batchedtensor(tensor)  # vmap
+        or torch.jit.is_tracing()
+    )

@@ -81,7 +81,7 @@ def interleave(
 
 
 class PeakMemory:
-    """Peak of resident memory within a `with` block, over what was resident at its start, in MB; Linux only."""
+    """Peak of resident memory within a `with` block, in MB: of the process, and over what it had at the start; Linux only."""
 
     def __enter__(self) -> PeakMemory:
         Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
@@ -89,7 +89,8 @@ class PeakMemory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.megabytes = self._status("VmHWM") - self._start
+        self.process_megabytes = self._status("VmHWM")
+        self.megabytes = self.process_megabytes - self._start
 
     @staticmethod
     def _status(field: str) -> float:

@@ -25,7 +25,8 @@ from _scan_rivals import Rival, load_rivals
 from torch import Tensor
 
 from stmest.layers.mamba import MambaBlock
-from stmest.ops.numba_simd import BLOCK, LANES, load_block, multiply_add, store
+from stmest.ops.numba_math import multiply_add
+from stmest.ops.numba_simd import BLOCK, LANES, load_block, store
 from stmest.ops.numba_tiles import kernel
 
 SEED = 0

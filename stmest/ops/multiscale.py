@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..exceptions import ParameterError
 from .numba_cpu import _pools
+from .numba_math import LOG2_E
 from .numba_multiscale import Shape, Tiles, Weights, forward_tiles
 from .numba_multiscale_backward import GradientTiles, Sums, backward_tiles
 from .numba_simd import BLOCK, FLOAT_BYTES, LANES
@@ -32,7 +33,6 @@ __all__ = ["MAX_STEPS", "multiscale_mamba", "run_together"]
 MAX_STEPS = 1024
 # Tiles that justify a part of its own (about 0.3 ms), and how many parts there are at most
 PART_TILES, MOST_PARTS = 16, 32
-LOG2_E = math.log2(math.e)
 
 
 def _shape(x: Tensor, conv: Tensor, rates: Tensor, widths: Sequence[int]) -> Shape:

@@ -9,7 +9,6 @@ Builds on ``numba_simd`` and ``numba_tiles``; called by ``edge_attention``.
 
 from __future__ import annotations
 
-import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -22,15 +21,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from .numba_math import LOG2_E, exp2, maximum, multiply_add, reciprocal
 from .numba_simd import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
-    exp2,
     intrinsic,
     load_block,
     load_scalar,
-    multiply_add,
     multiply_into,
     repeat,
     splat,
@@ -42,29 +40,9 @@ __all__ = ["EdgeAttention"]
 
 ROWS = LANES * BLOCK
 ROW_BYTES = ROWS * FLOAT_BYTES
-LOG2_E = np.float32(math.log2(math.e))
+LOG2E = np.float32(LOG2_E)
 ZERO, ONE, LOWEST = np.float32(0.0), np.float32(1.0), np.float32(-3e38)
 INT_BYTES = 8
-
-
-@intrinsic
-def maximum(typing_context: Any, a: Any, b: Any) -> Any:
-    """Return the larger of two vectors or blocks, lane by lane; a NaN in `a` stays."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[1], args[0])
-
-    return a(a, a), generate
-
-
-@intrinsic
-def divide(typing_context: Any, a: Any, b: Any) -> Any:
-    """Return a / b, lane by lane."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fdiv(args[0], args[1])
-
-    return a(a, a), generate
 
 
 @intrinsic
@@ -101,14 +79,14 @@ def _filled(number):
 def _scores(problem, query, keys, first, last, target):
     """Write the scores, times log2(e), of the edges first..last of one node and head; return their maximum."""
     stride, node_stride = problem.rows, 3 * problem.heads * problem.channels * problem.rows
-    scale = _filled(problem.scale * LOG2_E)
+    scale = _filled(problem.scale * LOG2E)
     top = _filled(LOWEST)
     for e in range(first, last):
         key = load_integer(problem.sources, e) * node_stride
         score = _filled(ZERO)
         for c in range(problem.channels):
             score = multiply_add(load_block(query, c * stride), load_block(keys, key + c * stride), score)
-        score = multiply_add(score, scale, _filled(load_scalar(problem.log_weight, e) * LOG2_E))
+        score = multiply_add(score, scale, _filled(load_scalar(problem.log_weight, e) * LOG2E))
         store(target, (e - first) * ROWS, score)
         top = maximum(top, score)
     return top
@@ -149,7 +127,7 @@ def attend_forward(first_block, last_block, scratch, problem, projected, out, to
                     weight = exp2(load_block(scratch, e * ROWS) - top)
                     store(scratch, e * ROWS, weight)
                     total = total + weight
-                share = divide(_filled(ONE), total)
+                share = reciprocal(total)
                 at = (node * problem.heads + head) * stride
                 store(tops + offset, at, top)
                 store(sums + offset, at, share)

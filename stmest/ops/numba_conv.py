@@ -9,7 +9,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from .numba_simd import FLOAT_BYTES, LANES, load, multiply_add, sigmoid, splat, store
+from .numba_math import (
+    multiply_add,
+    sigmoid,
+)
+from .numba_simd import (
+    FLOAT_BYTES,
+    LANES,
+    load,
+    splat,
+    store,
+)
 from .numba_tiles import Layout, gather, kernel, pack_channels, part_range, scatter, unpack_channels, zero
 
 __all__ = ["conv_backward", "conv_forward", "conv_scratch_vectors"]

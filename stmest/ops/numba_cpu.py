@@ -19,7 +19,10 @@ from ..exceptions import ParameterError
 from .numba_conv import conv_backward, conv_forward, conv_scratch_vectors
 from .numba_scan import CHUNK, ScanMemory, padded_states, scan_forward, scratch_vectors
 from .numba_scan_backward import scan_backward
-from .numba_simd import FLOAT_BYTES, LANES
+from .numba_simd import (
+    FLOAT_BYTES,
+    LANES,
+)
 from .numba_tiles import Layout, RowLayout, View
 from .operators import operator
 

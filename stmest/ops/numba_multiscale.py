@@ -16,24 +16,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .numba_lanes import transpose_in, transpose_out
+from .numba_math import (
+    exp2,
+    multiply_add,
+    sigmoid,
+    softplus,
+)
 from .numba_simd import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
-    exp2,
     load,
     load_block,
     load_scalar,
-    multiply_add,
     repeat,
-    sigmoid,
-    softplus,
     splat,
     store,
     store_scalar,
     sum_products,
-    transpose_in,
-    transpose_out,
 )
 from .numba_tiles import kernel, zero
 

@@ -10,24 +10,26 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .numba_lanes import sum_lanes
+from .numba_math import (
+    exp2,
+    multiply_add,
+    sigmoid,
+    softplus,
+)
 from .numba_multiscale import compute_features, gather_tile, mix, scatter_tile
 from .numba_simd import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
-    exp2,
     load,
     load_block,
     load_scalar,
-    multiply_add,
     multiply_into,
     repeat,
-    sigmoid,
-    softplus,
     splat,
     store,
     store_scalar,
-    sum_lanes,
     sum_products,
 )
 from .numba_tiles import kernel, zero

@@ -8,32 +8,25 @@ Builds on ``numba_simd`` and ``numba_tiles``; called by ``scale_attention``.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from .numba_lanes import sum_lanes
+from .numba_math import LOG2_E, exp2, inverse_root, maximum, multiply_add, reciprocal
 from .numba_simd import (
     BLOCK,
-    FLAGS,
     FLOAT_BYTES,
     LANES,
-    LOG2_E,
-    _call,
-    _constant,
-    _make_function,
-    exp2,
-    intrinsic,
     load,
     load_block,
     load_scalar,
-    multiply_add,
     multiply_into,
     repeat,
     splat,
     store,
     store_scalar,
-    sum_lanes,
-)
+)  # fmt: skip
 from .numba_tiles import kernel, zero
 
 __all__ = ["BLOCK_BYTES", "WIDTH", "Shape", "Tiles", "Weights", "backward_tiles", "forward_tiles"]
@@ -42,21 +35,6 @@ WIDTH = LANES * BLOCK
 BLOCK_BYTES = WIDTH * FLOAT_BYTES
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 LOG2E = np.float32(LOG2_E)
-
-reciprocal = _make_function(lambda builder, x: builder.fdiv(_constant(x.type.count, 1.0), x, flags=FLAGS))
-inverse_root = _make_function(
-    lambda builder, x: builder.fdiv(_constant(x.type.count, 1.0), _call(builder, "sqrt", x), flags=FLAGS)
-)
-
-
-@intrinsic
-def larger(typing_context: Any, a: Any, b: Any) -> Any:
-    """Elementwise maximum; NaN in `a` stays."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[1], args[0])
-
-    return a(a, a), generate
 
 
 class Shape(NamedTuple):
@@ -161,7 +139,7 @@ def _attend(shape, i, tiles):
         store(tiles.share, (i * shape.scales + j) * WIDTH, score * factor)
     highest = load_block(tiles.share, (i * shape.scales + first) * WIDTH)
     for j in range(first + 1, shape.scales):
-        highest = larger(highest, load_block(tiles.share, (i * shape.scales + j) * WIDTH))
+        highest = maximum(highest, load_block(tiles.share, (i * shape.scales + j) * WIDTH))
     total = repeat(splat(ZERO))
     for j in range(first, shape.scales):
         share = exp2(load_block(tiles.share, (i * shape.scales + j) * WIDTH) - highest)

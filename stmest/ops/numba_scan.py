@@ -13,21 +13,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .numba_lanes import sum_each
+from .numba_math import LOG2_E, exp2, multiply_add, sigmoid, softplus
 from .numba_simd import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
-    exp2,
     load,
     load_block,
     load_scalar,
-    multiply_add,
     repeat,
-    sigmoid,
-    softplus,
     store,
     store_scalar,
-    sum_each,
     sum_products,
 )
 from .numba_tiles import Layout, gather, kernel, load_projections, pack_channels, part_range, scatter, zero
@@ -43,7 +40,7 @@ __all__ = [
 
 # Longer chunks cost fewer checkpoints and less work per chunk, until their tiles leave the cache.
 CHUNK = 32
-ZERO, ONE, LOG2_E = np.float32(0.0), np.float32(1.0), np.float32(1.4426950408889634)
+ZERO, ONE, LOG2E = np.float32(0.0), np.float32(1.0), np.float32(LOG2_E)
 
 
 class ScanMemory(NamedTuple):
@@ -88,7 +85,7 @@ def pack_parameters(layout, memory, scratch):
     width = -(-layout.states // BLOCK) * BLOCK
     skip = scratch + layout.units * width * LANES * FLOAT_BYTES
     bias = skip + layout.units * LANES * FLOAT_BYTES
-    pack_channels(memory.rates, layout, layout.states, width, LOG2_E, scratch)
+    pack_channels(memory.rates, layout, layout.states, width, LOG2E, scratch)
     pack_channels(memory.skip, layout, 1, 1, ONE, skip)
     pack_channels(memory.bias, layout, 1, 1, ONE, bias)
     return ScanMemory(

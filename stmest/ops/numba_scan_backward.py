@@ -9,6 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from .numba_math import (
+    exp2,
+    multiply_add,
+    sigmoid,
+    softplus,
+)
 from .numba_scan import (
     CHUNK,
     ScanMemory,
@@ -21,14 +27,10 @@ from .numba_simd import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
-    exp2,
     load,
     load_block,
-    multiply_add,
     multiply_into,
     repeat,
-    sigmoid,
-    softplus,
     splat,
     store,
     sum_products,

@@ -21,6 +21,7 @@ import numpy as np
 from numba import types
 from numba.core.caching import IndexDataCacheFile
 
+from .numba_lanes import sum_lanes, transpose_in, transpose_out
 from .numba_simd import (
     FLOAT_BYTES,
     LANES,
@@ -33,9 +34,6 @@ from .numba_simd import (
     splat,
     store,
     store_scalar,
-    sum_lanes,
-    transpose_in,
-    transpose_out,
 )
 
 __all__ = [

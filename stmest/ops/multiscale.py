@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -20,14 +19,14 @@ import torch
 from torch import Tensor
 
 from ..exceptions import ParameterError
-from .numba_cpu import _pools
 from .numba_math import LOG2_E
 from .numba_multiscale import Shape, Tiles, Weights, forward_tiles
 from .numba_multiscale_backward import GradientTiles, Sums, backward_tiles
 from .numba_simd import BLOCK, FLOAT_BYTES, LANES
 from .operators import operator
+from .threads import run_parts
 
-__all__ = ["MAX_STEPS", "multiscale_mamba", "run_together"]
+__all__ = ["MAX_STEPS", "multiscale_mamba"]
 
 # All steps of a tile are held at once; with more than this its scratch memory leaves the cache.
 MAX_STEPS = 1024
@@ -93,38 +92,6 @@ def _addresses(base: int, sizes: Sequence[int]) -> list[int]:
     return [base + FLOAT_BYTES * LANES * first for first in accumulate(sizes[:-1], initial=0)]
 
 
-def run_together(calls: Sequence[Callable[[], None]]) -> None:
-    """Make calls, spread over as many threads as torch may use."""
-    n_workers = min(torch.get_num_threads(), len(calls))
-    if n_workers <= 1:
-        _run_all(calls)
-        return
-    pool = _pools.get(n_workers)
-    if pool is None:
-        pool = ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-scan")
-        pool = _pools.setdefault(n_workers, pool)
-    shares = [
-        calls[len(calls) * i // n_workers : len(calls) * (i + 1) // n_workers] for i in range(n_workers)
-    ]
-    others = [pool.submit(_run_all, share) for share in shares[1:]]
-    _run_all(shares[0])
-    for other in others:
-        other.result()
-
-
-def _run_all(calls: Sequence[Callable[[], None]]) -> None:
-    for call in calls:
-        call()
-
-
-def _workers(bounds: tuple[int, ...], n_vectors: int) -> tuple[list[range], Tensor]:
-    """Return the parts of each worker and scratch memory (worker, number)."""
-    n_parts = len(bounds) - 1
-    n_workers = min(torch.get_num_threads(), n_parts)
-    parts = [range(n_parts * i // n_workers, n_parts * (i + 1) // n_workers) for i in range(n_workers)]
-    return parts, torch.empty(n_workers, n_vectors * LANES)
-
-
 def _pack(shape: Shape, weights: Sequence[Tensor]) -> list[Tensor]:
     """Bring parameters into the form of `Weights`."""
     packed = [v.contiguous() for v in weights]
@@ -168,16 +135,15 @@ def multiscale_mamba(
     x, out = x.contiguous(), torch.empty(x.shape)
     items, bounds = _plan(tuple(n_rows), shape.scales, shape.windows)
     sizes = _tile_sizes(shape)
-    parts, scratch = _workers(bounds, sum(sizes))
-    pointers = Weights(*(v.data_ptr() for v in weights))
-    calls = [
-        functools.partial(
-            forward_tiles, items, bounds[own[0]], bounds[own[-1] + 1], shape, *_tables(widths), pointers,
-            Tiles(*_addresses(memory.data_ptr(), sizes)), x.data_ptr(), out.data_ptr(),
+    tables, pointers = _tables(widths), Weights(*(v.data_ptr() for v in weights))
+
+    def work(first: int, last: int, scratch: int) -> None:
+        tiles = Tiles(*_addresses(scratch, sizes))
+        forward_tiles(
+            items, bounds[first], bounds[last], shape, *tables, pointers, tiles, x.data_ptr(), out.data_ptr()
         )
-        for own, memory in zip(parts, scratch, strict=True)
-    ]  # fmt: skip
-    run_together(calls)
+
+    run_parts(len(bounds) - 1, sum(sizes) * LANES, work)
     return out
 
 
@@ -199,22 +165,21 @@ def _backward(
     lengths = [math.prod(size) for size in shapes]
     tile_sizes, gradient_sizes = _tile_sizes(shape), _gradient_tile_sizes(shape)
     all_sizes = [*tile_sizes, *gradient_sizes, *lengths]
-    parts, scratch = _workers(bounds, sum(all_sizes))
     totals = torch.zeros(len(bounds) - 1, len(n_rows), shape.scales, sum(lengths))
     pointers, tables = Weights(*(v.data_ptr() for v in packed)), _tables(widths)
 
-    def work(own: range, memory: Tensor) -> None:
-        places = _addresses(memory.data_ptr(), all_sizes)
+    def work(first: int, last: int, scratch: int) -> None:
+        places = _addresses(scratch, all_sizes)
         n_tiles, n_grads = len(tile_sizes), len(gradient_sizes)
         tiles = Tiles(*places[:n_tiles])
         grads, sums = GradientTiles(*places[n_tiles : n_tiles + n_grads]), Sums(*places[n_tiles + n_grads :])
-        for part in own:
+        for part in range(first, last):
             backward_tiles(
                 items, bounds[part], bounds[part + 1], shape, *tables, pointers, tiles, grads, sums, sum(lengths),
                 x.data_ptr(), grad.data_ptr(), d_x.data_ptr(), totals[part].data_ptr(),
             )  # fmt: skip
 
-    run_together([functools.partial(work, own, memory) for own, memory in zip(parts, scratch, strict=True)])
+    run_parts(len(bounds) - 1, sum(all_sizes) * LANES, work)
     pieces = [p.unflatten(-1, size) for p, size in zip(totals.sum(0).split(lengths, -1), shapes, strict=True)]
     return [d_x, *_collect(pieces, weights, widths)]
 

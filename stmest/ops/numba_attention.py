@@ -9,8 +9,6 @@ Builds on ``numba_simd`` and ``numba_tiles``; called by ``edge_attention``.
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +33,7 @@ from .numba_simd import (
     store,
 )
 from .numba_tiles import kernel
+from .threads import run_parts
 
 __all__ = ["EdgeAttention"]
 
@@ -190,30 +189,9 @@ def attend_backward(first_block, last_block, scratch, problem, projected, tops, 
                     multiply_into(d_projected + query, c * stride, d_query, _filled(ONE))
 
 
-_pools: dict[int, ThreadPoolExecutor] = {}
-if hasattr(os, "register_at_fork"):
-    # A forked child inherits the pool object but none of its threads, and would wait for them for ever.
-    os.register_at_fork(after_in_child=_pools.clear)
-
-
 def _run(function: Any, n_blocks: int, n_scratch: int, *args: Any) -> None:
-    """Share the blocks of rows out over as many threads as torch may use; rows are independent, so no bit depends on it."""
-    n_workers = max(1, min(torch.get_num_threads(), n_blocks))
-    scratch = torch.empty(n_workers, n_scratch * ROWS)
-    bounds = [n_blocks * i // n_workers for i in range(n_workers + 1)]
-    calls = [(bounds[i], bounds[i + 1], scratch[i].data_ptr(), *args) for i in range(n_workers)]
-    if n_workers == 1:
-        function(*calls[0])
-        return
-    pool = _pools.get(n_workers)
-    if pool is None:
-        pool = _pools.setdefault(
-            n_workers, ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-attend")
-        )
-    others = [pool.submit(function, *call) for call in calls[1:]]
-    function(*calls[0])
-    for other in others:
-        other.result()
+    """Run a kernel on all blocks of rows."""
+    run_parts(n_blocks, n_scratch * ROWS, lambda *own: function(*own, *args))
 
 
 def _problem(padded: Tensor, starts: Tensor, sources: Tensor, log_weight: Tensor) -> Problem:

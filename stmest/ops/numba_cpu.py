@@ -1,4 +1,4 @@
-"""The numba kernels as torch operators: cutting the problem, running its parts on threads, gradients, fake tensors.
+"""The numba kernels as torch operators: cutting the problem into parts, gradients, fake tensors.
 
 ``torch.ops.stmest.selective_scan`` and ``torch.ops.stmest.causal_conv1d`` are differentiable, and opaque to
 torch.compile and torch.export. Parts of the work follow from the shape alone, so sums come out bit-equal for any
@@ -7,9 +7,7 @@ number of threads. Builds on the kernels beside it; imported only when a backend
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -25,6 +23,7 @@ from .numba_simd import (
 )
 from .numba_tiles import Layout, RowLayout, View
 from .operators import operator
+from .threads import run_parts
 
 __all__ = ["convolution", "plan", "scan"]
 
@@ -75,31 +74,10 @@ def _plan_of(x: Tensor, n_states: int) -> Layout:
     return plan(rows, steps, channels, n_states)
 
 
-_pools: dict[int, ThreadPoolExecutor] = {}
-if hasattr(os, "register_at_fork"):
-    # A forked child inherits the pool object but none of its threads, and would wait for them for ever.
-    os.register_at_fork(after_in_child=_pools.clear)
-
-
-def _run_parts(kernel: Callable[..., None], layout: Layout, n_vectors: int, *args: Any) -> None:
-    """Run all parts of a problem, spread over as many threads as torch may use."""
+def _run(kernel: Callable[..., None], layout: Layout, n_vectors: int, *args: Any) -> None:
+    """Run a kernel on all parts of a problem."""
     n_parts = layout.group_parts * layout.bundle_parts
-    n_workers = min(torch.get_num_threads(), n_parts)
-    scratch = torch.empty(n_workers, n_vectors * LANES)
-    bounds = [n_parts * i // n_workers for i in range(n_workers + 1)]
-    calls = [(bounds[i], bounds[i + 1], scratch[i].data_ptr(), layout, *args) for i in range(n_workers)]
-    if n_workers > 1:
-        pool = _pools.get(n_workers)
-        if pool is None:
-            pool = _pools.setdefault(
-                n_workers, ThreadPoolExecutor(n_workers - 1, thread_name_prefix="stmest-scan")
-            )
-        others = [pool.submit(kernel, *call) for call in calls[1:]]
-        kernel(*calls[0])
-        for other in others:
-            other.result()
-    else:
-        kernel(*calls[0])
+    run_parts(n_parts, n_vectors * LANES, lambda *own: kernel(*own, layout, *args))
 
 
 def _checked(tensor: Tensor) -> Tensor:
@@ -162,7 +140,7 @@ def scan(
     views = [_view(v) for v in (x, delta, B, C, z, y)]
     if torch.get_num_threads() == 1:  # no sums over channels here: the result does not depend on the parts
         layout = layout._replace(bundle_parts=1)
-    _run_parts(scan_forward, layout, scratch_vectors(layout, backward=False), memory, *views)
+    _run(scan_forward, layout, scratch_vectors(layout, backward=False), memory, *views)
     return y, final, checkpoints
 
 
@@ -202,7 +180,7 @@ def _scan_backward(
         final = _plain(grad_final)
         views = [_view(v) for v in (x, delta, B, C, z, grad_y, d_x, d_delta, d_B[0], d_C[0])]
         views.append(NO_VIEW if z is None else _view(d_z))
-        _run_parts(
+        _run(
             scan_backward, layout, scratch_vectors(layout, backward=True), memory,
             _address(final), _address(d_initial), B.numel() * FLOAT_BYTES, *views,
         )  # fmt: skip
@@ -252,7 +230,7 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool
         layout, width = _plan_of(x, 1), weight.shape[1]
         filters = _plain(weight), _plain(bias)
         scratch = conv_scratch_vectors(layout, width)
-        _run_parts(
+        _run(
             conv_forward, layout, scratch, width, int(activation), *map(_address, filters), _view(x), _view(y)
         )
     return y
@@ -276,7 +254,7 @@ def _conv_backward(
         filters = _plain(weight), _plain(bias)
         views = [_view(v) for v in (x, grad_y, d_x)]
         scratch = conv_scratch_vectors(layout, width)
-        _run_parts(
+        _run(
             conv_backward, layout, scratch, width, int(activation), *map(_address, (*filters, *sums)), *views
         )
     return d_x, _total(sums[0]), _total(sums[1])

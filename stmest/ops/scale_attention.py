@@ -7,7 +7,6 @@ where numba is usable.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from itertools import accumulate
@@ -17,9 +16,9 @@ import torch
 from torch import Tensor
 
 from ..exceptions import ParameterError
-from .multiscale import run_together
 from .numba_scale_attention import BLOCK_BYTES, WIDTH, Shape, Tiles, Weights, backward_tiles, forward_tiles
 from .operators import operator
+from .threads import run_parts
 
 __all__ = ["scale_attention"]
 
@@ -68,18 +67,13 @@ def scale_attention(
     weights = [v.contiguous() for v in (first_weight, first_bias, into, out, second_weight, second_bias)]
     x, result = x.contiguous(), torch.empty(x.shape)
     sizes = _tile_sizes(shape)
-    n_parts = len(bounds) - 1
-    scratch = torch.empty(n_parts, sum(sizes) * WIDTH)
     pointers = Weights(*(v.data_ptr() for v in weights))
-    run_together(
-        [
-            functools.partial(
-                forward_tiles, bounds[part], bounds[part + 1], shape, pointers,
-                Tiles(*_places(scratch[part].data_ptr(), sizes)), x.data_ptr(), result.data_ptr(),
-            )
-            for part in range(n_parts)
-        ]
-    )  # fmt: skip
+
+    def work(first: int, last: int, scratch: int) -> None:
+        tiles = Tiles(*_places(scratch, sizes))
+        forward_tiles(bounds[first], bounds[last], shape, pointers, tiles, x.data_ptr(), result.data_ptr())
+
+    run_parts(len(bounds) - 1, sum(sizes) * WIDTH, work)
     return result
 
 
@@ -99,19 +93,19 @@ def _backward(
     lengths = [v.numel() for v in weights]
     sizes = [*_tile_sizes(shape), *lengths]
     n_parts = len(bounds) - 1
-    scratch, totals = torch.empty(n_parts, sum(sizes) * WIDTH), torch.empty(n_parts, sum(lengths))
+    totals = torch.empty(n_parts, sum(lengths))
     pointers = Weights(*(v.data_ptr() for v in weights))
-    calls = []
-    for part in range(n_parts):
-        places = _places(scratch[part].data_ptr(), sizes)
-        calls.append(
-            functools.partial(
-                backward_tiles, bounds[part], bounds[part + 1], shape, pointers, Tiles(*places[: -len(lengths)]),
-                Weights(*places[-len(lengths) :]), sum(lengths), x.data_ptr(), gradient.data_ptr(), d_x.data_ptr(),
-                totals[part].data_ptr(),
-            )
-        )  # fmt: skip
-    run_together(calls)
+
+    def work(first: int, last: int, scratch: int) -> None:
+        places = _places(scratch, sizes)
+        tiles, sums = Tiles(*places[: -len(lengths)]), Weights(*places[-len(lengths) :])
+        for part in range(first, last):
+            backward_tiles(
+                bounds[part], bounds[part + 1], shape, pointers, tiles, sums, sum(lengths), x.data_ptr(),
+                gradient.data_ptr(), d_x.data_ptr(), totals[part].data_ptr(),
+            )  # fmt: skip
+
+    run_parts(n_parts, sum(sizes) * WIDTH, work)
     pieces = totals.sum(0).split(lengths)
     return [d_x, *(piece.reshape(v.shape).clone() for piece, v in zip(pieces, weights, strict=True))]
 

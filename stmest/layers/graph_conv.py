@@ -151,7 +151,8 @@ class _Aggregation(torch.autograd.Function):
         given, taught = _rows(gathered, k * d * m, len(walks))
         torch.mm(walks, flat, out=given)
         torch.mm(learned.flatten(0, 1), flat, out=taught)
-        ctx.save_for_backward(flat, weights, learned, walks, gathered)
+        ctx.save_for_backward(flat, weights, learned, gathered)
+        ctx.walks = walks  # constant; hooks on saved tensors expect dense ones
         maps = _for_scales(weights, k)
         start = bias.view(n, 1, d, 1).expand(n, k, d, 1).reshape(n * k, d, 1)
         out = torch.baddbmm(start, maps[0], flat.view(n * k, d, m))
@@ -162,8 +163,8 @@ class _Aggregation(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        flat, weights, learned, walks, gathered = ctx.saved_tensors
-        n, k, d, m = gradient.shape
+        flat, weights, learned, gathered = ctx.saved_tensors
+        walks, (n, k, d, m) = ctx.walks, gradient.shape
         gradient = gradient.reshape(n * k, d, m)
         maps = _for_scales(weights, k).transpose(2, 3)
         to_gathered = torch.empty_like(gathered)

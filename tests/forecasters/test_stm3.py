@@ -105,6 +105,19 @@ def test_the_graph_matters_and_permuting_it_with_the_nodes_changes_nothing_else(
     assert not np.allclose(with_graph, model.fit(data.values).predict())
 
 
+def test_a_graph_of_few_edges_trains_and_forecasts_like_a_dense_one(data, monkeypatch):
+    ring = np.roll(np.eye(6), 1, 1)
+    forecasts = []
+    for share, sparse in ((0.25, True), (0.0, False)):
+        monkeypatch.setattr("stmest.layers.graph_conv.SPARSE_SHARE", share)
+        model = STM3Forecaster(**SMALL, max_epochs=1, linear_skip=False, random_state=0).fit(
+            data.values, ring
+        )
+        assert model.network_.supports(model.network_.embedding).walks.is_sparse == sparse
+        forecasts.append(model.predict())
+    np.testing.assert_allclose(*forecasts, rtol=1e-3, atol=1e-3)
+
+
 def test_given_graph_is_needed_for_graph_given(data):
     with pytest.raises(ParameterError, match="graph='given' needs a graph"):
         STM3Forecaster(**SMALL, graph="given").fit(data.values)

@@ -96,7 +96,7 @@ def _pack(shape: Shape, weights: Sequence[Tensor]) -> list[Tensor]:
     """Bring parameters into the form of `Weights`."""
     packed = [v.contiguous() for v in weights]
     missing = shape.states - weights[9].shape[2]
-    for position, factor in ((6, 1.0), (7, 1.0), (9, LOG2_E)):  # to_b, to_c, rates
+    for position, factor in ((6, 1.0), (7, 1.0), (9, float(LOG2_E))):  # to_b, to_c, rates
         value = torch.nn.functional.pad(weights[position], (0, missing)) * factor
         packed[position] = value.unsqueeze(-1).expand(*value.shape, LANES).contiguous()
     return packed

@@ -39,7 +39,6 @@ __all__ = ["EdgeAttention"]
 
 ROWS = LANES * BLOCK
 ROW_BYTES = ROWS * FLOAT_BYTES
-LOG2E = np.float32(LOG2_E)
 ZERO, ONE, LOWEST = np.float32(0.0), np.float32(1.0), np.float32(-3e38)
 INT_BYTES = 8
 
@@ -78,14 +77,14 @@ def _filled(number):
 def _scores(problem, query, keys, first, last, target):
     """Write the scores, times log2(e), of the edges first..last of one node and head; return their maximum."""
     stride, node_stride = problem.rows, 3 * problem.heads * problem.channels * problem.rows
-    scale = _filled(problem.scale * LOG2E)
+    scale = _filled(problem.scale * LOG2_E)
     top = _filled(LOWEST)
     for e in range(first, last):
         key = load_integer(problem.sources, e) * node_stride
         score = _filled(ZERO)
         for c in range(problem.channels):
             score = multiply_add(load_block(query, c * stride), load_block(keys, key + c * stride), score)
-        score = multiply_add(score, scale, _filled(load_scalar(problem.log_weight, e) * LOG2E))
+        score = multiply_add(score, scale, _filled(load_scalar(problem.log_weight, e) * LOG2_E))
         store(target, (e - first) * ROWS, score)
         top = maximum(top, score)
     return top

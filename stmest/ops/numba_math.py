@@ -10,6 +10,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core.cgutils import get_or_insert_function
 from numba.extending import lower_builtin, type_callable
@@ -32,7 +33,7 @@ from .numba_simd import (
 
 __all__ = ["LOG2_E", "exp2", "inverse_root", "maximum", "multiply_add", "reciprocal", "sigmoid", "softplus"]
 
-LOG2_E = 1.4426950408889634
+LOG2_E = np.float32(1.4426950408889634)
 # Products may fuse with sums; NaN and infinities must survive, so neither nnan nor ninf is promised.
 FLAGS = ("contract", "nsz", "arcp")
 # 2**f on [-1/2, 1/2], highest power first; relative error 1.5e-7
@@ -125,14 +126,16 @@ def _inverse_root(builder: Any, x: Any) -> Any:
 
 def _sigmoid(builder: Any, x: Any) -> Any:
     one = constant_vector(x.type.count, 1.0)
-    decayed = _exp2(builder, builder.fmul(x, constant_vector(x.type.count, -LOG2_E)))
+    decayed = _exp2(builder, builder.fmul(x, constant_vector(x.type.count, -float(LOG2_E))))
     return _reciprocal(builder, builder.fadd(decayed, one))
 
 
 def _softplus(builder: Any, x: Any) -> Any:
     """Return max(x, 0) + log1p(exp(-|x|)), the logarithm by its series in y / (y + 2)."""
     zero = constant_vector(x.type.count, 0.0)
-    y = _exp2(builder, builder.fmul(emit_call(builder, "fabs", x), constant_vector(x.type.count, -LOG2_E)))
+    y = _exp2(
+        builder, builder.fmul(emit_call(builder, "fabs", x), constant_vector(x.type.count, -float(LOG2_E)))
+    )
     ratio = builder.fdiv(y, builder.fadd(y, constant_vector(x.type.count, 2.0)), flags=FLAGS)
     square = builder.fmul(ratio, ratio)
     series = _horner(builder, square, tuple(2.0 / k for k in (15, 13, 11, 9, 7, 5, 3, 1)))

@@ -34,7 +34,6 @@ __all__ = ["BLOCK_BYTES", "WIDTH", "Shape", "Tiles", "Weights", "backward_tiles"
 WIDTH = LANES * BLOCK
 BLOCK_BYTES = WIDTH * FLOAT_BYTES
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
-LOG2E = np.float32(LOG2_E)
 
 
 class Shape(NamedTuple):
@@ -130,7 +129,7 @@ def _attend(shape, i, tiles):
     """Shares of scale i, and what it gathers."""
     d = shape.channels
     first = i if shape.causal else 0
-    factor = repeat(splat(np.float32(d**-0.5) * LOG2E))
+    factor = repeat(splat(np.float32(d**-0.5) * LOG2_E))
     for j in range(first, shape.scales):
         score = repeat(splat(ZERO))
         for c in range(d):

@@ -40,7 +40,7 @@ __all__ = [
 
 # Longer chunks cost fewer checkpoints and less work per chunk, until their tiles leave the cache.
 CHUNK = 32
-ZERO, ONE, LOG2E = np.float32(0.0), np.float32(1.0), np.float32(LOG2_E)
+ZERO, ONE = np.float32(0.0), np.float32(1.0)
 
 
 class ScanMemory(NamedTuple):
@@ -85,7 +85,7 @@ def pack_parameters(layout, memory, scratch):
     width = -(-layout.states // BLOCK) * BLOCK
     skip = scratch + layout.units * width * LANES * FLOAT_BYTES
     bias = skip + layout.units * LANES * FLOAT_BYTES
-    pack_channels(memory.rates, layout, layout.states, width, LOG2E, scratch)
+    pack_channels(memory.rates, layout, layout.states, width, LOG2_E, scratch)
     pack_channels(memory.skip, layout, 1, 1, ONE, skip)
     pack_channels(memory.bias, layout, 1, 1, ONE, bias)
     return ScanMemory(

@@ -79,7 +79,20 @@ def test_number_of_supports(order, adjacency, learned, expected):
     assert terms.shape[1:] == (4, 4)
 
 
-def test_walks_on_a_graph_with_few_edges_are_sparse_and_the_same():
+@pytest.mark.parametrize(("threads", "sparse"), [(1, True), (2, False)])
+def test_walks_are_sparse_where_that_is_faster(threads, sparse):
+    supports = GraphSupports(1, torch.roll(torch.eye(10), 1, 1))  # a tenth of the pairs
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        assert supports(torch.randn(10, 3)).walks.is_sparse == sparse
+    finally:
+        torch.set_num_threads(before)
+    assert not GraphSupports(1, torch.ones(10, 10))(torch.randn(10, 3)).walks.is_sparse
+
+
+def test_sparse_walks_are_the_same(monkeypatch):
+    monkeypatch.setattr("stmest.layers.graph_conv.SPARSE_SHARE", torch.inf)
     ring = torch.roll(torch.eye(12), 1, 1)
     supports = GraphSupports(1, ring)
     walks = supports(torch.randn(12, 3)).walks

@@ -40,7 +40,7 @@ from stmest import (
     SeasonalNaive,
     load_panel,
 )
-from stmest.evaluation.significance import diebold_mariano
+from stmest.metrics.significance import diebold_mariano
 
 # data set -> its name for load_panel, rows of a day, first validation, first test and last row
 DATA = {"etth1": ("ETTh1", 24, 8640, 11520, 14400), "ettm1": ("ETTm1", 96, 34560, 46080, 57600)}

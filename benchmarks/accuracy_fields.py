@@ -48,8 +48,8 @@ from stmest import (
     load_field,
     make_navier_stokes,
 )
-from stmest.evaluation.images import psnr, ssim
-from stmest.evaluation.metrics import horizon_errors, mae, mse
+from stmest.metrics.images import psnr, ssim
+from stmest.metrics.point import horizon_errors, mae, mse
 
 ROLLOUT = (10, 20, 30, 40)
 MAD = {

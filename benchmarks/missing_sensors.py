@@ -29,7 +29,7 @@ from _panels import Task, load_task
 from numpy.lib.stride_tricks import sliding_window_view
 
 from stmest import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive, STM3Forecaster, STMambaForecaster
-from stmest.evaluation.metrics import mae
+from stmest.metrics.point import mae
 
 # A slice that runs in minutes: rows of the end of the panel
 ROWS = {"beijing": 24 * 365, "taxi": 24 * 91}

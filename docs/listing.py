@@ -12,7 +12,7 @@ __all__ = ["write_reference"]
 
 # Heading, modules whose `__all__` belongs there, and beginnings of the homes of stmest's own names
 _GROUPS = (
-    ("Forecasters", (), ("forecasters", "intervals")),
+    ("Forecasters", (), ("forecasters",)),
     ("Saving and loading", (), ("storage",)),
     ("Graphs", (), ("graphs",)),
     ("Comparing and searching", ("stmest.evaluation",), ("evaluation", "data")),

@@ -32,8 +32,8 @@ _HOMES = {
     "grid_graph": "graphs",
     "ForecastSplit": "data.splits",
     "compare": "evaluation.report",
-    "forecast_scorer": "evaluation.metrics",
-    "load": "forecasters.persistence",
+    "forecast_scorer": "evaluation.scorer",
+    "load": "forecasters.model_file",
     "load_field": "datasets",
     "load_panel": "datasets",
     "make_navier_stokes": "datasets.navier_stokes",
@@ -52,16 +52,16 @@ _HOMES = {
     "TrainingError": "exceptions",
 }
 _SUBMODULES = (
-    "data", "datasets", "evaluation", "exceptions", "forecasters", "graphs", "intervals", "layers", "networks", "ops",
-    "plotting", "runtime", "sktime", "storage", "training",
+    "data", "datasets", "evaluation", "exceptions", "forecasters", "graphs", "io", "layers", "linear", "metrics", "networks",
+    "ops", "plotting", "prediction", "runtime", "sktime", "storage", "training",
 )  # fmt: skip
 
 if TYPE_CHECKING:
     from .data.splits import ForecastSplit
     from .datasets import load_field, load_panel, make_sensor_network
     from .datasets.navier_stokes import make_navier_stokes
-    from .evaluation.metrics import forecast_scorer
     from .evaluation.report import compare
+    from .evaluation.scorer import forecast_scorer
     from .exceptions import (
         DataError,
         DeviceError,
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
     from .forecasters.linear import DLinearForecaster, NLinearForecaster
     from .forecasters.mad import MADForecaster
-    from .forecasters.persistence import load
+    from .forecasters.model_file import load
     from .forecasters.s2tx import S2TXForecaster
     from .forecasters.stid import STIDForecaster
     from .forecasters.stm3 import STM3Forecaster

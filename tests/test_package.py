@@ -15,8 +15,9 @@ import stmest
 PACKAGE = Path(stmest.__file__).parent
 # Which part may import which: a part imports from lower levels and its own.
 LEVELS = {
-    "exceptions": 0, "runtime": 0, "data": 1, "graphs": 1, "storage": 2, "ops": 2, "layers": 3, "networks": 4, "training": 5,
-    "intervals": 5, "forecasters": 6, "evaluation": 7, "sktime": 8, "plotting": 8, "cli": 8, "__main__": 9,
+    "exceptions": 0, "runtime": 0, "data": 1, "graphs": 1, "metrics": 1, "io": 2, "linear": 2, "ops": 2, "layers": 3,
+    "networks": 4, "training": 5, "storage": 5, "prediction": 6, "forecasters": 7, "evaluation": 8, "sktime": 8, "plotting": 9,
+    "cli": 9, "__main__": 10,
 }  # fmt: skip
 # beside the order: makes data for others, and knows nothing but data and graphs
 DATASETS_MAY_USE = {"exceptions", "runtime", "data", "graphs", "datasets"}

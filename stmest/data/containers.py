@@ -23,9 +23,9 @@ from .fields import (
     trajectory_dimension,
     xarray_form,
 )
-from .forms import AsList, AsTuple, Stacked, ToArray, ToLong, ToTensor, ToWide
+from .output import AsList, AsTuple, Stacked, ToArray, ToLong, ToTensor, ToWide
 from .panel import Panel, join_panels
-from .readings import array_of_tensor, as_floats, refuse_extremes
+from .validation import array_of_tensor, as_floats, refuse_extremes
 
 __all__ = ["as_panel"]
 

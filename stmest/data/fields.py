@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import DataError
-from .forms import AlongDimension, ToXarray
+from .output import AlongDimension, ToXarray
 from .panel import Panel, join_panels
 
 __all__ = [

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import DataError, ParameterError
-from .forms import AsList
+from .output import AsList
 from .splits import window_starts
 from .time_index import future_index
 

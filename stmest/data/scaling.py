@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..exceptions import ParameterError
-from .pieces import row_pieces
+from .chunks import row_pieces
 
 __all__ = ["SCALERS", "NodeScaler"]
 

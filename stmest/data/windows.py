@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .pieces import row_pieces
+from .chunks import row_pieces
 
 __all__ = ["Batch", "Windows", "carry_forward"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .metrics import forecast_scorer, horizon_errors, mae, mase, origin_errors, r2, rmse
+from ..metrics.point import horizon_errors, mae, mase, origin_errors, r2, rmse
+from ..metrics.significance import diebold_mariano, holm
 from .report import Report, compare
-from .significance import diebold_mariano, holm
+from .scorer import forecast_scorer
 
 __all__ = [
     "Report", "compare", "diebold_mariano", "forecast_scorer", "holm", "horizon_errors", "mae", "mase", "origin_errors",

@@ -24,8 +24,8 @@ from ..data.containers import as_panel
 from ..data.panel import Panel
 from ..exceptions import DataError, ParameterError
 from ..graphs import as_graph
+from ..metrics.point import horizon_errors, mae, mase, origin_errors, r2, rmse
 from .machine import describe_machine
-from .metrics import horizon_errors, mae, mase, origin_errors, r2, rmse
 from .results import ModelResult, Report, Sample
 from .summary import summarise
 from .tables import plain

@@ -22,13 +22,13 @@ from ..data.panel import Panel, feature_positions
 from ..data.time_index import follows, future_index, zone_name
 from ..exceptions import DataError, DataTypeError, ParameterError
 from ..graphs import Graph
+from ..metrics.point import weighted_r2
+from ..prediction.rollout import checked_steps, last_rows, roll_out
 from .arguments import choose_graph, graph_to_go_on_with
 from .bridges import Bridges
 from .conformal import Conformal
 from .constructor import name_the_forecaster
-from .persistence import SavedAsFile
-from .rollout import checked_steps, last_rows, roll_out
-from .scoring import weighted_r2
+from .model_file import SavedAsFile
 from .windowing import Windowing
 
 __all__ = ["BaseForecaster"]

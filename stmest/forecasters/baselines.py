@@ -16,10 +16,10 @@ from ..data.scaling import NodeScaler
 from ..data.splits import temporal_split
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
+from ..linear.ensemble_selection import DRAWS, choose_recipe, kinds_of_inputs
+from ..linear.window_ridge import fit_recipe
 from .base import BaseForecaster
 from .parameters import SEASONAL_PROFILE, real, whole
-from .ridge_choice import DRAWS, choose_recipe, kinds_of_inputs
-from .window_ridge import fit_recipe
 from .windowing import SELECTION_FRACTION
 
 __all__ = ["LastValue", "MeanProfile", "RidgeForecaster", "SeasonalNaive"]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.pieces import row_pieces
+from ..data.chunks import row_pieces
 from ..data.windows import Windows
 
 __all__ = ["WindowLoader", "has_gaps"]

@@ -1,7 +1,7 @@
 """What every forecaster can say beyond one block of point forecasts: intervals, and steps beyond its horizon.
 
 `Conformal` is mixed into the face (`base.py`), whose windows and forecasts it uses; the statistics are in
-`stmest.intervals`. The sktime faces build on both abilities.
+`stmest.prediction.conformal`. The sktime faces build on both abilities.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..data.panel import Panel
-from ..data.profile import SeasonalProfile
 from ..data.splits import temporal_split
 from ..exceptions import DataError, ParameterError
-from ..intervals import MOST_NUMBERS, Calibration, activity, half_widths, typical_steps
-from .rollout import last_rows, roll_out
+from ..linear.seasonal_mean import SeasonalProfile
+from ..prediction.conformal import MOST_NUMBERS, Calibration, activity, half_widths, typical_steps
+from ..prediction.rollout import last_rows, roll_out
 
 __all__ = ["Conformal"]
 

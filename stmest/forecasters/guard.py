@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..data.containers import Panel
-from ..data.profile import Residuals
 from ..data.scaling import NodeScaler
 from ..exceptions import DataError, OutOfMemoryError, TrainingError
+from ..linear.seasonal_mean import Residuals
+from ..training.diagnostics import MemoryEstimate, estimate_training, explain_lack, is_out_of_memory
 from ..training.engine import BatchDataset
-from ..training.memory import MemoryEstimate, estimate_training, explain_lack, is_out_of_memory
 
 __all__ = ["explained_forecast", "explained_training", "refuse_infinite_forecasts"]
 

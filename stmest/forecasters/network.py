@@ -27,6 +27,8 @@ from ..data.splits import temporal_split
 from ..data.windows import Windows, carry_forward
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
+from ..linear.ensemble_selection import DRAWS, choose_recipe, kinds_of_inputs
+from ..linear.window_ridge import WindowRidge, fit_recipe
 from ..ops.selective_scan import choose_backend
 from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.callbacks import BestWeights
@@ -39,8 +41,6 @@ from .batches import WindowLoader, has_gaps
 from .guard import explained_forecast, explained_training, refuse_infinite_forecasts
 from .network_state import NetworkState, copy_of
 from .parameters import TrainingParameters
-from .ridge_choice import DRAWS, choose_recipe, kinds_of_inputs
-from .window_ridge import WindowRidge, fit_recipe
 from .windowing import SELECTION_FRACTION
 
 __all__ = ["NetworkForecaster"]

@@ -15,8 +15,8 @@ from torch import nn
 from ..data.scaling import NodeScaler
 from ..exceptions import DeviceError
 from ..graphs import Graph
+from ..linear.window_ridge import WindowRidge
 from ..runtime import resolve_device, seeded
-from .window_ridge import WindowRidge
 
 __all__ = ["NetworkState", "copy_of"]
 

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ..data.profile import CYCLES
 from ..data.scaling import SCALERS
+from ..linear.seasonal_mean import CYCLES
 from ..training.losses import LOSSES
 from .constructor import name_the_forecaster
 

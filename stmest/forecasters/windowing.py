@@ -14,12 +14,12 @@ import pandas as pd
 
 from ..data.calendar import calendar_features
 from ..data.panel import Panel
-from ..data.profile import Residuals, SeasonalProfile
 from ..data.splits import temporal_split
 from ..data.time_index import future_index, in_zone, zone_name
 from ..data.windows import Windows
 from ..exceptions import DataError, ParameterError
-from .ridge_choice import choose_profile
+from ..linear.ensemble_selection import choose_profile
+from ..linear.seasonal_mean import Residuals, SeasonalProfile
 
 __all__ = ["SELECTION_FRACTION", "Windowing"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..evaluation.metrics import horizon_errors, mae
 from ..exceptions import DataError
+from ..metrics.point import horizon_errors, mae
 from ..runtime import require
 from ._canvas import (
     COLOURS,

@@ -14,7 +14,7 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime.utils.warnings import warn
 
 from ..exceptions import DataError
-from ..forecasters.rollout import roll_out
+from ..prediction.rollout import roll_out
 from ._constructor import compose
 from ._tables import Layout, rows_after
 

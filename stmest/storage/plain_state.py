@@ -27,17 +27,17 @@ __all__ = ["decode", "encode"]
 # Classes whose state is their attributes: name -> module of this package, imported when a value asks for it, so that
 # also those of parts that build on this one can be named
 _PLAIN_OBJECTS = {
-    "AsList": "data.forms",
-    "Calibration": "intervals",
+    "AsList": "data.output",
+    "Calibration": "prediction.conformal",
     "NodeScaler": "data.scaling",
     "Panel": "data.panel",
-    "SeasonalProfile": "data.profile",
-    "ToArray": "data.forms",
-    "ToLong": "data.forms",
-    "ToTensor": "data.forms",
-    "ToWide": "data.forms",
-    "ToXarray": "data.forms",
-    "WindowRidge": "forecasters.window_ridge",
+    "SeasonalProfile": "linear.seasonal_mean",
+    "ToArray": "data.output",
+    "ToLong": "data.output",
+    "ToTensor": "data.output",
+    "ToWide": "data.output",
+    "ToXarray": "data.output",
+    "WindowRidge": "linear.window_ridge",
 }
 _PACKAGE = __name__.split(".")[0]
 _DEEPEST = 100  # levels of nesting; a structure that holds itself is found here

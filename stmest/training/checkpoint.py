@@ -21,7 +21,7 @@ import torch
 from skorch.callbacks import Callback
 from skorch.history import History
 
-from ..data.pieces import row_pieces
+from ..data.chunks import row_pieces
 from ..exceptions import ModelFileError, StorageError
 from ..storage.plain_state import decode, encode
 from ..storage.tensor_file import read_tensor_file, write_tensor_file

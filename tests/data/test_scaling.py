@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stmest.data import pieces
+from stmest.data import chunks as pieces
 from stmest.data.scaling import SCALERS, NodeScaler
 from stmest.exceptions import ParameterError
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import stmest
 from stmest.forecasters import guard
-from stmest.training.memory import MemoryEstimate, estimate_training
+from stmest.training.diagnostics import MemoryEstimate, estimate_training
 
 BATCH = {"input_length": 24, "horizon": 12, "batch_size": 32, "max_epochs": 1, "validation_fraction": 0.0}
 

@@ -16,7 +16,7 @@ def main() -> None:
     """Fuzz from sound files until libFuzzer's options say that it is enough."""
     import atheris  # here, as the test suite imports this file where atheris is not installed
 
-    with atheris.instrument_imports(include=["stmest.storage", "stmest.forecasters.persistence"]):
+    with atheris.instrument_imports(include=["stmest.storage", "stmest.forecasters.model_file"]):
         from .mutations import opened, signed, sound_files
 
     with tempfile.TemporaryDirectory() as name:

@@ -17,9 +17,9 @@ import torch
 
 from stmest.exceptions import DataError, OutOfMemoryError, TrainingError
 from stmest.forecasters import guard
-from stmest.training import memory
+from stmest.training import diagnostics as memory
+from stmest.training.diagnostics import MemoryEstimate, available_memory, estimate_training, is_out_of_memory
 from stmest.training.engine import ShuffledWindows
-from stmest.training.memory import MemoryEstimate, available_memory, estimate_training, is_out_of_memory
 
 from .common import NETWORKS, fingerprint, fitted, make, readings
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stmest.evaluation.metrics import r2
 from stmest.exceptions import DataError
+from stmest.metrics.point import r2
 
 from .common import FORECASTERS, N_TIMES, NETWORKS, fitted, make, readings
 

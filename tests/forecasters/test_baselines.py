@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from stmest.exceptions import DataError, ParameterError
 from stmest.forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
-from stmest.forecasters.ridge import carried
+from stmest.linear.normal_equations import carried
 
 ROWS_ARE_TIME_STEPS = {
     "check_methods_sample_order_invariance": "rows are time steps: their order is the data",
@@ -111,7 +111,7 @@ def direct_solution(X, input_length, horizon, alpha, nodes):
 
 @pytest.mark.parametrize("per_node", [False, True])
 def test_ridge_solves_its_objective(per_node, monkeypatch):
-    monkeypatch.setattr("stmest.forecasters.ridge._NUMBERS_AT_ONCE", 50)  # many small pieces
+    monkeypatch.setattr("stmest.linear.normal_equations._NUMBERS_AT_ONCE", 50)  # many small pieces
     X = np.random.default_rng(1).normal(size=(40, 3)).cumsum(0) * [1, 10, 100]
     model = RidgeForecaster(
         input_length=4, horizon=2, alpha=3.0, per_node=per_node, seasonal_profile=None
@@ -164,7 +164,7 @@ def test_ridge_leaves_out_a_missing_target_for_its_step_only():
 
 def test_ridge_with_gaps_in_blocks_of_steps(gappy, monkeypatch):
     whole = RidgeForecaster(input_length=4, horizon=5).fit(gappy).ridge_
-    monkeypatch.setattr("stmest.forecasters.ridge._NUMBERS_OF_GRAMS", 40)
+    monkeypatch.setattr("stmest.linear.normal_equations._NUMBERS_OF_GRAMS", 40)
     in_blocks = RidgeForecaster(input_length=4, horizon=5).fit(gappy).ridge_
     np.testing.assert_array_equal(in_blocks.weights, whole.weights)
 

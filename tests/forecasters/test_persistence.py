@@ -22,7 +22,7 @@ from skorch.callbacks import Callback
 
 import stmest
 from stmest.exceptions import DataError, DeviceError, ModelFileError
-from stmest.forecasters import persistence
+from stmest.forecasters import model_file as persistence
 from stmest.storage.tensor_file import read_tensor_file, write_tensor_file
 
 from .small import FIELD_NAMES, names, network_names, small

@@ -11,9 +11,9 @@ import pytest
 import stmest
 from stmest import RidgeForecaster, STM3Forecaster, STMambaForecaster
 from stmest.exceptions import ParameterError
-from stmest.forecasters.ridge_choice import choose_recipe, kinds_of_inputs
-from stmest.forecasters.window_ridge import fit_recipe, fit_ridges
 from stmest.graphs import as_graph
+from stmest.linear.ensemble_selection import choose_recipe, kinds_of_inputs
+from stmest.linear.window_ridge import fit_recipe, fit_ridges
 from tests.forecasters.tiny import TinyForecaster
 
 

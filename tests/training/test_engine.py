@@ -11,7 +11,7 @@ import torch
 from skorch.callbacks import Callback
 
 from stmest.exceptions import TrainingError
-from stmest.forecasters.window_ridge import fit_recipe
+from stmest.linear.window_ridge import fit_recipe
 from stmest.training.callbacks import BestWeights, _worthwhile_share
 from tests.forecasters.tiny import TinyForecaster
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from stmest.data.field_files import holds_field, read_field
-from stmest.data.tables import read_table
 from stmest.exceptions import DataError, MissingDependencyError
+from stmest.io.fields import holds_field, read_field
+from stmest.io.tables import read_table
 
 TIME = pd.date_range("2024-01-01", periods=5, freq="h")
 VALUES = np.arange(5 * 3 * 4 * 2, dtype=np.float32).reshape(5, 3, 4, 2)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..data.pieces import NUMBERS_AT_ONCE
-from ..data.profile import Residuals, SeasonalProfile, supported_cycles
+from ..data.chunks import NUMBERS_AT_ONCE
 from ..data.windows import Windows
 from ..graphs import Graph
+from .seasonal_mean import Residuals, SeasonalProfile, supported_cycles
 from .window_ridge import Recipe, WindowRidge, fit_ridges
 
 __all__ = ["DRAWS", "choose_profile", "choose_recipe", "kinds_of_inputs"]

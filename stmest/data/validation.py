@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from ..exceptions import DataError, DataTypeError
-from .pieces import row_pieces
+from .chunks import row_pieces
 
 __all__ = ["LARGEST_READING", "array_of_tensor", "as_floats", "refuse_extremes"]
 

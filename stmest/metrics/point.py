@@ -3,23 +3,21 @@
 All of them pool windows, nodes and steps: one mean over everything that was observed, and one square root at its end
 (averaging the root errors of batches gives less than the true one). A target that is NaN was not observed and does not
 count; a forecast that is NaN where the target was observed makes the error NaN, so that it cannot hide. Where no target
-was observed at all, the error is NaN. Builds on numpy; used by the report and, through `forecast_scorer`, by
-scikit-learn's searches.
+was observed at all, the error is NaN. Builds on numpy; used by
+`score`, by the report and by `evaluation.scorer`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..exceptions import DataError, ParameterError
-from ..forecasters.scoring import weighted_r2
 
 __all__ = [
-    "forecast_scorer", "horizon_errors", "mae", "mase", "mse", "origin_errors", "paired", "r2", "rmse",
+    "horizon_errors", "mae", "mase", "mse", "named_metric", "origin_errors", "paired", "r2", "rmse", "weighted_r2",
 ]  # fmt: skip
 
 
@@ -170,7 +168,7 @@ def horizon_errors(
         Observed values, NaN where missing, and their forecasts.
     metric : {"mae", "mse", "rmse", "r2"} or callable, default="mae"
         Which error, pooled over windows and nodes; or a function of truth and forecasts of one step, such as
-        ``functools.partial(stmest.evaluation.images.ssim, data_range=3.5)``.
+        ``functools.partial(stmest.metrics.images.ssim, data_range=3.5)``.
 
     Returns
     -------
@@ -189,7 +187,7 @@ def horizon_errors(
     >>> horizon_errors([[[1.0], [2.0]]], [[[1.0], [5.0]]]).tolist()
     [0.0, 3.0]
     """
-    measure = metric if callable(metric) else _metric(metric)
+    measure = metric if callable(metric) else named_metric(metric)
     truth, forecast = paired(y_true, y_pred)
     if truth.ndim < 3:
         raise DataError(
@@ -228,84 +226,49 @@ def origin_errors(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
     return _column_mean(errors.reshape(len(truth), -1).T)
 
 
-def forecast_scorer(metric: str = "mae") -> Callable[..., float]:
-    """Scorer for scikit-learn's ``scoring=``: the error of all rolling forecasts in a fold, in raw units.
-
-    In a `Pipeline` a forecaster sees transformed readings; the scorer turns truth and forecasts back before it compares
-    them, so that candidates with different scalers can be compared at all.
+def weighted_r2(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    """R^2 averaged over nodes with their variance as weight, over the observed targets.
 
     Parameters
     ----------
-    metric : {"mae", "mse", "rmse", "r2"}, default="mae"
-        What is measured. Errors are negated, because a higher score has to be better.
+    y_true, y_pred : ndarray of shape (n_windows, horizon, n_nodes[, n_features])
+        Observed values, NaN where missing, and their forecasts.
+
+    Returns
+    -------
+    float
+        One minus the squared errors over the squared deviations from each node's mean, both summed over the nodes that
+        vary; NaN where none does.
+    """
+    columns = int(np.prod(y_true.shape[2:])) if y_true.ndim > 2 else 1
+    truth = np.asarray(y_true, dtype=np.float64).reshape(-1, columns)
+    forecast = np.asarray(y_pred, dtype=np.float64).reshape(-1, columns)
+    observed = ~np.isnan(truth)
+    mean = np.where(observed, truth, 0.0).sum(0) / np.maximum(observed.sum(0), 1)
+    spread = np.where(observed, (truth - mean) ** 2, 0.0).sum(0)
+    error = np.where(observed, (truth - forecast) ** 2, 0.0).sum(0)
+    varies = spread > 0
+    return float(1 - error[varies].sum() / spread[varies].sum()) if varies.any() else float("nan")
+
+
+def named_metric(name: str) -> Callable[[ArrayLike, ArrayLike], float]:
+    """The metric of a name.
+
+    Parameters
+    ----------
+    name : {"mae", "mse", "rmse", "r2"}
+        Which one.
 
     Returns
     -------
     callable
-        ``scorer(estimator, X, y=None) -> float``; can be pickled.
+        Takes truth and forecasts, returns a number.
 
     Raises
     ------
     ParameterError
-        If the metric is not known, or (when called) a step of the pipeline cannot be inverted.
-
-    Examples
-    --------
-    >>> from sklearn.model_selection import GridSearchCV
-    >>> from stmest import ForecastSplit, RidgeForecaster
-    >>> search = GridSearchCV(RidgeForecaster(), {"alpha": [1.0, 10.0]}, cv=ForecastSplit(3),
-    ...                       scoring=forecast_scorer("mae"))
+        If there is no such metric.
     """
-    _metric(metric)
-    return _ForecastScorer(metric)
-
-
-class _ForecastScorer:
-    """A class and not a closure, so that searches holding it can be pickled."""
-
-    def __init__(self, metric: str) -> None:
-        self.metric = metric
-
-    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
-        before, forecaster = _unwrapped(estimator)
-        if before is None:
-            truth, forecast = forecaster.predict_windows(X)
-        else:
-            # `before` is a fitted pipeline of the transformers; it maps rows of (n_nodes,) values
-            scaled = forecaster.predict_windows(before.transform(X))
-            truth, forecast = (
-                np.asarray(before.inverse_transform(values.reshape(-1, values.shape[-1]))).reshape(
-                    values.shape
-                )
-                for values in scaled
-            )
-        value = _metric(self.metric)(truth, forecast)
-        return value if self.metric == "r2" else -value
-
-    def __repr__(self) -> str:
-        return f"forecast_scorer({self.metric!r})"
-
-
-def _unwrapped(estimator: Any) -> tuple[Any, Any]:
-    """The transformers before a forecaster (None where there are none) and the forecaster itself."""
-    while hasattr(estimator, "best_estimator_"):  # a fitted search stands for its best candidate
-        estimator = estimator.best_estimator_
-    if not hasattr(estimator, "steps"):
-        return None, estimator
-    forecaster = estimator[-1]
-    if len(estimator) == 1:
-        return None, forecaster
-    before = estimator[:-1]
-    if not hasattr(before, "inverse_transform"):
-        names = [f"{name} ({type(step).__name__})" for name, step in before.steps]
-        raise ParameterError(
-            f"the steps before the forecaster are {', '.join(names)}, and not all of them have an inverse_transform; "
-            "errors in the units of the data need one."
-        )
-    return before, forecaster
-
-
-def _metric(name: str) -> Callable[[ArrayLike, ArrayLike], float]:
     known = {"mae": mae, "mse": mse, "rmse": rmse, "r2": r2}
     if name not in known:
         raise ParameterError(f"metric={name!r} is not known; use one of {', '.join(known)}.")

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..data.containers import as_panel
 from ..exceptions import DataError
 from ..graphs import Graph
-from .containers import as_panel
-from .field_files import unit_in
-from .graph_files import read_graph
+from .fields import unit_in
+from .graphs import read_graph
 
 __all__ = ["read_graph", "read_table"]
 
@@ -217,7 +217,7 @@ def _read_npz(path: Path) -> tuple[pd.DataFrame, Graph | None]:
         )
     values = arrays["values"]
     if values.ndim not in (2, 3) or values.dtype.kind not in "fiu":
-        hint = " A gridded field is read by stmest.data.field_files.read_field." if values.ndim == 4 else ""
+        hint = " A gridded field is read by stmest.io.fields.read_field." if values.ndim == 4 else ""
         raise DataError(
             f"{path.name}: `values` has shape {values.shape} and dtype {values.dtype}; needed: numbers of shape "
             f"(time, node[, channel]).{hint}"

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..data.containers import as_panel
+from ..data.fields import xarray_form
 from ..exceptions import DataError, MissingDependencyError
-from .containers import as_panel
-from .fields import xarray_form
 
 __all__ = ["holds_field", "read_field", "unit_in"]
 
@@ -39,7 +39,7 @@ def holds_field(path: str | Path) -> bool:
     Returns
     -------
     bool
-        False also for what cannot be read; `stmest.data.tables.read_table` says why.
+        False also for what cannot be read; `stmest.io.tables.read_table` says why.
     """
     path = Path(path)
     if path.suffix.lower() in _NETCDF:

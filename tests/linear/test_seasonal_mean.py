@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stmest.data.profile import Residuals, SeasonalProfile, detect_period, supported_cycles
 from stmest.data.time_index import future_index
 from stmest.exceptions import DataError
+from stmest.linear.seasonal_mean import Residuals, SeasonalProfile, detect_period, supported_cycles
 
 
 def hours(n, **kwargs):

@@ -12,13 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
+from .. import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .evaluation.results import Report
-    from .graphs import Graph
+    from ..evaluation.results import Report
+    from ..graphs import Graph
 
 __all__ = ["main"]
 
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _input_errors() -> tuple[type[Exception], ...]:
-    from .exceptions import StmestError
+    from ..exceptions import StmestError
 
     return StmestError, OSError
 
@@ -190,8 +190,8 @@ def _report(options: argparse.Namespace) -> int:
     say: Callable[[str], None] = _silent if options.quiet else _print
     names = [] if options.models is None else _chosen(options.models)
     say("loading torch and scikit-learn ...")
-    from .data.calendar import season_length
-    from .evaluation.report import compare
+    from ..data.calendar import season_length
+    from ..evaluation.report import compare
 
     X, graph, title = _load(options, say)
     is_field = X.ndim == 3
@@ -229,7 +229,7 @@ def _report(options: argparse.Namespace) -> int:
 
 def _chosen(text: str) -> list[str]:
     """Names of forecasters from a list with commas; underscores and capitals do not matter."""
-    from .exceptions import ParameterError
+    from ..exceptions import ParameterError
 
     names = list(
         dict.fromkeys(name.strip().lower().replace("_", "-") for name in text.split(",") if name.strip())
@@ -243,7 +243,7 @@ def _chosen(text: str) -> list[str]:
 
 def _build(name: str, options: argparse.Namespace, season: int) -> Any:
     """Make an unfitted forecaster."""
-    from .forecasters import baselines
+    from ..forecasters import baselines
 
     horizon = options.horizon
     if name == "last-value":
@@ -259,13 +259,13 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
         return baselines.RidgeForecaster(
             input_length=options.input_length, horizon=horizon, neighbours=neighbours
         )
-    from .runtime import resolve_device
+    from ..runtime import resolve_device
 
     resolve_device(options.device)  # a wrong name is an error of the whole command, not of one row
     forecaster, settings = _NETWORKS[name]
     if options.max_epochs is not None:
         settings = {**settings, "max_epochs": options.max_epochs}
-    return getattr(import_module(__package__), forecaster)(
+    return getattr(import_module("stmest"), forecaster)(
         input_length=options.input_length, horizon=horizon, device=options.device, random_state=options.seed,
         verbose=0 if options.quiet else 1, **settings,
     )  # fmt: skip
@@ -273,8 +273,8 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
 
 def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any, Graph | None, str]:
     """Readings of one channel (a DataFrame, or a DataArray for fields), graph, and what the data are called."""
-    from .data.field_files import holds_field, read_field
-    from .data.tables import read_graph, read_table
+    from ..io.fields import holds_field, read_field
+    from ..io.tables import read_graph, read_table
 
     if options.data is not None and holds_field(options.data):
         fields = read_field(options.data)
@@ -285,7 +285,7 @@ def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any,
 
     graph: Graph | None
     if options.data is None:
-        from .datasets import make_sensor_network
+        from ..datasets import make_sensor_network
 
         simulated = make_sensor_network(random_state=options.seed)
         X, graph, title = simulated.values, simulated.graph, "simulated sensor network"
@@ -317,7 +317,7 @@ def _one_channel(
 
 def _channel_of(known: list[str], wanted: str | None, say: Callable[[str], None]) -> str:
     """The wanted channel, or the first one, with a word on those that are left out."""
-    from .exceptions import ParameterError
+    from ..exceptions import ParameterError
 
     if wanted is not None and wanted not in known:
         has = f"has the channels {', '.join(known)}" if known else "has no named channels"
@@ -352,7 +352,7 @@ def _describe(
 
 def _check_page(path: Path) -> None:
     """Make the folder of the page, and miss no package when everything is computed."""
-    from .runtime import require
+    from ..runtime import require
 
     require("matplotlib", extra="plot")
     require("jinja2", extra="plot")
@@ -361,8 +361,8 @@ def _check_page(path: Path) -> None:
 
 def _write(report: Report, options: argparse.Namespace, title: str) -> None:
     """Write picture, JSON and page, and say where they are."""
-    from .exceptions import MissingDependencyError
-    from .plotting import report_page, report_picture
+    from ..exceptions import MissingDependencyError
+    from ..plotting import report_page, report_picture
 
     target = options.out / "report.json"
     target.write_text(report.to_json() + "\n", encoding="utf-8")

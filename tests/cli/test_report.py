@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import stmest.cli as cli
+import stmest.cli.report as cli
 from stmest import LastValue
 
 QUICK = "last-value,seasonal-naive,ridge"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stmest import DataError, Graph, GraphError, StmestError
-from stmest.data.tables import read_graph, read_table
+from stmest.io.tables import read_graph, read_table
 
 TIMES = pd.date_range("2024-01-01", periods=4, freq="1h")
 VALUES = np.array([[1.0, 2.0, 3.0], [4.0, np.nan, 6.0], [7.0, 8.0, 9.0], [10.0, 11.0, 12.5]])

@@ -1,6 +1,6 @@
 """Whether a difference between two forecasters is more than chance.
 
-Every test origin gives one loss per forecaster (`stmest.evaluation.metrics.origin_errors`); their differences form a
+Every test origin gives one loss per forecaster (`stmest.metrics.point.origin_errors`); their differences form a
 time series, because windows of neighbouring origins overlap. `diebold_mariano` tests whether its mean is zero, `holm`
 corrects for asking several times. Builds on numpy and scipy; used by the benchmarks.
 """

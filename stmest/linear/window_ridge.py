@@ -16,7 +16,7 @@ import numpy as np
 
 from ..data.scaling import NodeScaler
 from ..graphs import Graph
-from .ridge import Units, carried, joint_inputs, own_drift, solve_jointly, solve_windows
+from .normal_equations import Units, carried, joint_inputs, own_drift, solve_jointly, solve_windows
 
 __all__ = ["Recipe", "WindowRidge", "fit_recipe", "fit_ridges"]
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stmest.exceptions import DataError
-from stmest.intervals import Calibration, activity, half_widths, typical_steps
+from stmest.prediction.conformal import Calibration, activity, half_widths, typical_steps
 
 
 def _errors(*columns):

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
 from ..exceptions import DataError, ParameterError
-from .metrics import mse, paired
+from ..metrics.point import mse, paired
 
 __all__ = ["psnr", "ssim"]
 

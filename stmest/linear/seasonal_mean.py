@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..data.chunks import row_pieces
 from ..exceptions import DataError
-from .pieces import row_pieces
 
 __all__ = ["CYCLES", "Residuals", "SeasonalProfile", "detect_period", "supported_cycles"]
 

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from stmest.evaluation.images import psnr, ssim
-from stmest.evaluation.metrics import horizon_errors, mse
 from stmest.exceptions import DataError, ParameterError
+from stmest.metrics.images import psnr, ssim
+from stmest.metrics.point import horizon_errors, mse
 
 
 @pytest.fixture

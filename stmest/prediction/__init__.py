@@ -1,0 +1,1 @@
+"""From a fitted model to forecasts: windows, roll-out over many steps, intervals."""

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..exceptions import ParameterError
 from ..layers.conv import FieldDecoder, FieldEncoder, pad_to
 from ..layers.diffusion_transformer import position_table
 from ..layers.graph_conv import transition_matrices
 
-__all__ = ["GridSpace", "NodeConv", "NodeSpace", "checked_grid", "mix_steps"]
+__all__ = ["GridSpace", "NodeConv", "NodeSpace", "mix_steps"]
 
 
 class GridSpace(nn.Module):
@@ -154,16 +153,6 @@ class NodeSpace(nn.Module):
     def positions(self, d_model: int) -> nn.Parameter:
         """Table (n, d_model) that tells the nodes apart, learned."""
         return nn.Parameter(0.02 * torch.randn(self.latent_shape[0], d_model))
-
-
-def checked_grid(n_nodes: int, grid_shape: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns, if they make up the nodes."""
-    rows, columns = (int(size) for size in grid_shape)
-    if rows * columns != n_nodes or min(rows, columns) < 1:
-        raise ParameterError(
-            f"grid_shape={grid_shape} has {rows * columns} pixels, but there are {n_nodes} nodes."
-        )
-    return rows, columns
 
 
 def mix_steps(weight: Tensor, frames: Tensor) -> Tensor:

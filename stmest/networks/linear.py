@@ -14,6 +14,11 @@ individual      ``per_node``
 kernel size     ``trend_window``
 ==============  ======================================
 
+::
+
+    NLinear    y = W (x - last step of x) + last step of x
+    DLinear    y = W_t X_t + W_s X_s,    X_t = moving average of x,    X_s = x - X_t
+
 Where we differ, and why
 ------------------------
 - *Several features of a node* have weights of their own, as in `stmest.RidgeForecaster`; each is forecast from its own

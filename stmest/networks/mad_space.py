@@ -1,4 +1,4 @@
-"""The two spaces MAD works in, a grid of pixels or a set of nodes: how readings become latents, and latents forecasts.
+"""The two spaces MAD works in, a grid of pixels or a set of nodes: how observations become latents, and latents forecasts.
 
 Builds on ``layers.conv`` and ``layers.graph_conv``; used by ``networks.mad``. A space opens windows (b, t, n, f) to frames
 (b, t, f, *place), encodes frames to latents (b, t, d, *latent place), and decodes what the prediction makes of them to
@@ -27,7 +27,7 @@ class GridSpace(nn.Module):
     Parameters
     ----------
     n_inputs, n_outputs : int
-        Channels of the readings and of the forecast.
+        Input channels, channels forecast.
     input_length, horizon : int
     width : int
         d, channels of the latents.

@@ -1,4 +1,4 @@
-"""S2TX: coarse patches of all variates through Mamba, fine patches of each through attention that looks at them.
+"""S2TX: coarse patches of all nodes through Mamba, fine patches of each through attention that looks at them.
 
 Wu, Dong, Yang and Tarokh, "S2TX: Cross-Attention Multi-Scale State-Space Transformer for Time Series Forecasting"
 (arXiv 2502.11340). There is no public code and the paper gives no sizes in what could be had of it; sizes and patching
@@ -33,10 +33,10 @@ Where we differ, and why
   dropout inside the feed-forward part: drawing its random numbers took a quarter of a training step.
 - *Positions of the global patches* have a learned table as the local ones; Mamba alone would not know in a long
   sequence where a node begins.
-- *Missing steps* carry the last observation, and a 0/1 channel beside the readings tells where.
+- *Missing steps* carry the last observation, and a 0/1 channel beside the observations says where.
 - *Added*: several features of a node, calendar channels (part of every patch), patches that shrink with the look-back.
 
-The paper leaves open what "concatenated" means. Tokens, not channels: selection can only choose among variates and
+The paper leaves open what "concatenated" means. Tokens, not channels: selection can only choose among nodes and
 patches that are tokens. Node by node (``token_order="variate"``), or patch by patch (``"time"``): in both, what Mamba
 makes of a node depends on the order of the nodes.
 """

@@ -18,6 +18,12 @@ FC_1, FC_2          `stmest.layers.head.ResidualLayer`
 regression layer    ``head``
 ==================  ==============================================
 
+::
+
+    H = FC(window of the node);  Z = H beside E, T^TiD and T^DiW
+    Z = Z + FC_2(relu(FC_1(Z)))                                      n_layers times
+    y = regression layer(Z)
+
 Where we differ, and why
 ------------------------
 - *Slots are read from the calendar channels.* All networks here get the calendar as channels, the time of day as sines and
@@ -26,7 +32,7 @@ Where we differ, and why
 - *Parts may be missing.* Without dates there is no time identity; data of full days have a day of the week only.
 - *Slots are never shorter than five minutes*, the step of the paper's data, so that every one is met often enough.
 - *Dropout* of 0.15 between the two maps of a layer is in the authors' program, not in the paper; here it is a parameter.
-- *Missing readings* come as further input channels that say where they are.
+- *Missing observations* come as further input channels that say where they are.
 """
 
 from __future__ import annotations
@@ -46,7 +52,7 @@ _ROUNDING = 1e-3
 
 
 class STIDNetwork(ForecastNetwork):
-    """Forecaster of all nodes of a sensor network; see the module's head for the architecture.
+    """Forecaster of all nodes; see the module's head for the architecture.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ The figure of the paper, in one line per step, with z (n, k, d, b * t) all the w
 Where we differ, and why
 ------------------------
 - *Convolution axis.* The authors' program slides its scale kernels over the node index, so neighbours in the numbering
-  mix, and renumbering the sensors changes the model. Ours run over time, and repeat the ends of the window.
+  mix, and renumbering the nodes changes the model. Ours run over time, and repeat the ends of the window.
 - *Norms.* Theirs span scales, which lets fine scales leak into coarse ones against the causal order; ours see one.
 - *One base, many scales.* Their scale bias is one number per channel on top of a bias that is already there, and all
   weights mix the scales. Here scales share one Mamba and differ in a step-size offset, ``-log k_q`` at the start, and

@@ -310,7 +310,7 @@ class STMambaNetwork(ForecastNetwork):
 
     @torch.no_grad()
     def fixed_graph(self) -> Tensor:
-        """Return (n, n), rows summing to one: who attends to whom before any readings are seen, mean over layers."""
+        """Return (n, n), rows summing to one: who attends to whom before any window is seen, mean over layers."""
         layers = [step.attention for step in self._spatial_steps()]
         if not layers:
             return torch.eye(self.n_nodes, device=self.embedding.device)

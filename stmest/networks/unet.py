@@ -1,16 +1,31 @@
 """U-Net for fields, with time as channels: the convolutional baseline that a network of fields has to beat.
 
-After Ronneberger, Fischer and Brox, U-Net: convolutional networks for biomedical image segmentation, MICCAI 2015, figure
-1: two convolutions per level, halving by pooling, doubling by transposed convolution, and the features of the way down
-put beside those of the way up.
+Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation" (MICCAI 2015, arXiv
+1505.04597), figure 1, which is the whole architecture; its equations are those of a loss for segmentation. Builds on
+``layers.conv``.
 
-Where we differ, and why: all frames of the look-back are channels of one image, and all frames of the horizon come out
-at once; convolutions are padded, so that the field keeps its size, and sizes that cannot be halved often enough are
-padded at the edge and cropped; group normalisation and GELU instead of none and ReLU, which makes small batches train;
-a quarter of the channels; the network forecasts the difference from the last frame, so that it begins as persistence, or,
-where it corrects a linear forecast, the difference from that.
+=============================  =====================================================================
+paper (arrows of figure 1)     here
+=============================  =====================================================================
+image, segmentation map        frames (b, t * f, y, x) in, (b, h * f_out, y, x) out
+64 channels, 4 halvings        ``channels``, ``depth``
+conv 3 x 3, ReLU, twice        `_two_convolutions`: ``enter``, ``down``, ``merge``
+max pool 2 x 2                 `torch.nn.functional.max_pool2d`
+up-conv 2 x 2                  ``up``
+copy and crop                  ``beside``, put beside the features of the way up
+conv 1 x 1                     ``leave``
+=============================  =====================================================================
 
-Axes: b batch, t input time, h horizon, y x grid, f feature, d hidden, c calendar channels.
+Where we differ, and why
+------------------------
+- *Time as channels.* All frames of the look-back are one image, and all frames of the horizon come out at once.
+- *Padding.* Convolutions keep the size of the field; one that cannot be halved often enough is padded at its edge and
+  cropped at the end.
+- *Group norm and GELU* instead of no norm and ReLU: small batches train.
+- *Fewer channels*, as there are fewer and smaller images than in the paper.
+- *The forecast corrects the last frame*, and the last map is zero at first, so that the network begins as persistence; or
+  it corrects a linear forecast, and begins as that.
+- *Added*: calendar channels of all frames, in and out.
 """
 
 from __future__ import annotations

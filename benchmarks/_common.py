@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import inspect
 import json
 import os
 import platform
@@ -168,6 +169,18 @@ def unpack(text: str) -> np.ndarray:
     step, coded = text.split()
     codes = np.frombuffer(zlib.decompress(base64.b64decode(coded)), dtype="<u2")
     return np.where(codes == 65_535, np.nan, codes * float(step))
+
+
+def untrained(model: Any, n_nodes: int, **settings: Any) -> Any:
+    """The untrained network of a forecaster for one complete feature without a calendar; `settings` win."""
+    sizes = {"n_nodes": n_nodes, "n_inputs": 1, "n_outputs": 1, "n_time_features": 0}
+    sizes |= {"input_length": model.input_length, "horizon": model.horizon}
+    data = {"adjacency": None, "target_channels": [0], "observed_channels": None, "contrastive": False}
+    given = {**model.get_params(), **data, **settings}
+    kind = model._network_class
+    return kind(
+        **sizes, **{name: given[name] for name in inspect.signature(kind).parameters if name in given}
+    )
 
 
 def spread(values: Iterable[float | None]) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import RESULTS, PeakMemory, save, table
+from _common import RESULTS, PeakMemory, save, table, untrained
 
 HORIZON, BATCH, EPOCH, LOOKBACK, VARIATES = 96, 32, 1000, 672, 7
 
@@ -40,16 +40,17 @@ def patches(kind: str, lookback: int) -> dict[str, int]:
 
 def case(kind: str, variates: int, lookback: int, threads: int) -> dict[str, Any]:
     """Measure training steps in this process."""
-    from stmest.networks.s2tx import S2TXNetwork
+    from stmest import S2TXForecaster
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     x, y = torch.randn(BATCH, lookback, variates, 1).cumsum(1), torch.randn(BATCH, HORIZON, variates, 1)
-    small = S2TXNetwork(2, 1, 1, 96, HORIZON)
+    small = untrained(S2TXForecaster(input_length=96, horizon=HORIZON), 2)
     small(torch.randn(2, 96, 2, 1))[0].sum().backward()  # compiles the kernels before memory is measured
     seconds: list[float] = []
     with PeakMemory() as peak:
-        net = S2TXNetwork(variates, 1, 1, lookback, HORIZON, **patches(kind, lookback))
+        model = S2TXForecaster(input_length=lookback, horizon=HORIZON, **patches(kind, lookback))
+        net = untrained(model, variates)
         optimizer = torch.optim.AdamW(net.parameters())
         while len(seconds) < 2 or (len(seconds) < 5 and sum(seconds) < 15):
             start = time.perf_counter()

@@ -19,19 +19,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import PeakMemory, save, table
+from _common import PeakMemory, save, table, untrained
 
 BATCH, INPUT_LENGTH, HORIZON, HEAD_WIDTH = 16, 24, 12, 51
 
 
 def network(n_nodes: int, backend: str) -> tuple[Any, Any, Any]:
     """An untrained network of the reference size, a batch of inputs and of targets."""
-    from stmest.networks.stm3 import STM3Network
+    from stmest import STM3Forecaster
 
     torch.manual_seed(0)
     adjacency = (torch.rand(n_nodes, n_nodes) < 8 / n_nodes).float()
-    sizes = (n_nodes, 1, 1, INPUT_LENGTH, HORIZON)
-    net = STM3Network(*sizes, adjacency=adjacency, head_width=HEAD_WIDTH, scan_backend=backend)
+    model = STM3Forecaster(input_length=INPUT_LENGTH, horizon=HORIZON, n_layers=2, head_width=HEAD_WIDTH)
+    net = untrained(model, n_nodes, adjacency=adjacency, scan_backend=backend)
     return net, torch.randn(BATCH, INPUT_LENGTH, n_nodes, 1), torch.randn(BATCH, HORIZON, n_nodes, 1)
 
 

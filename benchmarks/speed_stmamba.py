@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import RESULTS, PeakMemory, save, table
+from _common import RESULTS, PeakMemory, save, table, untrained
 
 INPUT_LENGTH, HORIZON, NEIGHBOURS, EPOCH = 24, 12, 8, 1000
 # (graph, path) -> windows per step by nodes, up to the number of nodes that is worth waiting for
@@ -45,20 +45,21 @@ def adjacency(n_nodes: int) -> np.ndarray:
 
 def case(n_nodes: int, graph: str, path: str, threads: int) -> dict[str, Any]:
     """Measure training steps in this process."""
-    from stmest.networks.stmamba import STMambaNetwork
+    from stmest import STMambaForecaster
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     given = torch.from_numpy(adjacency(n_nodes)) if graph == "8" else None
     batch = BATCHES[graph, path][n_nodes]
     x, y = torch.randn(batch, INPUT_LENGTH, n_nodes, 1), torch.randn(batch, HORIZON, n_nodes, 1)
-    small = STMambaNetwork(8, 1, 1, INPUT_LENGTH, HORIZON, attention_backend=path)
+    model = STMambaForecaster(input_length=INPUT_LENGTH, horizon=HORIZON, attention_backend=path)
+    small = untrained(model, 8)
     small(torch.randn(32, INPUT_LENGTH, 8, 1))[
         0
     ].sum().backward()  # compiles the kernels before memory is measured
     seconds: list[float] = []
     with PeakMemory() as peak:
-        net = STMambaNetwork(n_nodes, 1, 1, INPUT_LENGTH, HORIZON, adjacency=given, attention_backend=path)
+        net = untrained(model, n_nodes, adjacency=given)
         optimizer = torch.optim.AdamW(net.parameters())
         while not seconds or (len(seconds) < 4 and sum(seconds) < 15):
             start = time.perf_counter()

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import Options
-from torch import nn
 
-from ..graphs import Graph
 from ..networks.linear import DLinearNetwork, NLinearNetwork
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, whole
@@ -52,20 +50,8 @@ class DLinearParameters(LinearParameters):
     }
 
 
-class _LinearForecaster(LinearParameters, NetworkForecaster):
-    """What both have in common: which parameters reach the network."""
-
-    _network: ClassVar[type[nn.Module]]
-    _own: ClassVar[tuple[str, ...]] = ("per_node",)
-
-    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
-        wanted = {name: sizes[name] for name in ("n_nodes", "n_outputs", "input_length", "horizon")}
-        settings: dict[str, Any] = {name: getattr(self, name) for name in self._own}
-        return self._network(**wanted, **settings, target_channels=self.target_)
-
-
 @describe
-class DLinearForecaster(DLinearParameters, _LinearForecaster):
+class DLinearForecaster(DLinearParameters, NetworkForecaster):
     """Linear maps of a moving average and of the rest of the look-back, added up.
 
     Parameters
@@ -105,12 +91,11 @@ class DLinearForecaster(DLinearParameters, _LinearForecaster):
     (24, 5)
     """
 
-    _network = DLinearNetwork
-    _own = ("per_node", "trend_window")
+    _network_class = DLinearNetwork
 
 
 @describe
-class NLinearForecaster(_LinearForecaster):
+class NLinearForecaster(LinearParameters, NetworkForecaster):
     """A linear map of what the look-back is above its last reading, and that reading on top.
 
     Parameters
@@ -148,4 +133,4 @@ class NLinearForecaster(_LinearForecaster):
     (24, 5)
     """
 
-    _network = NLinearNetwork
+    _network_class = NLinearNetwork

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from sklearn.utils._param_validation import StrOptions
 from torch import nn
 
@@ -32,8 +31,6 @@ SIZES: dict[str, dict[str, Any]] = {
         "strides": (1, 2, 1, 2), "mlp_ratio": 4, "hidden": 64, "kernels": (3, 5, 7, 11),
     },
 }  # fmt: skip
-# Parameters that go to the network as they are
-_ARCHITECTURE = ("reconstruction", "prediction", "fusion_weight")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -144,6 +141,7 @@ class MADForecaster(MADParameters, NetworkForecaster):
     (7, 6, 9)
     """
 
+    _network_class = MADNetwork
     _reads_fields = True
 
     def _check_parameters(self) -> None:
@@ -161,13 +159,11 @@ class MADForecaster(MADParameters, NetworkForecaster):
         return {name: preset[name] if value is None else value for name, value in own.items()}
 
     def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
-        settings: dict[str, Any] = {**sizes, **{name: getattr(self, name) for name in _ARCHITECTURE}}
-        if graph is not None and self.grid_shape_ is None:
-            settings["adjacency"] = torch.from_numpy(graph.to_dense())
-        return MADNetwork(
-            **settings, **self._architecture(), grid_shape=self.grid_shape_, n_features=self.n_inputs_,
-            target_channels=self.target_,
-        )  # fmt: skip
+        return super()._build_network(sizes, graph if self.grid_shape_ is None else None)
+
+    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
+        data = {"grid_shape": self.grid_shape_, "n_features": self.n_inputs_, "target_channels": self.target_}
+        return self._architecture() | data
 
     def _loss_weights(self) -> dict[str, float]:
         return {"reconstruction": self.lambda_rec / self.lambda_pred} if self.fusion_weight else {}

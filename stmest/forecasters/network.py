@@ -1,14 +1,14 @@
 """Forecasters that train a network: scaling, skorch training, prediction in batches, pickles without modules.
 
 `NetworkForecaster` joins the face (`base.py`), the parameters (`parameters.py`) and the training loop (`training`).
-A forecaster below it gives its network (`_build_network`) and the weights of its loss terms (`_loss_weights`).
+A forecaster below it gives its network (`_network_class`) and the weights of its loss terms (`_loss_weights`).
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
+import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..linear.ensemble_selection import DRAWS, choose_recipe, kinds_of_inputs
 from ..linear.window_ridge import WindowRidge, fit_recipe
+from ..networks.base import ForecastNetwork
 from ..ops.selective_scan import choose_backend
 from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.callbacks import BestWeights
@@ -92,9 +93,10 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
 
     # ---------------------------------------------------------------- what a forecaster provides
 
-    @abstractmethod
+    _network_class: ClassVar[type[ForecastNetwork]]
+
     def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
-        """The untrained network.
+        """The untrained network, which is given by name what its constructor asks for.
 
         Parameters
         ----------
@@ -103,6 +105,16 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
         graph : Graph or None
             The graph that was given.
         """
+        wanted = inspect.signature(self._network_class).parameters
+        settings = self.get_params(deep=False) | self._network_settings(sizes, graph)
+        if "adjacency" in wanted:
+            settings["adjacency"] = None if graph is None else torch.from_numpy(graph.to_dense())
+        return self._network_class(**sizes, **{name: settings[name] for name in wanted if name in settings})
+
+    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
+        """What the network may ask for beside sizes, parameters and graph: which channels it forecasts, and their masks."""
+        masks = [self.n_inputs_ + channel for channel in self.target_] if self.has_gaps_ else None
+        return {"target_channels": self.target_, "observed_channels": masks}
 
     def _training_cut(self, panel: Panel) -> int:
         return self._split(panel)[2]

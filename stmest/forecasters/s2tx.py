@@ -8,22 +8,14 @@ from typing import Any, ClassVar
 import pandas as pd
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
-from ..graphs import Graph
+from ..exceptions import ParameterError
 from ..layers.s2tx_layers import NORMS
 from ..networks.s2tx import TOKEN_ORDERS, S2TXNetwork
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
 
 __all__ = ["S2TXForecaster", "S2TXParameters"]
-
-# Parameters that go to the network as they are
-_ARCHITECTURE = (
-    "local_length", "global_patch", "global_stride", "local_patch", "local_stride", "attention_window", "cross_variate",
-    "cross_attention", "token_order", "bidirectional", "d_model", "n_heads", "n_layers", "n_global_layers", "d_ff",
-    "d_state", "d_conv", "expand", "dropout", "norm",
-)  # fmt: skip
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -174,12 +166,13 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
     local       48     12       6          8
     """
 
+    _network_class = S2TXNetwork
     _level_free = True  # of every window its own mean is taken away
 
-    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
-        observed = [self.n_inputs_ + channel for channel in self.target_] if self.has_gaps_ else None
-        settings: dict[str, Any] = {**sizes, **{name: getattr(self, name) for name in _ARCHITECTURE}}
-        return S2TXNetwork(**settings, target_channels=self.target_, observed_channels=observed)
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.d_model % self.n_heads:
+            raise ParameterError(f"d_model={self.d_model} must be a multiple of n_heads={self.n_heads}.")
 
     @property
     def patching_(self) -> pd.DataFrame:

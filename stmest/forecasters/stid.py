@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from ..data.calendar import calendar_channels, slots_per_day
 from ..data.panel import Panel
@@ -94,6 +93,7 @@ class STIDForecaster(STIDParameters, NetworkForecaster):
     (3, 5)
     """
 
+    _network_class = STIDNetwork
     slots_per_day_: int
 
     def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
@@ -108,19 +108,14 @@ class STIDForecaster(STIDParameters, NetworkForecaster):
             self.slots_per_day_ = slots_per_day(panel.index, _MOST_SLOTS)
         return chosen
 
-    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
         channels = calendar_channels(self.time_features_)
         day, week = channels.get("time_of_day"), channels.get("day_of_week")
-        settings: dict[str, Any] = {
-            **sizes,
+        return {
             "day_channels": None if day is None else (day[0], day[len(day) // 2]),
             "week_channel": None if week is None else week[0],
             "slots_per_day": self.slots_per_day_,
-            "d_model": self.d_model,
-            "n_layers": self.n_layers,
-            "dropout": self.dropout,
         }
-        return STIDNetwork(**settings)
 
     @property
     def node_embedding_(self) -> pd.DataFrame:

@@ -11,7 +11,6 @@ import torch
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
-from torch import nn
 
 from ..data.calendar import season_length
 from ..data.panel import Panel
@@ -23,14 +22,6 @@ from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
 
 __all__ = ["STM3Forecaster", "STM3Parameters"]
-
-# Parameters that go to the network as they are
-_ARCHITECTURE = (
-    "scales", "d_model", "n_layers", "n_experts", "top_k", "shared_expert", "node_embedding_dim", "cheb_order",
-    "d_state", "d_conv", "expand", "dropout", "instance_norm", "routing", "causal_scales", "contrastive_temperature",
-    "head_width",
-)  # fmt: skip
-
 
 # Without a graph: rows and partners per node from which the node embeddings start
 _ROWS_TO_CORRELATE, _PARTNERS = 20_000, 4
@@ -181,6 +172,8 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
 
     # ---------------------------------------------------------------- network and losses
 
+    _network_class = STM3Network
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.precision != "float32":
@@ -199,18 +192,8 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         if self.n_experts and self.top_k > self.n_experts:
             raise ParameterError(f"top_k={self.top_k} is more than n_experts={self.n_experts}.")
 
-    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
-        architecture: dict[str, Any] = {name: getattr(self, name) for name in _ARCHITECTURE}
-        if graph is not None:
-            architecture["adjacency"] = torch.from_numpy(graph.to_dense())
-        elif self.graph == "given":
-            raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
-        if self.instance_norm:
-            architecture["target_channels"] = self.target_
-            if self.has_gaps_:  # the channels that say where a feature was observed follow all features
-                architecture["observed_channels"] = [self.n_inputs_ + i for i in self.target_]
-        architecture |= sizes
-        return STM3Network(graph=self.graph, contrastive=self.contrastive_weight > 0, **architecture)
+    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
+        return super()._network_settings(sizes, graph) | {"contrastive": self.contrastive_weight > 0}
 
     def _prepare_network(self, panel: Panel, cut: int, graph: Graph | None) -> None:
         """Start the node embeddings from the given graph, or from who goes along with whom in the training rows."""

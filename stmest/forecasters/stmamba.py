@@ -10,24 +10,15 @@ import pandas as pd
 import torch
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from ..exceptions import ParameterError
-from ..graphs import Graph
-from ..layers.graph_attention import KINDS
+from ..layers.graph_attention import ATTENTION_BACKENDS, KINDS
 from ..networks.stmamba import GRAPHS, STMambaNetwork
 from ..runtime import require
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
 
 __all__ = ["STMambaForecaster", "STMambaParameters"]
-
-# Parameters that go to the network as they are
-_ARCHITECTURE = (
-    "graph", "attention", "attention_backend", "d_model", "n_layers", "n_heads", "temporal", "d_state", "d_conv", "expand",
-    "bidirectional", "feed_forward", "node_embedding_dim", "dropout", "head",
-    "head_width",
-)  # fmt: skip
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -57,7 +48,7 @@ class STMambaParameters(TrainingParameters):
         "n_layers": [whole(1, 1000)],
         "n_heads": [whole(0)],
         "attention": [StrOptions(set(KINDS))],
-        "attention_backend": [StrOptions({"auto", "dense", "sparse"})],
+        "attention_backend": [StrOptions(set(ATTENTION_BACKENDS))],
         "graph": [StrOptions(set(GRAPHS))],
         "temporal": ["boolean"],
         "d_state": [whole(1)],
@@ -151,20 +142,23 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
     (5, 5)
     """
 
+    _network_class = STMambaNetwork
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         if self.n_heads and self.d_model % self.n_heads:
             raise ParameterError(f"d_model={self.d_model} must be a multiple of n_heads={self.n_heads}.")
-        if self.attention != "dot":
-            require("torch_geometric", "graph")
-
-    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
-        settings: dict[str, Any] = {**sizes, **{name: getattr(self, name) for name in _ARCHITECTURE}}
-        if graph is not None:
-            settings["adjacency"] = torch.from_numpy(graph.to_dense())
-        elif self.graph == "given":
-            raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
-        return STMambaNetwork(**settings)
+        if self.head == "last" and not self.temporal:
+            raise ParameterError(
+                "temporal=False needs head='flatten': the last step alone would know nothing of the past."
+            )
+        if self.attention == "dot":
+            return
+        if self.attention_backend == "dense":
+            raise ParameterError(
+                f"attention={self.attention!r} runs along the edges only; attention_backend='dense' does not."
+            )
+        require("torch_geometric", "graph")
 
     # ---------------------------------------------------------------- what it learnt
 

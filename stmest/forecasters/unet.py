@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from torch import nn
-
 from ..exceptions import DataError
 from ..graphs import Graph
 from ..networks.unet import UNetNetwork
@@ -81,15 +79,13 @@ class UNetForecaster(UNetParameters, NetworkForecaster):
     (6, 32, 32)
     """
 
+    _network_class = UNetNetwork
     _reads_fields = True
 
-    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
         if self.grid_shape_ is None:
             raise DataError(
                 f"X has {sizes['n_nodes']} nodes and no grid; UNetForecaster needs fields: (n_times, n_y, n_x), (n_times, "
                 "n_y, n_x, n_features) or a DataArray with the dimensions time, y, x."
             )
-        sizes = {name: size for name, size in sizes.items() if name != "n_nodes"}
-        return UNetNetwork(
-            self.grid_shape_, **sizes, target=self.target_, channels=self.channels, depth=self.depth
-        )
+        return {"grid_shape": self.grid_shape_, "target_channels": self.target_}

@@ -19,8 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..exceptions import ParameterError
-
 __all__ = ["DiffusionTransformer", "TransformerBlock", "position_table"]
 
 _EPS = 1e-6
@@ -34,17 +32,13 @@ def position_table(n_rows: int, n_columns: int, d_model: int) -> Tensor:
     n_rows, n_columns : int
         Grid of tokens.
     d_model : int
-        Channels, a multiple of 4.
+        Channels, a multiple of 4: a sine and a cosine, for rows and for columns.
 
     Returns
     -------
     Tensor of shape (n_rows * n_columns, d_model)
         Tokens row by row; no two rows of it are equal.
     """
-    if d_model % 4:
-        raise ParameterError(
-            f"d_model={d_model} must be a multiple of 4: a sine and a cosine, for rows and for columns."
-        )
     rates = 10_000.0 ** (-torch.arange(d_model // 4, dtype=torch.float64) / (d_model // 4))
     rows = torch.arange(n_rows, dtype=torch.float64)[:, None] * rates
     columns = torch.arange(n_columns, dtype=torch.float64)[:, None] * rates
@@ -76,8 +70,6 @@ class TransformerBlock(nn.Module):
 
     def __init__(self, d_model: int, n_heads: int, mlp_ratio: int = 4, conditioned: bool = True) -> None:
         super().__init__()
-        if d_model % n_heads:
-            raise ParameterError(f"d_model={d_model} must be a multiple of n_heads={n_heads}.")
         self.n_heads = n_heads
         self.norm_attention = nn.LayerNorm(d_model, eps=_EPS, elementwise_affine=not conditioned)
         self.norm_mlp = nn.LayerNorm(d_model, eps=_EPS, elementwise_affine=not conditioned)

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from ..exceptions import GraphError
 from ..ops import choose_backend
 from .norms import ScaleNorm
 
@@ -46,14 +45,6 @@ def transition_matrices(adjacency: Tensor) -> Tensor:
     -------
     Tensor of shape (1 or 2, n, n)
     """
-    if adjacency.dim() != 2 or adjacency.shape[0] != adjacency.shape[1]:
-        raise GraphError(
-            f"adjacency has shape {tuple(adjacency.shape)}; a square matrix (n_nodes, n_nodes) is needed."
-        )
-    if not bool(torch.isfinite(adjacency).all()) or bool((adjacency < 0).any()):
-        raise GraphError(
-            "adjacency holds negative, missing or infinite weights; edges need finite weights >= 0."
-        )
     forth = adjacency.t()
     walks = [forth] if torch.equal(forth, adjacency) else [forth, adjacency]
     stacked = torch.stack(walks)

@@ -40,7 +40,7 @@ class ResidualLayer(nn.Module):
 class ForecastHead(nn.Module):
     """Map encoded windows to forecasts, with one set of weights for all nodes.
 
-    A residual perceptron on the sum of four linear maps: of the encoded window, of the readings that it was made from,
+    A residual perceptron on the sum of four linear maps: of the encoded window, of the observations that it was made from,
     of the node's embedding and of the calendar at the forecast's origin. What happens next depends on where and when the
     window ends, and on nothing that the encoder may have blurred.
 
@@ -48,7 +48,7 @@ class ForecastHead(nn.Module):
     ----------
     n_features : int
         Flattened size of an encoded window of one node.
-    n_readings : int
+    n_observations : int
         Flattened size of the window itself: steps times channels.
     horizon, n_outputs : int
         Steps and channels of the forecast.
@@ -65,15 +65,15 @@ class ForecastHead(nn.Module):
 
     Notes
     -----
-    The encoded window has many more features than the window has readings, and Adam moves all weights by about the same
-    amount, whatever their gradient. Features as large as readings would move the forecast so much more with every step
+    The encoded window has many more features than the window has observations, and Adam moves all weights by about the same
+    amount, whatever their gradient. Features as large as observations would move the forecast so much more with every step
     that training goes round in circles; so they are made smaller, by as much as they are more.
     """
 
     def __init__(
         self,
         n_features: int,
-        n_readings: int,
+        n_observations: int,
         horizon: int,
         n_outputs: int,
         embedding_dim: int,
@@ -83,9 +83,9 @@ class ForecastHead(nn.Module):
     ) -> None:
         super().__init__()
         self.horizon, self.n_outputs = horizon, n_outputs
-        self.scale = n_readings / max(n_features, n_readings)
+        self.scale = n_observations / max(n_features, n_observations)
         self.lift_encoded = nn.Linear(n_features, width)
-        self.lift_window = nn.Linear(n_readings, width, bias=False)
+        self.lift_window = nn.Linear(n_observations, width, bias=False)
         self.lift_node = nn.Linear(embedding_dim, width, bias=False)
         self.lift_origin = nn.Linear(n_time_features, width, bias=False) if n_time_features else None
         self.layers = nn.Sequential(*(ResidualLayer(width) for _ in range(n_layers)))

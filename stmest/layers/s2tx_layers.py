@@ -1,4 +1,4 @@
-"""The two layers of S2TX: Mamba over the tokens of all variates, and attention of local tokens to what it found.
+"""The two layers of S2TX: Mamba over the tokens of all nodes, and attention of local tokens to what it found.
 
 Builds on ``mamba`` and ``attention``; used by ``networks.s2tx``.
 """

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..exceptions import GraphError, ParameterError
+from ..exceptions import ParameterError
 from .experts import ExpertMixture, Router, Routing, balance_loss, contrastive_loss
 from .graph_conv import AGCCN, Supports
 from .multiscale import MultiscaleMamba
 from .norms import ScaleNorm
 
-__all__ = ["LayerState", "STM3Layer", "auxiliary_losses", "check_architecture", "pool_steps"]
+__all__ = ["LayerState", "STM3Layer", "auxiliary_losses", "pool_steps"]
 
 
 class LayerState(NamedTuple):
@@ -151,30 +151,3 @@ def auxiliary_losses(states: Sequence[LayerState], temperature: float) -> dict[s
             term = contrastive_loss(routed.flatten(0, 1), experts.flatten(), temperature)
             losses.setdefault("contrastive", []).append(term)
     return {name: torch.stack(terms).mean() for name, terms in losses.items()}
-
-
-def check_architecture(
-    n_nodes: int,
-    adjacency: Tensor | None,
-    graph: str,
-    scales: Sequence[int],
-    n_experts: int,
-    top_k: int,
-    routing: str,
-) -> None:
-    """Refuse an architecture that cannot be built, saying why; parameters as `stmest.networks.stm3.STM3Network`."""
-    if graph not in ("both", "given", "learned"):
-        raise ParameterError(f'graph={graph!r} is not known; choose "both", "given" or "learned".')
-    if graph == "given" and adjacency is None:
-        raise ParameterError('graph="given" needs an adjacency.')
-    if adjacency is not None and tuple(adjacency.shape) != (n_nodes, n_nodes):
-        raise GraphError(
-            f"adjacency has shape {tuple(adjacency.shape)}; {n_nodes} nodes need {(n_nodes, n_nodes)}."
-        )
-    widths = list(scales)
-    if not widths or any(width < 1 or width % 2 == 0 for width in widths) or widths != sorted(widths):
-        raise ParameterError(f"scales={tuple(widths)} must be odd positive widths in ascending order.")
-    if n_experts < 0 or (n_experts and not 1 <= top_k <= n_experts):
-        raise ParameterError(f"top_k={top_k} must lie between 1 and n_experts={n_experts}.")
-    if routing not in ("node", "input"):
-        raise ParameterError(f'routing={routing!r} is not known; choose "node" or "input".')

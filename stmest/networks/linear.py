@@ -14,20 +14,29 @@ individual      ``per_node``
 kernel size     ``trend_window``
 ==============  ======================================
 
+::
+
+    NLinear    y = W (x - last step of x) + last step of x
+    DLinear    y = W_t X_t + W_s X_s,    X_t = moving average of x,    X_s = x - X_t
+
 Where we differ, and why
 ------------------------
 - *Several features of a node* have weights of their own, as in `stmest.RidgeForecaster`; each is forecast from its own
   past.
-- Missing steps carry the last observation; where they were is not told to the linear maps.
+- *Missing steps* carry the last observation; the linear maps do not know where they were.
+- *The moving average may have an even window*; it then reaches one step further back than ahead.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .base import ForecastNetwork
 
 __all__ = ["DLinearNetwork", "NLinearNetwork", "NodeLinear", "moving_average"]
 
@@ -82,35 +91,41 @@ class NodeLinear(nn.Module):
         return f"n_groups={self.weight.shape[0]}, input_length={self.weight.shape[2]}, horizon={self.weight.shape[3]}"
 
 
-class _LinearNetwork(nn.Module):
-    """What both have in common: targets of the window as (n, f, b, t), and back."""
+class _LinearNetwork(ForecastNetwork):
+    """What both have in common: targets of the window as (n, f, b, t), and back.
 
-    def __init__(self, n_outputs: int, target_channels: Sequence[int] | None) -> None:
-        super().__init__()
-        self.target_channels = list(range(n_outputs) if target_channels is None else target_channels)
+    Parameters
+    ----------
+    per_node : bool
+        Whether each node has weights of its own.
+    target_channels : sequence of int
+        Input channels that are forecast, each from its own past.
+    **sizes : int
+        As `stmest.networks.base.ForecastNetwork`.
+    """
+
+    def __init__(self, *, per_node: bool, target_channels: Sequence[int], **sizes: int) -> None:
+        super().__init__(**sizes)
+        self.n_groups = self.n_nodes if per_node else 1
+        self.target_channels = list(target_channels)
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Forecast.
-
-        Parameters
-        ----------
-        x : Tensor of shape (b, t, n, f_in)
-            Scaled readings without NaN.
-        time : None
-            Not used.
-
-        Returns
-        -------
-        forecast : Tensor of shape (b, h, n, f_out)
-        auxiliary : dict
-            Empty: there are no further losses.
-        """
+        """Forecast, without the calendar; see `ForecastNetwork.forward`."""
         series = x[..., self.target_channels].permute(2, 3, 0, 1)
         return self.extrapolate(series).permute(2, 3, 0, 1), {}
 
+    @abstractmethod
     def extrapolate(self, series: Tensor) -> Tensor:
         """Map (n, f, b, t) to (n, f, b, h)."""
-        raise NotImplementedError
+
+    @torch.no_grad()
+    def start_at_zero(self) -> None:
+        """Begin with a forecast of 0 everywhere."""
+        for parameter in self.parameters():
+            parameter.zero_()
+
+    def _map(self) -> NodeLinear:
+        return NodeLinear(self.n_groups, self.n_outputs, self.input_length, self.horizon)
 
 
 class DLinearNetwork(_LinearNetwork):
@@ -118,35 +133,22 @@ class DLinearNetwork(_LinearNetwork):
 
     Parameters
     ----------
-    n_nodes, n_outputs, input_length, horizon : int
-        Nodes, channels forecast, input steps, steps ahead.
     trend_window : int
         Steps of the moving average.
     per_node : bool
         Whether each node has weights of its own.
-    target_channels : sequence of int, optional
-        Input channels that are forecast, by default the first.
-
-    Shapes
-    ------
-    x (b, t, n, f_in) -> forecast (b, h, n, f_out), empty dict
+    target_channels : sequence of int
+        Input channels that are forecast.
+    **sizes : int
+        As `stmest.networks.base.ForecastNetwork`.
     """
 
     def __init__(
-        self,
-        n_nodes: int,
-        n_outputs: int,
-        input_length: int,
-        horizon: int,
-        *,
-        trend_window: int = 25,
-        per_node: bool = False,
-        target_channels: Sequence[int] | None = None,
+        self, *, trend_window: int, per_node: bool, target_channels: Sequence[int], **sizes: int
     ) -> None:
-        super().__init__(n_outputs, target_channels)
+        super().__init__(per_node=per_node, target_channels=target_channels, **sizes)
         self.trend_window = trend_window
-        sizes = (n_nodes if per_node else 1, n_outputs, input_length, horizon)
-        self.trend, self.rest = NodeLinear(*sizes), NodeLinear(*sizes)
+        self.trend, self.rest = self._map(), self._map()
 
     def extrapolate(self, series: Tensor) -> Tensor:
         """Map (n, f, b, t) to (n, f, b, h)."""
@@ -157,23 +159,21 @@ class DLinearNetwork(_LinearNetwork):
 class NLinearNetwork(_LinearNetwork):
     """One linear map of what the steps are above the last one, and the last one on top.
 
-    Parameters and shapes are those of `DLinearNetwork`, without its trend.
+    Parameters are those of `DLinearNetwork`, without its trend.
     """
 
-    def __init__(
-        self,
-        n_nodes: int,
-        n_outputs: int,
-        input_length: int,
-        horizon: int,
-        *,
-        per_node: bool = False,
-        target_channels: Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(n_outputs, target_channels)
-        self.linear = NodeLinear(n_nodes if per_node else 1, n_outputs, input_length, horizon)
+    def __init__(self, *, per_node: bool, target_channels: Sequence[int], **sizes: int) -> None:
+        super().__init__(per_node=per_node, target_channels=target_channels, **sizes)
+        self.linear = self._map()
+        self.returns_last = True
 
     def extrapolate(self, series: Tensor) -> Tensor:
         """Map (n, f, b, t) to (n, f, b, h)."""
         last = series[..., -1:]
-        return self.linear(series - last) + last
+        change = self.linear(series - last)
+        return change + last if self.returns_last else change
+
+    def start_at_zero(self) -> None:
+        """Begin with a forecast of 0 everywhere: the last step is not given back."""
+        super().start_at_zero()
+        self.returns_last = False

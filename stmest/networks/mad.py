@@ -49,33 +49,28 @@ from torch import Tensor, nn
 from ..exceptions import ParameterError
 from ..layers.diffusion_transformer import DiffusionTransformer
 from ..layers.graph_conv import transition_matrices
-from .mad_prediction import PREDICTIONS, Condition, RecurrentTrunk, TokenTrunk
-from .mad_reconstruction import RECONSTRUCTIONS, GridReconstruction, NodeReconstruction
-from .mad_space import GridSpace, NodeSpace, checked_grid
+from .base import ForecastNetwork, check_adjacency, check_grid
+from .mad_prediction import Condition, RecurrentTrunk, TokenTrunk
+from .mad_reconstruction import GridReconstruction, NodeReconstruction
+from .mad_space import GridSpace, NodeSpace
 
 __all__ = ["MADNetwork"]
 
 
-class MADNetwork(nn.Module):
+class MADNetwork(ForecastNetwork):
     """Forecaster of a field or of nodes; see the module's head for the architecture.
 
     Parameters
     ----------
-    n_nodes, n_inputs, n_outputs : int
-        Pixels or nodes, input channels of each, channels forecast.
-    input_length, horizon : int
-        Input steps, steps ahead.
-    n_time_features : int
-        Calendar channels.
-    grid_shape : tuple of int, optional
+    grid_shape : tuple of int or None
         Rows and columns whose product is `n_nodes`; None: nodes without a grid.
-    adjacency : Tensor of shape (n, n), optional
+    adjacency : Tensor of shape (n, n) or None
         Graph for nodes without a grid: [i, j] is the weight of edge i -> j.
-    n_features : int, optional
+    n_features : int
         Channels to reconstruct, the first ones; if `n_inputs` is twice as many, the others say where these were
-        observed. Default: all.
-    target_channels : sequence of int, optional
-        Where the forecast channels are among the inputs; default the first ones.
+        observed.
+    target_channels : sequence of int
+        Input channels that are forecast.
     reconstruction : {"mamba", "conv", "unet"}
     prediction : {"dit", "vit", "convlstm"}
     fusion_weight : float
@@ -93,53 +88,49 @@ class MADNetwork(nn.Module):
         Of the refinement's convolutions.
     scan_backend : str
         As in `stmest.ops.selective_scan`.
-
-    Shapes
-    ------
-    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), in training with
-    ``{"reconstruction": mean squared error}``
+    **sizes : int
+        As `stmest.networks.base.ForecastNetwork`.
     """
 
     def __init__(
         self,
-        n_nodes: int,
-        n_inputs: int,
-        n_outputs: int,
-        input_length: int,
-        horizon: int,
-        n_time_features: int = 0,
         *,
-        grid_shape: tuple[int, int] | None = None,
-        adjacency: Tensor | None = None,
-        n_features: int | None = None,
-        target_channels: Sequence[int] | None = None,
-        reconstruction: str = "mamba",
-        prediction: str = "dit",
-        fusion_weight: float = 0.1,
-        width: int = 16,
-        strides: Sequence[int] = (2, 2),
-        d_model: int = 64,
-        n_layers: int = 2,
-        n_heads: int = 2,
-        mlp_ratio: int = 4,
-        hidden: int = 32,
-        d_state: int = 8,
-        kernels: Sequence[int] = (3, 5),
+        grid_shape: tuple[int, int] | None,
+        adjacency: Tensor | None,
+        n_features: int,
+        target_channels: Sequence[int],
+        reconstruction: str,
+        prediction: str,
+        fusion_weight: float,
+        width: int,
+        strides: Sequence[int],
+        d_model: int,
+        n_layers: int,
+        n_heads: int,
+        mlp_ratio: int,
+        hidden: int,
+        d_state: int,
+        kernels: Sequence[int],
         scan_backend: str = "auto",
+        **sizes: int,
     ) -> None:
-        super().__init__()
-        _check_known("reconstruction", reconstruction, RECONSTRUCTIONS)
-        _check_known("prediction", prediction, PREDICTIONS)
-        self.n_features = n_inputs if n_features is None else n_features
-        self.target_channels = list(range(n_outputs) if target_channels is None else target_channels)
+        super().__init__(**sizes)
+        check_adjacency(adjacency, self.n_nodes)
+        n_nodes, n_inputs, input_length, horizon = (
+            self.n_nodes,
+            self.n_inputs,
+            self.input_length,
+            self.horizon,
+        )
+        self.n_features, self.target_channels = n_features, list(target_channels)
         self.correct_last = True
-        ends = (n_inputs, n_outputs, input_length, horizon, width)
+        ends = (n_inputs, self.n_outputs, input_length, horizon, width)
         self.space: GridSpace | NodeSpace
         if grid_shape is None:
             self.space = NodeSpace(*ends, n_nodes, adjacency)
         else:
-            self.space = GridSpace(*ends, checked_grid(n_nodes, grid_shape), strides)
-        self.condition = Condition(n_time_features, input_length, d_model)
+            self.space = GridSpace(*ends, check_grid(grid_shape, n_nodes), strides)
+        self.condition = Condition(self.n_time_features, input_length, d_model)
         self.trunk: TokenTrunk | RecurrentTrunk
         if prediction == "convlstm":
             self.trunk = RecurrentTrunk(self.space.latent_shape, width, n_layers, d_model, horizon)
@@ -165,20 +156,9 @@ class MADNetwork(nn.Module):
             )  # fmt: skip
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Forecast.
+        """Forecast; see `ForecastNetwork.forward`.
 
-        Parameters
-        ----------
-        x : Tensor of shape (b, t, n, f_in)
-            Scaled readings without NaN.
-        time : Tensor of shape (b, t + h, c), optional
-            Calendar of input and target steps.
-
-        Returns
-        -------
-        forecast : Tensor of shape (b, h, n, f_out)
-        auxiliary : dict
-            In training, where there is a reconstruction, its mean squared error over the observed readings.
+        The auxiliary loss, where there is a reconstruction, is its mean squared error over the observed inputs.
         """
         frames = self.space.open(x)
         z, skip = self.space.encode(frames)
@@ -223,9 +203,4 @@ class MADNetwork(nn.Module):
 
     def extra_repr(self) -> str:
         """Shown by repr."""
-        return f"targets={self.target_channels}, correct_last={self.correct_last}"
-
-
-def _check_known(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ParameterError(f"{name}={value!r} is not known; choose from {known}.")
+        return f"{super().extra_repr()}, targets={self.target_channels}, correct_last={self.correct_last}"

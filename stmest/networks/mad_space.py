@@ -1,4 +1,4 @@
-"""The two spaces MAD works in, a grid of pixels or a set of nodes: how readings become latents, and latents forecasts.
+"""The two spaces MAD works in, a grid of pixels or a set of nodes: how observations become latents, and latents forecasts.
 
 Builds on ``layers.conv`` and ``layers.graph_conv``; used by ``networks.mad``. A space opens windows (b, t, n, f) to frames
 (b, t, f, *place), encodes frames to latents (b, t, d, *latent place), and decodes what the prediction makes of them to
@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..exceptions import ParameterError
 from ..layers.conv import FieldDecoder, FieldEncoder, pad_to
 from ..layers.diffusion_transformer import position_table
 from ..layers.graph_conv import transition_matrices
 
-__all__ = ["GridSpace", "NodeConv", "NodeSpace", "checked_grid", "mix_steps"]
+__all__ = ["GridSpace", "NodeConv", "NodeSpace", "mix_steps"]
 
 
 class GridSpace(nn.Module):
@@ -28,7 +27,7 @@ class GridSpace(nn.Module):
     Parameters
     ----------
     n_inputs, n_outputs : int
-        Channels of the readings and of the forecast.
+        Input channels, channels forecast.
     input_length, horizon : int
     width : int
         d, channels of the latents.
@@ -154,16 +153,6 @@ class NodeSpace(nn.Module):
     def positions(self, d_model: int) -> nn.Parameter:
         """Table (n, d_model) that tells the nodes apart, learned."""
         return nn.Parameter(0.02 * torch.randn(self.latent_shape[0], d_model))
-
-
-def checked_grid(n_nodes: int, grid_shape: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns, if they make up the nodes."""
-    rows, columns = (int(size) for size in grid_shape)
-    if rows * columns != n_nodes or min(rows, columns) < 1:
-        raise ParameterError(
-            f"grid_shape={grid_shape} has {rows * columns} pixels, but there are {n_nodes} nodes."
-        )
-    return rows, columns
 
 
 def mix_steps(weight: Tensor, frames: Tensor) -> Tensor:

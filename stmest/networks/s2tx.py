@@ -1,4 +1,4 @@
-"""S2TX: coarse patches of all variates through Mamba, fine patches of each through attention that looks at them.
+"""S2TX: coarse patches of all nodes through Mamba, fine patches of each through attention that looks at them.
 
 Wu, Dong, Yang and Tarokh, "S2TX: Cross-Attention Multi-Scale State-Space Transformer for Time Series Forecasting"
 (arXiv 2502.11340). There is no public code and the paper gives no sizes in what could be had of it; sizes and patching
@@ -33,10 +33,10 @@ Where we differ, and why
   dropout inside the feed-forward part: drawing its random numbers took a quarter of a training step.
 - *Positions of the global patches* have a learned table as the local ones; Mamba alone would not know in a long
   sequence where a node begins.
-- *Missing steps* carry the last observation, and a 0/1 channel beside the readings tells where.
+- *Missing steps* carry the last observation, and a 0/1 channel beside the observations says where.
 - *Added*: several features of a node, calendar channels (part of every patch), patches that shrink with the look-back.
 
-The paper leaves open what "concatenated" means. Tokens, not channels: selection can only choose among variates and
+The paper leaves open what "concatenated" means. Tokens, not channels: selection can only choose among nodes and
 patches that are tokens. Node by node (``token_order="variate"``), or patch by patch (``"time"``): in both, what Mamba
 makes of a node depends on the order of the nodes.
 """
@@ -52,7 +52,8 @@ from ..layers.attention import local_window
 from ..layers.mamba import BidirectionalMamba, MambaBlock
 from ..layers.norms import InstanceNorm
 from ..layers.patching import PatchEmbedding, choose_patching
-from ..layers.s2tx_layers import NORMS, GlobalLayer, LocalLayer, token_norm
+from ..layers.s2tx_layers import GlobalLayer, LocalLayer, token_norm
+from .base import ForecastNetwork
 
 __all__ = ["TOKEN_ORDERS", "S2TXNetwork"]
 
@@ -62,17 +63,11 @@ TOKEN_ORDERS = ("variate", "time")
 MOST_ELEMENTS = 1 << 21
 
 
-class S2TXNetwork(nn.Module):
-    """Forecaster of all variates; see the module's head for the architecture.
+class S2TXNetwork(ForecastNetwork):
+    """Forecaster of all nodes; see the module's head for the architecture.
 
     Parameters
     ----------
-    n_nodes, n_inputs, n_outputs : int
-        Nodes (variates), input channels of each, channels forecast.
-    input_length, horizon : int
-        Input steps, steps ahead.
-    n_time_features : int
-        Calendar channels.
     local_length : int or None
         Last steps that the local branch sees; None: half of the look-back.
     global_patch, global_stride, local_patch, local_stride : int or None
@@ -93,63 +88,53 @@ class S2TXNetwork(nn.Module):
         As in `stmest.layers.mamba.MambaBlock`.
     dropout : float
     norm : {"layer", "batch"}
-    target_channels, observed_channels : sequence of int, optional
-        Input channels that are forecast, by default the first; for each of them the 0/1 input channel that says where it
-        was observed.
+    target_channels : list of int
+        Input channels that are forecast.
+    observed_channels : list of int or None
+        For each of them the 0/1 input channel that says where it was observed; None: everywhere.
     scan_backend : str
         As in `stmest.ops.selective_scan`.
-
-    Shapes
-    ------
-    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), empty dict
+    **sizes : int
+        As `stmest.networks.base.ForecastNetwork`.
     """
 
     mask: Tensor | None
 
     def __init__(
         self,
-        n_nodes: int,
-        n_inputs: int,
-        n_outputs: int,
-        input_length: int,
-        horizon: int,
-        n_time_features: int = 0,
         *,
-        local_length: int | None = None,
-        global_patch: int | None = None,
-        global_stride: int | None = None,
-        local_patch: int | None = None,
-        local_stride: int | None = None,
-        attention_window: int | None = 7,
-        cross_variate: bool = True,
-        cross_attention: bool = True,
-        token_order: str = "variate",
-        bidirectional: bool = True,
-        d_model: int = 16,
-        n_heads: int = 4,
-        n_layers: int = 1,
-        n_global_layers: int = 1,
-        d_ff: int = 128,
-        d_state: int = 16,
-        d_conv: int = 4,
-        expand: int = 2,
-        dropout: float = 0.3,
-        norm: str = "batch",
-        target_channels: list[int] | None = None,
-        observed_channels: list[int] | None = None,
+        local_length: int | None,
+        global_patch: int | None,
+        global_stride: int | None,
+        local_patch: int | None,
+        local_stride: int | None,
+        attention_window: int | None,
+        cross_variate: bool,
+        cross_attention: bool,
+        token_order: str,
+        bidirectional: bool,
+        d_model: int,
+        n_heads: int,
+        n_layers: int,
+        n_global_layers: int,
+        d_ff: int,
+        d_state: int,
+        d_conv: int,
+        expand: int,
+        dropout: float,
+        norm: str,
+        target_channels: list[int],
+        observed_channels: list[int] | None,
         scan_backend: str = "auto",
+        **sizes: int,
     ) -> None:
-        super().__init__()
-        _check_choices(norm, token_order)
-        self.n_nodes, self.n_outputs, self.n_time_features = n_nodes, n_outputs, n_time_features
-        self.input_length, self.horizon = input_length, horizon
+        super().__init__(**sizes)
         self.cross_variate, self.token_order = cross_variate, token_order
-        local_length = _local_length(local_length, input_length)
+        local_length = _local_length(local_length, self.input_length)
         self.local = choose_patching(local_length, local_patch, local_stride, 16, 2)
-        self.coarse = choose_patching(input_length, global_patch, global_stride, 48, 3)
-        targets = list(range(n_outputs)) if target_channels is None else target_channels
-        self.instance_norm = InstanceNorm(targets, observed_channels, keep_filled=True)
-        channels = n_inputs + n_time_features
+        self.coarse = choose_patching(self.input_length, global_patch, global_stride, 48, 3)
+        self.instance_norm = InstanceNorm(target_channels, observed_channels, keep_filled=True)
+        channels = self.n_inputs + self.n_time_features
         self.embed_local = PatchEmbedding(channels, *self.local[:3], d_model, dropout)
         self.layers = nn.ModuleList(
             LocalLayer(d_model, n_heads, d_ff, dropout, norm, cross_attention) for _ in range(n_layers)
@@ -166,7 +151,7 @@ class S2TXNetwork(nn.Module):
             )  # fmt: skip
             self.norm_context = token_norm(norm, d_model)
         self.norm = token_norm(norm, d_model)
-        self.head = nn.Linear(self.local.n_patches * d_model, horizon * n_outputs)
+        self.head = nn.Linear(self.local.n_patches * d_model, self.horizon * self.n_outputs)
 
     @torch.no_grad()
     def start_at_zero(self) -> None:
@@ -176,21 +161,7 @@ class S2TXNetwork(nn.Module):
         self.instance_norm.returns_level = False
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Forecast.
-
-        Parameters
-        ----------
-        x : Tensor of shape (b, t, n, f_in)
-            Scaled readings without NaN.
-        time : Tensor of shape (b, t + h, c), optional
-            Calendar of input and target steps.
-
-        Returns
-        -------
-        forecast : Tensor of shape (b, h, n, f_out)
-        auxiliary : dict
-            Empty: there are no further losses.
-        """
+        """Forecast; see `ForecastNetwork.forward`. There are no auxiliary losses."""
         scaled, statistics = self.instance_norm(x)
         if self.n_time_features and time is not None:
             calendar = time[:, : self.input_length, None].expand(-1, -1, self.n_nodes, -1)
@@ -236,17 +207,6 @@ class S2TXNetwork(nn.Module):
         if self.token_order == "time":
             return sequence.unflatten(1, (-1, self.n_nodes)).transpose(1, 2).flatten(0, 1)
         return sequence.unflatten(1, (self.n_nodes, -1)).flatten(0, 1)
-
-    def extra_repr(self) -> str:
-        """Shown by repr."""
-        return f"n_nodes={self.n_nodes}, input_length={self.input_length}, horizon={self.horizon}"
-
-
-def _check_choices(norm: str, token_order: str) -> None:
-    if norm not in NORMS:
-        raise ParameterError(f"norm={norm!r} is not known; choose from {NORMS}.")
-    if token_order not in TOKEN_ORDERS:
-        raise ParameterError(f"token_order={token_order!r} is not known; choose from {TOKEN_ORDERS}.")
 
 
 def _local_length(local_length: int | None, input_length: int) -> int:

@@ -18,6 +18,12 @@ FC_1, FC_2          `stmest.layers.head.ResidualLayer`
 regression layer    ``head``
 ==================  ==============================================
 
+::
+
+    H = FC(window of the node);  Z = H beside E, T^TiD and T^DiW
+    Z = Z + FC_2(relu(FC_1(Z)))                                      n_layers times
+    y = regression layer(Z)
+
 Where we differ, and why
 ------------------------
 - *Slots are read from the calendar channels.* All networks here get the calendar as channels, the time of day as sines and
@@ -26,7 +32,7 @@ Where we differ, and why
 - *Parts may be missing.* Without dates there is no time identity; data of full days have a day of the week only.
 - *Slots are never shorter than five minutes*, the step of the paper's data, so that every one is met often enough.
 - *Dropout* of 0.15 between the two maps of a layer is in the authors' program, not in the paper; here it is a parameter.
-- *Missing readings* come as further input channels that say where they are.
+- *Missing observations* come as further input channels that say where they are.
 """
 
 from __future__ import annotations
@@ -37,6 +43,7 @@ import torch
 from torch import Tensor, nn
 
 from ..layers.head import ResidualLayer
+from .base import ForecastNetwork
 
 __all__ = ["STIDNetwork"]
 
@@ -44,20 +51,14 @@ __all__ = ["STIDNetwork"]
 _ROUNDING = 1e-3
 
 
-class STIDNetwork(nn.Module):
-    """Forecaster of all nodes of a sensor network; see the module's head for the architecture.
+class STIDNetwork(ForecastNetwork):
+    """Forecaster of all nodes; see the module's head for the architecture.
 
     Parameters
     ----------
-    n_nodes, n_inputs, n_outputs : int
-        Nodes, input channels of each, channels forecast.
-    input_length, horizon : int
-        Input steps, steps ahead.
-    n_time_features : int
-        Calendar channels.
-    day_channels : pair of int, optional
+    day_channels : pair of int or None
         Which calendar channels are sine and cosine of the time of day; without them there is no identity of it.
-    week_channel : int, optional
+    week_channel : int or None
         First of the seven calendar channels of the day of the week; without it there is no identity of it.
     slots_per_day : int
         Rows of the table of times of day.
@@ -66,39 +67,31 @@ class STIDNetwork(nn.Module):
     n_layers : int
         Residual layers.
     dropout : float
-
-    Shapes
-    ------
-    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), empty dict
+        Between the two maps of a layer.
+    **sizes : int
+        As `stmest.networks.base.ForecastNetwork`.
     """
 
     def __init__(
         self,
-        n_nodes: int,
-        n_inputs: int,
-        n_outputs: int,
-        input_length: int,
-        horizon: int,
-        n_time_features: int = 0,
         *,
-        day_channels: tuple[int, int] | None = None,
-        week_channel: int | None = None,
-        slots_per_day: int = 24,
-        d_model: int = 32,
-        n_layers: int = 3,
-        dropout: float = 0.0,
+        day_channels: tuple[int, int] | None,
+        week_channel: int | None,
+        slots_per_day: int,
+        d_model: int,
+        n_layers: int,
+        dropout: float,
+        **sizes: int,
     ) -> None:
-        super().__init__()
-        self.input_length, self.horizon, self.n_outputs = input_length, horizon, n_outputs
-        self.n_time_features, self.slots_per_day = n_time_features, slots_per_day
-        self.day_channels, self.week_channel = day_channels, week_channel
-        self.lift_window = nn.Linear(input_length * n_inputs, d_model)
-        self.node = _table(n_nodes, d_model)
+        super().__init__(**sizes)
+        self.day_channels, self.week_channel, self.slots_per_day = day_channels, week_channel, slots_per_day
+        self.lift_window = nn.Linear(self.input_length * self.n_inputs, d_model)
+        self.node = _table(self.n_nodes, d_model)
         self.time_of_day = None if day_channels is None else _table(slots_per_day, d_model)
         self.day_of_week = None if week_channel is None else _table(7, d_model)
         width = d_model * (2 + (day_channels is not None) + (week_channel is not None))
         self.layers = nn.Sequential(*(ResidualLayer(width, dropout) for _ in range(n_layers)))
-        self.head = nn.Linear(width, horizon * n_outputs)
+        self.head = nn.Linear(width, self.horizon * self.n_outputs)
 
     @torch.no_grad()
     def start_at_zero(self) -> None:
@@ -107,21 +100,7 @@ class STIDNetwork(nn.Module):
         self.head.bias.zero_()
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Forecast.
-
-        Parameters
-        ----------
-        x : Tensor of shape (b, t, n, f_in)
-            Scaled readings without NaN.
-        time : Tensor of shape (b, t + h, c), optional
-            Calendar of input and target steps.
-
-        Returns
-        -------
-        forecast : Tensor of shape (b, h, n, f_out)
-        auxiliary : dict
-            Empty: there are no further losses.
-        """
+        """Forecast; see `ForecastNetwork.forward`. There are no auxiliary losses."""
         b, _, n, _ = x.shape
         parts = [self.lift_window(x.permute(2, 0, 1, 3).flatten(2)), self.node.unsqueeze(1).expand(n, b, -1)]
         if time is not None:
@@ -147,7 +126,7 @@ class STIDNetwork(nn.Module):
 
     def extra_repr(self) -> str:
         """Shown by repr."""
-        return f"n_nodes={len(self.node)}, slots_per_day={self.slots_per_day}, horizon={self.horizon}"
+        return f"{super().extra_repr()}, slots_per_day={self.slots_per_day}"
 
 
 def _table(rows: int, width: int) -> nn.Parameter:

@@ -29,7 +29,7 @@ The figure of the paper, in one line per step, with z (n, k, d, b * t) all the w
 Where we differ, and why
 ------------------------
 - *Convolution axis.* The authors' program slides its scale kernels over the node index, so neighbours in the numbering
-  mix, and renumbering the sensors changes the model. Ours run over time, and repeat the ends of the window.
+  mix, and renumbering the nodes changes the model. Ours run over time, and repeat the ends of the window.
 - *Norms.* Theirs span scales, which lets fine scales leak into coarse ones against the causal order; ours see one.
 - *One base, many scales.* Their scale bias is one number per channel on top of a bias that is already there, and all
   weights mix the scales. Here scales share one Mamba and differ in a step-size offset, ``-log k_q`` at the start, and
@@ -56,24 +56,23 @@ from ..layers.graph_conv import AGCCN, GraphSupports
 from ..layers.head import ForecastHead
 from ..layers.multiscale import MultiscaleLift, MultiscaleMamba
 from ..layers.norms import InstanceNorm
-from ..layers.stm3_layer import LayerState, STM3Layer, auxiliary_losses, check_architecture, pool_steps
+from ..layers.stm3_layer import LayerState, STM3Layer, auxiliary_losses, pool_steps
+from .base import ForecastNetwork, check_adjacency
 
 __all__ = ["STM3Network"]
 
 
-class STM3Network(nn.Module):
-    """Forecaster of all nodes of a sensor network; see the module's head for the architecture.
+class STM3Network(ForecastNetwork):
+    """Forecaster of all nodes; see the module's head for the architecture.
 
     Parameters
     ----------
-    n_nodes, n_inputs, n_outputs, input_length, horizon, n_time_features : int
-        Nodes, input channels of each, channels forecast, input steps, steps ahead, calendar channels.
-    adjacency : Tensor of shape (n, n), optional
+    adjacency : Tensor of shape (n, n) or None
         Given graph: [i, j] is the weight of edge i -> j.
     graph : {"both", "given", "learned"}
         Which graphs the convolution uses; without `adjacency`, "both" is "learned".
     scales : sequence of int
-        Odd widths of the convolutions over time, ascending.
+        Odd widths of the convolutions over time, from the finest to the coarsest.
     d_model : int
         Channels per scale.
     n_layers, node_embedding_dim : int
@@ -96,64 +95,58 @@ class STM3Network(nn.Module):
         Whether scales attend to themselves and coarser ones only.
     contrastive, contrastive_temperature : bool, float
         Whether to compute the contrastive term, and its temperature.
-    target_channels, observed_channels : sequence of int, optional
-        For `instance_norm`: input channels that are forecast, by default the first; for each of them the 0/1 input
-        channel that says where it was observed.
+    target_channels : sequence of int
+        Input channels that are forecast, for `instance_norm`.
+    observed_channels : sequence of int or None
+        For each of them the 0/1 input channel that says where it was observed; None: everywhere.
     head_width : int
         Hidden units of the head.
     scan_backend : str
         As in `stmest.ops.selective_scan`.
-
-    Shapes
-    ------
-    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), dict of auxiliary losses
+    **sizes : int
+        As `stmest.networks.base.ForecastNetwork`.
     """
 
     def __init__(
         self,
-        n_nodes: int,
-        n_inputs: int,
-        n_outputs: int,
-        input_length: int,
-        horizon: int,
-        n_time_features: int = 0,
         *,
-        adjacency: Tensor | None = None,
-        graph: str = "both",
-        scales: Sequence[int] = (1, 3, 5, 7),
-        d_model: int = 4,
-        n_layers: int = 2,
-        n_experts: int = 4,
-        top_k: int = 1,
-        shared_expert: bool = True,
-        node_embedding_dim: int = 12,
-        cheb_order: int = 3,
-        d_state: int = 16,
-        d_conv: int = 4,
-        expand: int = 2,
-        dropout: float = 0.0,
-        instance_norm: bool = False,
-        routing: str = "node",
-        causal_scales: bool = True,
-        contrastive: bool = False,
-        contrastive_temperature: float = 0.1,
-        target_channels: Sequence[int] | None = None,
-        observed_channels: Sequence[int] | None = None,
-        head_width: int = 64,
+        adjacency: Tensor | None,
+        graph: str,
+        scales: Sequence[int],
+        d_model: int,
+        n_layers: int,
+        n_experts: int,
+        top_k: int,
+        shared_expert: bool,
+        node_embedding_dim: int,
+        cheb_order: int,
+        d_state: int,
+        d_conv: int,
+        expand: int,
+        dropout: float,
+        instance_norm: bool,
+        routing: str,
+        causal_scales: bool,
+        contrastive: bool,
+        contrastive_temperature: float,
+        target_channels: Sequence[int],
+        observed_channels: Sequence[int] | None,
+        head_width: int,
         scan_backend: str = "auto",
+        **sizes: int,
     ) -> None:
-        super().__init__()
-        check_architecture(n_nodes, adjacency, graph, scales, n_experts, top_k, routing)
-        self.n_nodes, self.input_length, self.horizon = n_nodes, input_length, horizon
-        self.n_time_features, self.n_experts = n_time_features, n_experts
+        super().__init__(**sizes)
+        check_adjacency(adjacency, self.n_nodes)
+        if graph == "given" and adjacency is None:
+            raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
+        self.n_experts = n_experts
         self.contrastive = contrastive and n_experts > 0
         self.contrastive_temperature = contrastive_temperature
         k, c = len(scales), node_embedding_dim
-        targets = range(n_outputs) if target_channels is None else target_channels
-        self.instance_norm = InstanceNorm(targets, observed_channels) if instance_norm else None
-        self.embedding = nn.Parameter(torch.randn(n_nodes, c) * c**-0.5)  # rows of expected length one
+        self.instance_norm = InstanceNorm(target_channels, observed_channels) if instance_norm else None
+        self.embedding = nn.Parameter(torch.randn(self.n_nodes, c) * c**-0.5)  # rows of expected length one
         self.supports = GraphSupports(cheb_order, None if graph == "learned" else adjacency, graph != "given")
-        self.lift = MultiscaleLift(n_inputs, n_time_features, d_model, scales)
+        self.lift = MultiscaleLift(self.n_inputs, self.n_time_features, d_model, scales)
         n_blocks = n_experts + shared_expert if n_experts else 1
         self.layers = nn.ModuleList(
             STM3Layer(
@@ -163,8 +156,10 @@ class STM3Network(nn.Module):
             )
             for _ in range(n_layers)
         )  # fmt: skip
-        sizes = (k * d_model * input_length, input_length * n_inputs)
-        self.head = ForecastHead(*sizes, horizon, n_outputs, c, n_time_features, head_width)
+        self.head = ForecastHead(
+            k * d_model * self.input_length, self.input_length * self.n_inputs, self.horizon, self.n_outputs,
+            c, self.n_time_features, head_width,
+        )  # fmt: skip
 
     def start_at_zero(self) -> None:
         """Begin with a forecast of 0 everywhere; the level of a window, if it is taken away, is not given back."""
@@ -190,20 +185,10 @@ class STM3Network(nn.Module):
         self.embedding[:, columns] = known[:, columns] / spread[columns] * c**-0.5
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Forecast.
+        """Forecast; see `ForecastNetwork.forward`.
 
-        Parameters
-        ----------
-        x : Tensor of shape (b, t, n, f_in)
-            Scaled readings without NaN.
-        time : Tensor of shape (b, t + h, c), optional
-            Calendar of input and target steps.
-
-        Returns
-        -------
-        forecast : Tensor of shape (b, h, n, f_out)
-        auxiliary : dict of str to Tensor of shape ()
-            In training with experts: "balance", and "contrastive" if asked for; mean over the layers, not weighted.
+        The auxiliary losses are those of the experts: "balance", and "contrastive" if asked for, each the mean over the
+        layers.
         """
         # the network is too narrow to gain by half precision, and its kernels compute in single
         with torch.autocast(x.device.type, enabled=False):
@@ -297,7 +282,3 @@ class STM3Network(nn.Module):
             return self._encode(x, time if self.n_time_features else None, keep_routed=True)
         finally:
             self.train(was_training)
-
-    def extra_repr(self) -> str:
-        """Shown by repr."""
-        return f"n_nodes={self.n_nodes}, input_length={self.input_length}, horizon={self.horizon}"

@@ -47,6 +47,7 @@ from ..exceptions import ParameterError
 from ..layers.graph_attention import AttentionGraph, GraphAttention
 from ..layers.head import ForecastHead
 from ..layers.mamba import BidirectionalMamba, MambaBlock
+from .base import ForecastNetwork, check_adjacency
 
 __all__ = ["STMambaBlock", "STMambaNetwork", "SpatialStep", "TemporalStep", "by_node", "by_step"]
 
@@ -154,18 +155,12 @@ class STMambaBlock(nn.Module):
         return x if self.mlp is None else self.mlp(x)
 
 
-class STMambaNetwork(nn.Module):
-    """Forecaster of all nodes of a sensor network; see the module's head for the architecture.
+class STMambaNetwork(ForecastNetwork):
+    """Forecaster of all nodes; see the module's head for the architecture.
 
     Parameters
     ----------
-    n_nodes, n_inputs, n_outputs : int
-        Nodes, input channels of each, channels forecast.
-    input_length, horizon : int
-        Input steps, steps ahead.
-    n_time_features : int
-        Calendar channels.
-    adjacency : Tensor of shape (n, n), optional
+    adjacency : Tensor of shape (n, n) or None
         Given graph: [i, j] is the weight of edge i -> j, by which j attends to i.
     graph : {"auto", "given", "learned", "full"}
         "auto" is "given" with `adjacency`, else "learned": all pairs, with a score from the node embeddings. "full": all
@@ -192,57 +187,45 @@ class STMambaNetwork(nn.Module):
         Hidden units of the head.
     scan_backend : str
         As in `stmest.ops.selective_scan`.
-
-    Shapes
-    ------
-    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), empty dict
+    **sizes : int
+        As `stmest.networks.base.ForecastNetwork`.
     """
 
     def __init__(
         self,
-        n_nodes: int,
-        n_inputs: int,
-        n_outputs: int,
-        input_length: int,
-        horizon: int,
-        n_time_features: int = 0,
         *,
-        adjacency: Tensor | None = None,
-        graph: str = "auto",
-        attention: str = "dot",
-        attention_backend: str = "auto",
-        d_model: int = 16,
-        n_layers: int = 2,
-        n_heads: int = 2,
-        temporal: bool = True,
-        d_state: int = 16,
-        d_conv: int = 4,
-        expand: int = 2,
-        bidirectional: bool = False,
-        feed_forward: int = 0,
-        node_embedding_dim: int = 12,
-        dropout: float = 0.0,
-        head: str = "flatten",
-        head_width: int = 64,
+        adjacency: Tensor | None,
+        graph: str,
+        attention: str,
+        attention_backend: str,
+        d_model: int,
+        n_layers: int,
+        n_heads: int,
+        temporal: bool,
+        d_state: int,
+        d_conv: int,
+        expand: int,
+        bidirectional: bool,
+        feed_forward: int,
+        node_embedding_dim: int,
+        dropout: float,
+        head: str,
+        head_width: int,
         scan_backend: str = "auto",
+        **sizes: int,
     ) -> None:
-        super().__init__()
-        graph = _checked_graph(graph, adjacency, node_embedding_dim, n_heads)
-        _check_head(head, temporal)
-        self.n_nodes, self.input_length, self.horizon = n_nodes, input_length, horizon
-        self.n_time_features, self.head_kind, self.d_model = n_time_features, head, d_model
-        width = node_embedding_dim or 1
+        super().__init__(**sizes)
+        check_adjacency(adjacency, self.n_nodes)
+        graph = _chosen_graph(graph, adjacency, node_embedding_dim, n_heads)
+        self.head_kind, self.d_model = head, d_model
+        n, c, width = self.n_nodes, self.n_time_features, node_embedding_dim or 1
         # Without embeddings all nodes are the same node to the network
-        embedding = (
-            torch.randn(n_nodes, width) * width**-0.5 if node_embedding_dim else torch.ones(n_nodes, 1)
-        )
+        embedding = torch.randn(n, width) * width**-0.5 if node_embedding_dim else torch.ones(n, 1)
         self.embedding = nn.Parameter(embedding, requires_grad=node_embedding_dim > 0)
-        self.graph = AttentionGraph(
-            n_nodes, adjacency if graph == "given" else None, attention, attention_backend
-        )
-        self.lift_inputs = nn.Linear(n_inputs, d_model)
+        self.graph = AttentionGraph(n, adjacency if graph == "given" else None, attention, attention_backend)
+        self.lift_inputs = nn.Linear(self.n_inputs, d_model)
         self.lift_node = nn.Linear(width, d_model, bias=False)
-        self.lift_time = nn.Linear(n_time_features, d_model, bias=False) if n_time_features else None
+        self.lift_time = nn.Linear(c, d_model, bias=False) if c else None
         mamba = BidirectionalMamba if bidirectional else MambaBlock
         learned, weighted = width if graph == "learned" else 0, self.graph.weighted
 
@@ -258,30 +241,23 @@ class STMambaNetwork(nn.Module):
 
         self.blocks = nn.ModuleList(block() for _ in range(n_layers))
         self.norm = nn.LayerNorm(d_model)
-        steps = input_length if head == "flatten" else 1
-        sizes = (steps * d_model, input_length * n_inputs)
-        self.head = ForecastHead(*sizes, horizon, n_outputs, width, n_time_features, head_width)
+        steps = self.input_length if head == "flatten" else 1
+        self.head = ForecastHead(
+            steps * d_model,
+            self.input_length * self.n_inputs,
+            self.horizon,
+            self.n_outputs,
+            width,
+            c,
+            head_width,
+        )
 
     def start_at_zero(self) -> None:
         """Begin with a forecast of 0 everywhere."""
         self.head.start_at_zero()
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Forecast.
-
-        Parameters
-        ----------
-        x : Tensor of shape (b, t, n, f_in)
-            Scaled readings without NaN.
-        time : Tensor of shape (b, t + h, c), optional
-            Calendar of input and target steps.
-
-        Returns
-        -------
-        forecast : Tensor of shape (b, h, n, f_out)
-        auxiliary : dict
-            Empty: there are no further losses.
-        """
+        """Forecast; see `ForecastNetwork.forward`. There are no auxiliary losses."""
         at_once = max(1, MOST_ELEMENTS // (self.input_length * self.n_nodes * self.d_model))
         if len(x) <= at_once:
             return self._forecast(x, time), {}
@@ -334,7 +310,7 @@ class STMambaNetwork(nn.Module):
 
     @torch.no_grad()
     def fixed_graph(self) -> Tensor:
-        """Return (n, n), rows summing to one: who attends to whom before any readings are seen, mean over layers."""
+        """Return (n, n), rows summing to one: who attends to whom before any window is seen, mean over layers."""
         layers = [step.attention for step in self._spatial_steps()]
         if not layers:
             return torch.eye(self.n_nodes, device=self.embedding.device)
@@ -343,16 +319,11 @@ class STMambaNetwork(nn.Module):
     def _spatial_steps(self) -> list[SpatialStep]:
         return [block.spatial for block in self.blocks if isinstance(block.spatial, SpatialStep)]
 
-    def extra_repr(self) -> str:
-        """Shown by repr."""
-        return f"n_nodes={self.n_nodes}, input_length={self.input_length}, horizon={self.horizon}"
 
-
-def _checked_graph(graph: str, adjacency: Tensor | None, embedding_dim: int, n_heads: int) -> str:
-    if graph not in GRAPHS:
-        raise ParameterError(f"graph={graph!r} is not known; choose from {GRAPHS}.")
+def _chosen_graph(graph: str, adjacency: Tensor | None, embedding_dim: int, n_heads: int) -> str:
+    """What "auto" stands for, if nothing is missing for it."""
     if graph == "given" and adjacency is None:
-        raise ParameterError('graph="given" needs an adjacency.')
+        raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
     if graph == "auto":
         graph = "learned" if adjacency is None else "given"
     if graph == "learned" and n_heads and not embedding_dim:
@@ -360,12 +331,3 @@ def _checked_graph(graph: str, adjacency: Tensor | None, embedding_dim: int, n_h
             "a learned graph needs node embeddings; give a graph, node_embedding_dim > 0, or graph='full'."
         )
     return graph
-
-
-def _check_head(head: str, temporal: bool) -> None:
-    if head not in ("flatten", "last"):
-        raise ParameterError(f'head={head!r} is not known; choose "flatten" or "last".')
-    if head == "last" and not temporal:
-        raise ParameterError(
-            'temporal=False needs head="flatten": the last step alone would know nothing of the past.'
-        )

@@ -1,20 +1,36 @@
 """U-Net for fields, with time as channels: the convolutional baseline that a network of fields has to beat.
 
-After Ronneberger, Fischer and Brox, U-Net: convolutional networks for biomedical image segmentation, MICCAI 2015, figure
-1: two convolutions per level, halving by pooling, doubling by transposed convolution, and the features of the way down
-put beside those of the way up.
+Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation" (MICCAI 2015, arXiv
+1505.04597), figure 1, which is the whole architecture; its equations are those of a loss for segmentation. Builds on
+``layers.conv``.
 
-Where we differ, and why: all frames of the look-back are channels of one image, and all frames of the horizon come out
-at once; convolutions are padded, so that the field keeps its size, and sizes that cannot be halved often enough are
-padded at the edge and cropped; group normalisation and GELU instead of none and ReLU, which makes small batches train;
-a quarter of the channels; the network forecasts the difference from the last frame, so that it begins as persistence, or,
-where it corrects a linear forecast, the difference from that.
+=============================  =====================================================================
+paper (arrows of figure 1)     here
+=============================  =====================================================================
+image, segmentation map        frames (b, t * f, y, x) in, (b, h * f_out, y, x) out
+64 channels, 4 halvings        ``channels``, ``depth``
+conv 3 x 3, ReLU, twice        `_two_convolutions`: ``enter``, ``down``, ``merge``
+max pool 2 x 2                 `torch.nn.functional.max_pool2d`
+up-conv 2 x 2                  ``up``
+copy and crop                  ``beside``, put beside the features of the way up
+conv 1 x 1                     ``leave``
+=============================  =====================================================================
 
-Axes: b batch, t input time, h horizon, y x grid, f feature, d hidden, c calendar channels.
+Where we differ, and why
+------------------------
+- *Time as channels.* All frames of the look-back are one image, and all frames of the horizon come out at once.
+- *Padding.* Convolutions keep the size of the field; one that cannot be halved often enough is padded at its edge and
+  cropped at the end.
+- *Group norm and GELU* instead of no norm and ReLU: small batches train.
+- *Fewer channels*, as there are fewer and smaller images than in the paper.
+- *The forecast corrects the last frame*, and the last map is zero at first, so that the network begins as persistence; or
+  it corrects a linear forecast, and begins as that.
+- *Added*: calendar channels of all frames, in and out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -22,59 +38,51 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.conv import pad_to
+from .base import ForecastNetwork, check_grid
 
 __all__ = ["UNetNetwork"]
 
 
-class UNetNetwork(nn.Module):
+class UNetNetwork(ForecastNetwork):
     """U-Net from all frames of the look-back to all frames of the horizon.
 
     Parameters
     ----------
-    grid : tuple of int
-        Rows and columns of the field.
-    n_inputs, n_outputs : int
-        Input and forecast features per cell.
-    input_length, horizon : int
-        Frames in and out.
-    target : list of int
-        Positions of the forecast features among the inputs.
-    n_time_features : int, default=0
-        Calendar channels.
-    channels : int, default=32
+    grid_shape : tuple of int
+        Rows and columns of the field, whose product is `n_nodes`; the nodes are the pixels, row by row.
+    target_channels : sequence of int
+        Input channels that are forecast.
+    channels : int
         Channels of the first level; doubled on each level below.
-    depth : int, default=3
+    depth : int
         How often the field is halved.
+    **sizes : int
+        As `stmest.networks.base.ForecastNetwork`.
     """
 
     def __init__(
         self,
-        grid: tuple[int, int],
-        n_inputs: int,
-        n_outputs: int,
-        input_length: int,
-        horizon: int,
-        target: list[int],
-        n_time_features: int = 0,
-        channels: int = 32,
-        depth: int = 3,
-    ):
-        super().__init__()
-        self.grid, self.horizon, self.n_outputs = tuple(grid), horizon, n_outputs
-        self.target = list(target)
+        *,
+        grid_shape: tuple[int, int],
+        target_channels: Sequence[int],
+        channels: int,
+        depth: int,
+        **sizes: int,
+    ) -> None:
+        super().__init__(**sizes)
+        self.grid_shape, self.target_channels = check_grid(grid_shape, self.n_nodes), list(target_channels)
         self.multiple = 2**depth
         self.from_last_frame = True
         widths = [channels * 2**level for level in range(depth + 1)]
-        self.enter = _two_convolutions(input_length * n_inputs, widths[0])
-        self.calendar = (
-            nn.Linear((input_length + horizon) * n_time_features, widths[0]) if n_time_features else None
-        )
+        n_steps = self.input_length + self.horizon
+        self.enter = _two_convolutions(self.input_length * self.n_inputs, widths[0])
+        self.calendar = nn.Linear(n_steps * self.n_time_features, widths[0]) if self.n_time_features else None
         self.down = nn.ModuleList(_two_convolutions(narrow, wide) for narrow, wide in pairwise(widths))
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(wide, narrow, 2, stride=2) for narrow, wide in pairwise(widths)
         )
         self.merge = nn.ModuleList(_two_convolutions(2 * width, width) for width in widths[:-1])
-        self.leave = nn.Conv2d(widths[0], horizon * n_outputs, 1)
+        self.leave = nn.Conv2d(widths[0], self.horizon * self.n_outputs, 1)
         for parameter in self.leave.parameters():
             nn.init.zeros_(parameter)
 
@@ -83,24 +91,9 @@ class UNetNetwork(nn.Module):
         self.from_last_frame = False
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Forecast fields.
-
-        Parameters
-        ----------
-        x : Tensor of shape (b, t, n, f)
-            Scaled inputs; the nodes are the cells, row by row.
-        time : Tensor of shape (b, t + h, c), optional
-            Calendar channels of the frames in and out.
-
-        Returns
-        -------
-        forecast : Tensor of shape (b, h, n, f_target)
-            Scaled forecasts.
-        auxiliary : dict
-            Empty.
-        """
+        """Forecast fields; see `ForecastNetwork.forward`. There are no auxiliary losses."""
         b, t, n, f = x.shape
-        image = x.transpose(2, 3).reshape(b, t * f, *self.grid)  # b (t f) y x
+        image = x.transpose(2, 3).reshape(b, t * f, *self.grid_shape)  # b (t f) y x
         image = pad_to(image, self.multiple)
         features = self.enter(image)
         if self.calendar is not None and time is not None:
@@ -111,9 +104,9 @@ class UNetNetwork(nn.Module):
             features = down(F.max_pool2d(features, 2))
         for up, merge in zip(reversed(self.up), reversed(self.merge), strict=True):
             features = merge(torch.cat([beside.pop(), up(features)], dim=1))
-        change = self.leave(features)[..., : self.grid[0], : self.grid[1]]
+        change = self.leave(features)[..., : self.grid_shape[0], : self.grid_shape[1]]
         change = change.reshape(b, self.horizon, self.n_outputs, n).transpose(2, 3)
-        return (x[:, -1:, :, self.target] + change if self.from_last_frame else change), {}
+        return (x[:, -1:, :, self.target_channels] + change if self.from_last_frame else change), {}
 
 
 def _two_convolutions(n_in: int, n_out: int) -> nn.Sequential:

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from stmest.exceptions import ParameterError
 from stmest.layers.diffusion_transformer import DiffusionTransformer, TransformerBlock, position_table
 
 B, M, D = 2, 6, 8
@@ -45,12 +44,6 @@ def test_positions_tell_rows_and_columns_apart():
     assert torch.equal(table[0, :, 4:], table[2, :, 4:])  # second half: the column alone
     assert torch.equal(position_table(1, 9, 8)[:, 4:], position_table(9, 1, 8)[:, :4])
     assert table[2, 0, 0].item() == pytest.approx(torch.tensor(2.0).sin().item())
-
-
-@pytest.mark.parametrize("d_model", [6, 7])
-def test_positions_need_four_kinds_of_channel(d_model):
-    with pytest.raises(ParameterError, match="multiple of 4"):
-        position_table(2, 2, d_model)
 
 
 def test_an_untrained_conditioned_block_is_the_identity():
@@ -131,7 +124,5 @@ def test_gradients_reach_all_parameters(conditioned):
     assert [name for name, p in trunk.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_heads_must_share_the_channels():
-    with pytest.raises(ParameterError, match="multiple of n_heads=3"):
-        TransformerBlock(8, 3)
+def test_repr_names_the_heads():
     assert "n_heads=2" in repr(TransformerBlock(8, 2))

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from stmest.exceptions import GraphError, MissingDependencyError, ParameterError
+from stmest.exceptions import MissingDependencyError
 from stmest.layers import graph_attention
 from stmest.layers.graph_attention import AttentionGraph, GraphAttention, choose_attention
 
@@ -150,21 +150,6 @@ def test_the_rule_between_dense_and_sparse(monkeypatch):
     assert choose_attention(100, 5000).name == "dense"
     assert "%" in choose_attention(100, 500).reason
     assert AttentionGraph(N, ADJACENCY, backend="dense").choice("cpu").name == "dense"
-
-
-def test_wrong_values():
-    with pytest.raises(ParameterError, match="attention='add'"):
-        AttentionGraph(N, ADJACENCY, "add")
-    with pytest.raises(ParameterError, match="attention_backend='quick'"):
-        AttentionGraph(N, ADJACENCY, backend="quick")
-    with pytest.raises(ParameterError, match="edges only"):
-        AttentionGraph(N, ADJACENCY, "gat", "dense")
-    with pytest.raises(ParameterError, match="multiple of n_heads=3"):
-        GraphAttention(D, 3)
-    with pytest.raises(GraphError, match="6 nodes need"):
-        AttentionGraph(N, torch.zeros(3, 3))
-    with pytest.raises(GraphError, match="negative"):
-        AttentionGraph(N, -ADJACENCY)
 
 
 def test_missing_torch_geometric_names_the_extra(monkeypatch):

@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
 
 from stmest.exceptions import ParameterError
 from stmest.networks.mad import MADNetwork
-from stmest.networks.mad_space import GridSpace, NodeConv, checked_grid
+from stmest.networks.mad_space import GridSpace, NodeConv
+from tests.networks.cases import build, shaken, windows
 
-T, H, B, C = 5, 3, 2, 4
+T, H, B, C = 5, 3, 3, 2
 GRID = (6, 9)
-SMALL = {"width": 4, "d_model": 8, "n_layers": 1, "n_heads": 2, "hidden": 6, "d_state": 4}
 CHAIN = torch.diag(torch.ones(6), 1)  # seven nodes, 0 -> 1 -> ... -> 6
 
 
-def _network(grid=GRID, seed=0, n_inputs=1, n_outputs=1, calendar=0, nodes=7, horizon=H, **kwargs):
-    torch.manual_seed(seed)
-    n = nodes if grid is None else grid[0] * grid[1]
-    return MADNetwork(n, n_inputs, n_outputs, T, horizon, calendar, grid_shape=grid, **{**SMALL, **kwargs})
-
-
-def _windows(network_grid=GRID, seed=1, n_inputs=1, calendar=0, nodes=7, horizon=H):
-    generator = torch.Generator().manual_seed(seed)
-    n = nodes if network_grid is None else network_grid[0] * network_grid[1]
-    x = torch.randn(B, T, n, n_inputs, generator=generator)
-    return x, torch.randn(B, T + horizon, calendar, generator=generator) if calendar else None
-
-
-def _shaken(network, seed=2):
-    """Away from the zeros that the network starts with, as after some training."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
-    return network
+def _network(grid=GRID, seed=0, n_nodes=7, **changes):
+    return build(MADNetwork, seed, grid_shape=grid, n_nodes=n_nodes, **changes)
 
 
 def _mamba(network):
     return [p for name, p in network.named_parameters() if ".mamba.mamba." in name]
-
-
-VARIANTS = {
-    "default": {},
-    "without Mamba": {"reconstruction": "conv"},
-    "U-Net": {"reconstruction": "unet"},
-    "no reconstruction": {"fusion_weight": 0.0},
-    "ViT": {"prediction": "vit"},
-    "ConvLSTM": {"prediction": "convlstm"},
-    "calendar": {"calendar": C},
-    "ViT, calendar": {"prediction": "vit", "calendar": C},
-    "ConvLSTM, calendar": {"prediction": "convlstm", "calendar": C},
-    "several channels": {"n_inputs": 3, "n_outputs": 2},
-    "strides of the paper": {"strides": (1, 2, 1, 2)},
-    "deeper": {"n_layers": 3},
-    "nodes": {"grid": None},
-    "nodes, graph": {"grid": None, "adjacency": CHAIN},
-    "nodes, without Mamba": {"grid": None, "reconstruction": "conv"},
-    "nodes, no reconstruction": {"grid": None, "fusion_weight": 0.0},
-    "nodes, ViT": {"grid": None, "prediction": "vit"},
-}
-
-
-@pytest.mark.parametrize("kwargs", VARIANTS.values(), ids=VARIANTS)
-def test_every_variant_forecasts_and_trains_all_its_parameters(kwargs):
-    network = _shaken(_network(**kwargs))
-    data = {name: kwargs[name] for name in ("n_inputs", "calendar") if name in kwargs}
-    x, time = _windows(kwargs.get("grid", GRID), **data)
-    forecast, auxiliary = network(x, time)
-    assert forecast.shape == (B, H, x.shape[2], kwargs.get("n_outputs", 1))
-    assert set(auxiliary) == (set() if kwargs.get("fusion_weight") == 0 else {"reconstruction"})
-    (forecast.square().mean() + sum(auxiliary.values())).backward()
-    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
-    network.eval()
-    assert network(x, time)[1] == {}
-    assert torch.equal(network(x, time)[0], network(x, time)[0])
 
 
 # ---------------------------------------------------------------- the Mamba branch is used
@@ -84,8 +28,8 @@ def test_every_variant_forecasts_and_trains_all_its_parameters(kwargs):
 
 @pytest.mark.parametrize("grid", [GRID, None], ids=["grid", "nodes"])
 def test_the_gradient_of_the_forecast_reaches_the_mamba(grid):
-    network = _shaken(_network(grid))
-    forecast, _ = network(*_windows(grid))
+    network = shaken(_network(grid))
+    forecast, _ = network(*windows(network))
     gradients = torch.autograd.grad(forecast.square().mean(), _mamba(network), allow_unused=True)
     assert len(gradients) == 18  # two directions of nine parameters
     assert all(gradient is not None and gradient.any() for gradient in gradients)
@@ -93,8 +37,8 @@ def test_the_gradient_of_the_forecast_reaches_the_mamba(grid):
 
 @pytest.mark.parametrize("grid", [GRID, None], ids=["grid", "nodes"])
 def test_other_mamba_weights_give_another_forecast(grid):
-    network = _shaken(_network(grid)).eval()
-    x, _ = _windows(grid)
+    network = shaken(_network(grid)).eval()
+    x, _ = windows(network)
     before = network(x)[0]
     with torch.no_grad():
         for parameter in _mamba(network):
@@ -108,7 +52,7 @@ def test_a_few_steps_of_training_move_the_mamba_from_its_start():
     """Also from the untrained network, whose forecast does not depend on it yet, and without the auxiliary loss."""
     network = _network()
     start = [p.detach().clone() for p in _mamba(network)]
-    x, _ = _windows()
+    x, _ = windows(network)
     target = torch.randn(B, H, GRID[0] * GRID[1], 1)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     for _ in range(6):
@@ -120,8 +64,8 @@ def test_a_few_steps_of_training_move_the_mamba_from_its_start():
 
 def test_the_reconstruction_is_made_of_the_mamba_alone():
     """No skip goes around it: with silent refined latents the reconstruction knows nothing of the input."""
-    network = _shaken(_network()).eval()
-    x, _ = _windows()
+    network = shaken(_network()).eval()
+    x, _ = windows(network)
     told = network.reconstruct(x)
     assert told.shape == (B, T, 54, 1)
     assert not torch.equal(told[0], told[1])
@@ -133,7 +77,7 @@ def test_the_reconstruction_is_made_of_the_mamba_alone():
 
 
 def test_the_mamba_reads_the_pixels_in_both_directions():
-    network = _shaken(_network()).eval()
+    network = shaken(_network()).eval()
     tokens = torch.randn(1, 15, 6)
     mamba = network.reconstruction.refine.mamba
     before = mamba(tokens)
@@ -145,8 +89,8 @@ def test_the_mamba_reads_the_pixels_in_both_directions():
 
 
 def test_the_mamba_of_nodes_reads_the_steps_of_one_node():
-    network = _shaken(_network(None)).eval()
-    frames = network.space.open(_windows(None)[0])
+    network = shaken(_network(None)).eval()
+    frames = network.space.open(windows(network)[0])
     before = network.reconstruction(frames)
     frames = frames.clone()
     frames[:, 2, :, 4] += 1.0
@@ -157,7 +101,7 @@ def test_the_mamba_of_nodes_reads_the_steps_of_one_node():
 
 def test_reconstruction_improves_with_training():
     network = _network()
-    x, _ = _windows()
+    x, _ = windows(network)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     errors = []
     for _ in range(30):
@@ -171,8 +115,8 @@ def test_reconstruction_improves_with_training():
 
 def test_missing_readings_are_not_reconstructed():
     """The second half of the inputs says where the first was observed."""
-    network = _shaken(_network(n_inputs=2, n_features=1))
-    x, _ = _windows(n_inputs=2)
+    network = shaken(_network(n_inputs=2, n_features=1))
+    x, _ = windows(network)
     x[..., 1] = (x[..., 1] > 0).float()
     error = (network.reconstruct(x) - x[..., :1]).square()
     seen = x[..., 1:] > 0
@@ -186,19 +130,13 @@ def test_missing_readings_are_not_reconstructed():
 @pytest.mark.parametrize("prediction", ["dit", "vit"])
 def test_the_untrained_forecast_is_the_last_frame(grid, prediction):
     network = _network(grid, n_inputs=3, n_outputs=2, target_channels=[2, 0], prediction=prediction)
-    x, _ = _windows(grid, n_inputs=3)
+    x, _ = windows(network)
     assert torch.equal(network(x)[0], x[:, -1:, :, [2, 0]].expand(-1, H, -1, -1))
-
-
-def test_the_untrained_forecast_can_be_zero():
-    network = _network()
-    network.start_at_zero()
-    assert not network(_windows()[0])[0].any()
 
 
 def test_the_untrained_trunk_is_silent():
     network = _network()
-    z, _ = network.space.encode(network.space.open(_windows()[0]))
+    z, _ = network.space.encode(network.space.open(windows(network)[0]))
     assert not network.trunk(z, network.condition(None, B)).any()
 
 
@@ -208,8 +146,8 @@ def test_the_untrained_trunk_is_silent():
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 5), (4, 4), (8, 13)])
 @pytest.mark.parametrize("strides", [(2, 2), (1, 2, 1, 2), (1, 2)])
 def test_any_grid_goes_in_and_comes_out(shape, strides):
-    network = _shaken(_network(shape, strides=strides)).eval()
-    forecast, _ = network(_windows(shape)[0])
+    network = shaken(_network(shape, strides=strides)).eval()
+    forecast, _ = network(windows(network)[0])
     assert forecast.shape == (B, H, shape[0] * shape[1], 1)
     assert forecast.isfinite().all()
 
@@ -224,40 +162,28 @@ def test_frames_lie_as_the_nodes_are_numbered():
 
 
 def test_far_pixels_reach_each_other():
-    network = _shaken(_network()).eval()
-    x, _ = _windows()
+    network = shaken(_network()).eval()
+    x, _ = windows(network)
     before = network(x)[0]
     x = x.clone()
     x[:, 1, 0] += 3.0  # first pixel of an early frame
     assert (network(x)[0] - before)[:, :, -1].abs().min() > 0
 
 
-def test_grids_must_hold_the_nodes():
-    with pytest.raises(ParameterError, match=r"\(2, 3\) has 6 pixels, but there are 7 nodes"):
-        checked_grid(7, (2, 3))
-
-
 @pytest.mark.parametrize("horizon", [1, T, 9])
 def test_any_horizon(horizon):
-    assert _network(horizon=horizon)(_windows()[0])[0].shape == (B, horizon, 54, 1)
+    network = _network(horizon=horizon)
+    assert network(windows(network)[0])[0].shape == (B, horizon, 54, 1)
 
 
 @pytest.mark.parametrize("step", range(T))
 def test_every_input_frame_counts(step):
-    network = _shaken(_network()).eval()
-    x, _ = _windows()
+    network = shaken(_network()).eval()
+    x, _ = windows(network)
     before = network(x)[0]
     x = x.clone()
     x[:, step] += torch.randn(54, 1)
     assert ((network(x)[0] - before).abs().amax((0, 2, 3)) > 0).all()
-
-
-def test_windows_of_a_batch_do_not_see_each_other():
-    network = _shaken(_network(calendar=C))
-    x, time = _windows(calendar=C)
-    together = network(x, time)[0]
-    alone = torch.cat([network(x[i : i + 1], time[i : i + 1])[0] for i in range(B)])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
 # ---------------------------------------------------------------- condition
@@ -265,23 +191,14 @@ def test_windows_of_a_batch_do_not_see_each_other():
 
 @pytest.mark.parametrize("prediction", ["dit", "vit", "convlstm"])
 def test_the_calendar_of_the_origin_conditions_the_forecast(prediction):
-    network = _shaken(_network(calendar=C, prediction=prediction)).eval()
-    x, time = _windows(calendar=C)
+    network = shaken(_network(n_time_features=C, prediction=prediction)).eval()
+    x, time = windows(network)
     before = network(x, time)[0]
     other = time.clone()
     other[:, T:] += 1.0  # what follows the origin follows from it
     assert torch.equal(network(x, other)[0], before)
     other[:, T - 1] += 1.0
     assert ((network(x, other)[0] - before).abs().amax((1, 2, 3)) > 0).all()
-
-
-def test_what_conditions_is_in_the_state():
-    """The forecast is that of the saved weights, bit for bit; nothing is drawn at construction that is not saved."""
-    network = _shaken(_network(calendar=C)).eval()
-    other = _network(calendar=C, seed=9).eval()
-    other.load_state_dict(copy.deepcopy(network.state_dict()))
-    x, time = _windows(calendar=C)
-    assert torch.equal(network(x, time)[0], other(x, time)[0])
 
 
 # ---------------------------------------------------------------- nodes
@@ -303,7 +220,7 @@ def test_graph_convolutions_follow_the_edges():
 
 
 def test_nodes_have_places_of_their_own():
-    network = _shaken(_network(None)).eval()
+    network = shaken(_network(None)).eval()
     x = torch.randn(B, T, 1, 1).expand(-1, -1, 7, -1)
     forecast = network(x)[0]
     assert (forecast[:, :, 1:] - forecast[:, :, :1]).abs().min() > 0
@@ -318,12 +235,6 @@ def test_what_needs_a_grid_says_so(name, value):
 # ---------------------------------------------------------------- parameters
 
 
-@pytest.mark.parametrize("name", ["reconstruction", "prediction"])
-def test_unknown_variants(name):
-    with pytest.raises(ParameterError, match=f"{name}='swin' is not known"):
-        _network(**{name: "swin"})
-
-
 @pytest.mark.parametrize("kwargs", [{}, {"grid": None}, {"fusion_weight": 0.0}])
 def test_stages_hold_every_parameter_once(kwargs):
     network = _network(**kwargs)
@@ -331,13 +242,3 @@ def test_stages_hold_every_parameter_once(kwargs):
     assert len(staged) == len(set(staged))
     assert set(staged) == {id(p) for p in network.parameters()}
     assert all(network.stages())
-
-
-def test_the_paper_is_large_and_the_default_small():
-    def size(**kwargs):
-        network = MADNetwork(64 * 64, 1, 1, 10, 10, grid_shape=(64, 64), **kwargs)
-        return sum(p.numel() for p in network.parameters())
-
-    assert 5e4 < size() < 5e5
-    assert size(**{**SMALL, "width": 8}) < 5e4
-    assert "targets=[0]" in repr(_network())

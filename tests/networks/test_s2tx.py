@@ -10,29 +10,13 @@ from stmest.layers.norms import WindowStatistics
 from stmest.layers.s2tx_layers import GlobalLayer, LocalLayer, TokenBatchNorm
 from stmest.networks import s2tx
 from stmest.networks.s2tx import S2TXNetwork
+from tests.networks.cases import build, windows
 
 N, T, H, B, C, D = 4, 24, 5, 3, 2, 8
 
 
-def _network(seed=0, n_inputs=1, n_outputs=1, calendar=0, **kwargs):
-    torch.manual_seed(seed)
-    kwargs = {
-        "d_model": D,
-        "n_heads": 2,
-        "n_layers": 2,
-        "d_ff": 16,
-        "d_state": 4,
-        "dropout": 0.0,
-        "norm": "layer",
-        **kwargs,
-    }
-    return S2TXNetwork(N, n_inputs, n_outputs, T, H, calendar, **kwargs).eval()
-
-
-def _windows(seed=1, n_inputs=1, calendar=0, batch=B):
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(batch, T, N, n_inputs, generator=generator)
-    return x, torch.randn(batch, T + H, calendar, generator=generator) if calendar else None
+def _network(seed=0, **changes):
+    return build(S2TXNetwork, seed, **changes).eval()
 
 
 def _freeze_statistics(network):
@@ -45,45 +29,8 @@ def _freeze_statistics(network):
     network.instance_norm.forward = forward
 
 
-VARIANTS = {
-    "default": {},
-    "each variate alone": {"cross_variate": False},
-    "no global branch": {"cross_attention": False},
-    "time order": {"token_order": "time"},
-    "one direction": {"bidirectional": False},
-    "full attention": {"attention_window": None},
-    "two Mamba layers": {"n_global_layers": 2},
-    "batch norm": {"norm": "batch"},
-    "short local window": {"local_length": 3},
-    "whole local window": {"local_length": T},
-    "given patches": {"global_patch": 8, "global_stride": 8, "local_patch": 4, "local_stride": 1},
-    "calendar": {"calendar": C},
-    "two features, one target": {"n_inputs": 2, "target_channels": [1]},
-    "two targets, observed": {
-        "n_inputs": 4, "n_outputs": 2, "target_channels": [0, 1], "observed_channels": [2, 3],
-    },
-    "dropout": {"dropout": 0.3},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kwargs", VARIANTS.values(), ids=VARIANTS)
-def test_every_variant_forecasts_and_trains_all_its_parameters(kwargs):
-    network = _network(**kwargs).train()
-    x, time = _windows(n_inputs=kwargs.get("n_inputs", 1), calendar=kwargs.get("calendar", 0))
-    if "observed_channels" in kwargs:
-        x[..., 2:] = 1.0
-    forecast, auxiliary = network(x, time)
-    assert forecast.shape == (B, H, N, kwargs.get("n_outputs", 1))
-    assert auxiliary == {}
-    forecast.square().mean().backward()
-    without = [name for name, p in network.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
-    assert without == []
-    network.eval()
-    assert torch.equal(network(x, time)[0], network(x, time)[0])
-
-
 def test_published_patches():
-    network = S2TXNetwork(7, 1, 1, 672, 96)
+    network = _network(n_nodes=7, input_length=672, horizon=96, d_model=16)
     assert network.coarse == (672, 48, 16, 41)
     assert network.local == (336, 16, 8, 42)
     assert network.embed_global.position.shape == (41, 16)
@@ -93,7 +40,7 @@ def test_published_patches():
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 7, 13])
 def test_short_look_backs(length):
-    network = S2TXNetwork(2, 1, 1, length, 3, d_model=4, n_heads=2, d_ff=8, attention_window=21)
+    network = _network(n_nodes=2, input_length=length, horizon=3, attention_window=21)
     forecast = network.train()(torch.randn(2, length, 2, 1))[0]
     assert torch.isfinite(forecast).all()
     assert forecast.shape == (2, 3, 2, 1)
@@ -102,7 +49,7 @@ def test_short_look_backs(length):
 def test_early_steps_reach_the_forecast_through_cross_attention_only():
     network = _network()
     _freeze_statistics(network)
-    x, _ = _windows()
+    x, _ = windows(network)
     bumped = x.clone()
     bumped[:, 3, 1] += 1.0  # before the last T / 2 steps
     assert not torch.equal(network(x)[0], network(bumped)[0])
@@ -118,7 +65,7 @@ def test_early_steps_reach_the_forecast_through_cross_attention_only():
 def test_without_statistics_frozen_early_steps_still_count():
     """Level and spread are those of the whole look-back, for both branches."""
     network = _network(cross_attention=False)
-    x, _ = _windows()
+    x, _ = windows(network)
     bumped = x.clone()
     bumped[:, 0] += 1.0
     assert not torch.allclose(network(x)[0], network(bumped)[0])
@@ -126,7 +73,7 @@ def test_without_statistics_frozen_early_steps_still_count():
 
 def _reached(network, node):
     """Which nodes' forecasts change with one node's past."""
-    x, _ = _windows()
+    x, _ = windows(network)
     bumped = x.clone()
     bumped[:, :, node] += torch.randn(B, T, 1, generator=torch.Generator().manual_seed(5))
     return ((network(bumped)[0] - network(x)[0]).abs().amax((0, 1, 3)) > 0).tolist()
@@ -146,7 +93,7 @@ def test_in_one_direction_only_those_before_are_known():
 def test_ablations_keep_variates_apart(alone):
     network = _network(**alone)
     assert _reached(network, 1) == [False, True, False, False]
-    x, _ = _windows()
+    x, _ = windows(network)
     order = torch.tensor([2, 0, 3, 1])
     torch.testing.assert_close(network(x[:, :, order])[0], network(x)[0][:, :, order], atol=1e-5, rtol=1e-5)
 
@@ -154,7 +101,7 @@ def test_ablations_keep_variates_apart(alone):
 def test_the_order_of_the_variates_matters_to_the_global_branch():
     """What the documentation warns of: Mamba reads the variates one after the other."""
     network = _network()
-    x, _ = _windows()
+    x, _ = windows(network)
     order = torch.tensor([2, 0, 3, 1])
     assert not torch.allclose(network(x[:, :, order])[0], network(x)[0][:, :, order], atol=1e-4)
 
@@ -171,15 +118,9 @@ def test_sequences_of_tokens():
     assert torch.equal(by_time._apart(interleaved), tokens)
 
 
-def test_batches_do_not_mix():
-    network = _network()
-    x, _ = _windows()
-    torch.testing.assert_close(network(x)[0][1:2], network(x[1:2])[0], atol=1e-5, rtol=1e-5)
-
-
 def test_level_and_unit_of_a_variate_do_not_matter():
     network = _network()
-    x, _ = _windows()
+    x, _ = windows(network)
     unit, level = (
         torch.tensor([1.0, 10.0, 100.0, 0.5]).view(N, 1),
         torch.tensor([0.0, 50.0, -3.0, 7.0]).view(N, 1),
@@ -197,7 +138,7 @@ def test_a_constant_series_stays_where_it_is():
 def test_missing_steps():
     """Carried values and the mask both count; what was filled in before the first observation does not."""
     network = _network(n_inputs=2, observed_channels=[1])
-    x, _ = _windows(n_inputs=2)
+    x, _ = windows(network)
     x[..., 1] = 1.0
     complete = network(x)[0]
     x[:, 8:14, :, 0], x[:, 8:14, :, 1] = x[:, 7:8, :, 0].clone(), 0.0
@@ -214,8 +155,8 @@ def test_missing_steps():
 
 
 def test_the_calendar_is_seen():
-    network = _network(calendar=C)
-    x, time = _windows(calendar=C)
+    network = _network(n_time_features=C)
+    x, time = windows(network)
     later = time.clone()
     later[:, T - 1] += 1.0
     assert not torch.allclose(network(x, time)[0], network(x, later)[0])
@@ -227,7 +168,7 @@ def test_the_calendar_is_seen():
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_large_batches_in_pieces_are_the_same(monkeypatch, dropout):
     network = _network(dropout=dropout).train(dropout == 0)
-    x, _ = _windows(batch=5)
+    x, _ = windows(network, batch=5)
     whole = network(x)[0]
     whole.square().mean().backward()
     gradients = [p.grad.clone() for p in network.parameters()]
@@ -245,13 +186,10 @@ def test_large_batches_in_pieces_are_the_same(monkeypatch, dropout):
 @pytest.mark.parametrize(
     ("kwargs", "words"),
     [
-        ({"norm": "group"}, "norm='group'"),
-        ({"token_order": "random"}, "token_order='random'"),
         ({"local_length": T + 1}, "local_length=25; needed: 1 to input_length=24"),
         ({"global_patch": T + 1}, "patches of 25 steps"),
         ({"local_patch": 2, "local_stride": 3}, "every 3 steps"),
         ({"attention_window": 4}, "odd number"),
-        ({"n_heads": 3}, "multiple of n_heads=3"),
     ],
 )
 def test_wrong_architecture(kwargs, words):
@@ -278,7 +216,7 @@ def test_token_batch_norm():
 def test_a_correction_begins_at_zero_and_has_no_level():
     network = _network()
     network.start_at_zero()
-    x, _ = _windows()
+    x, _ = windows(network)
     forecast = network(x)[0]
     assert torch.equal(forecast, torch.zeros(B, H, N, 1))
     (forecast - 1).square().mean().backward()
@@ -286,7 +224,3 @@ def test_a_correction_begins_at_zero_and_has_no_level():
     with torch.no_grad():
         network.head.bias.fill_(0.5)
     torch.testing.assert_close(network(x + 100)[0], network(x)[0], atol=1e-3, rtol=1e-3)
-
-
-def test_repr():
-    assert repr(_network()).startswith("S2TXNetwork(\n  n_nodes=4, input_length=24, horizon=5")

@@ -10,41 +10,27 @@ import torch
 from stmest.data.calendar import calendar_channels, calendar_features, slots_per_day
 from stmest.layers.head import ResidualLayer
 from stmest.networks.stid import STIDNetwork
+from tests.networks.cases import build
 
 B, T, H, N, F = 3, 6, 4, 5, 2
 KINDS = ("time_of_day", "day_of_week")
 SLOTS = 24
 
 
-def _network(kinds=KINDS, slots=SLOTS, **kwargs):
-    torch.manual_seed(0)
-    channels = calendar_channels(kinds)
-    day, week = channels.get("time_of_day"), channels.get("day_of_week")
-    return STIDNetwork(
-        N, F, kwargs.pop("n_outputs", 1), T, H, sum(map(len, channels.values())),
-        day_channels=None if day is None else (day[0], day[len(day) // 2]),
-        week_channel=None if week is None else week[0],
-        slots_per_day=slots, d_model=kwargs.pop("d_model", 4), **kwargs,
+def _network(slots=SLOTS, n_layers=3):
+    channels = calendar_channels(KINDS)
+    day, week = channels["time_of_day"], channels["day_of_week"]
+    return build(
+        STIDNetwork, n_layers=n_layers, slots_per_day=slots, n_time_features=len(day) + len(week),
+        day_channels=(day[0], day[len(day) // 2]), week_channel=week[0],
     ).eval()  # fmt: skip
 
 
-def _batch(kinds=KINDS, first="2024-01-03 05:00"):
+def _batch(first="2024-01-03 05:00"):
     x = torch.randn(B, T, N, F, generator=torch.Generator().manual_seed(1))
     starts = pd.date_range(first, periods=B, freq="7h")
-    rows = [calendar_features(pd.date_range(s, periods=T + H, freq="h"), kinds) for s in starts]
+    rows = [calendar_features(pd.date_range(s, periods=T + H, freq="h"), KINDS) for s in starts]
     return x, torch.from_numpy(np.stack(rows)), [s + pd.Timedelta(T - 1, "h") for s in starts]
-
-
-@pytest.mark.parametrize("kinds", [KINDS, KINDS[:1], KINDS[1:], KINDS[::-1], ()])
-@pytest.mark.parametrize("n_outputs", [1, 2])
-def test_every_variant_forecasts_and_trains_all_its_parameters(kinds, n_outputs):
-    network = _network(kinds, n_outputs=n_outputs).train()
-    x, time, _ = _batch(kinds)
-    forecast, losses = network(x, time if kinds else None)
-    assert forecast.shape == (B, H, N, n_outputs)
-    assert losses == {}
-    forecast.square().mean().backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
 def test_nodes_do_not_see_each_other():
@@ -55,14 +41,6 @@ def test_nodes_do_not_see_each_other():
     changed[:, :, 2] += 1.0
     moved = (network(changed, time)[0] != before).any(dim=0).any(dim=0)[:, 0]
     assert moved.tolist() == [node == 2 for node in range(N)]
-
-
-def test_windows_of_a_batch_do_not_see_each_other():
-    network = _network()
-    x, time, _ = _batch()
-    whole = network(x, time)[0]
-    alone = torch.cat([network(x[[i]], time[[i]])[0] for i in range(B)])
-    torch.testing.assert_close(alone, whole, rtol=0, atol=1e-6)
 
 
 def test_permuting_nodes_and_their_vectors_permutes_the_forecast():
@@ -129,14 +107,3 @@ def test_a_layer_adds_to_what_it_gets():
     torch.nn.init.zeros_(layer.second.bias)
     z = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
     assert torch.equal(layer(z), z)
-
-
-def test_it_can_start_at_zero():
-    x, time, _ = _batch()
-    network = _network()
-    network.start_at_zero()
-    assert (network(x, time)[0] == 0).all()
-
-
-def test_repr_tells_the_sizes():
-    assert "n_nodes=5, slots_per_day=24, horizon=4" in repr(_network())

@@ -1,96 +1,34 @@
-import copy
-
 import pytest
 import torch
 from torch.nn import functional as F
 
-from stmest.exceptions import GraphError, ParameterError
+from stmest.exceptions import ParameterError
 from stmest.layers import graph_conv, multiscale
 from stmest.layers.experts import ExpertMixture
 from stmest.layers.multiscale import MultiscaleMamba
 from stmest.networks.stm3 import STM3Network
 from stmest.ops import Choice
+from tests.networks.cases import ADJACENCY, build, windows
 
-N, T, H, B, C = 5, 6, 4, 3, 2
-ADJACENCY = torch.tensor(
-    [[0, 2, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 3, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], dtype=torch.float32
-)
+N, T, B, C = 5, 6, 3, 2
 
 
-def _network(seed=0, n_inputs=2, n_outputs=1, calendar=0, **kwargs):
-    torch.manual_seed(seed)
-    kwargs = {
-        "d_model": 3,
-        "scales": (1, 3, 5),
-        "n_experts": 3,
-        "d_state": 4,
-        "node_embedding_dim": 4,
-        **kwargs,
-    }
-    return STM3Network(N, n_inputs, n_outputs, T, H, calendar, **kwargs)
+def _network(seed=0, **changes):
+    return build(STM3Network, seed, **changes)
 
 
-def _windows(seed=1, n_inputs=2, calendar=0, batch=B):
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(batch, T, N, n_inputs, generator=generator)
-    return x, torch.randn(batch, T + H, calendar, generator=generator) if calendar else None
+def test_auxiliary_losses_are_those_of_the_experts():
+    def names(**changes):
+        network = _network(**changes)
+        return set(network(*windows(network))[1])
+
+    assert names() == {"balance"}
+    assert names(contrastive=True) == {"balance", "contrastive"}
+    assert names(contrastive=True, n_experts=0) == set()
 
 
-VARIANTS = {
-    "default": {},
-    "stm2": {"n_experts": 0},
-    "top_k 2": {"top_k": 2},
-    "no shared expert": {"shared_expert": False},
-    "input routing": {"routing": "input"},
-    "input routing, top_k 2": {"routing": "input", "top_k": 2},
-    "both graphs": {"adjacency": ADJACENCY},
-    "given graph": {"adjacency": ADJACENCY, "graph": "given"},
-    "learned graph": {"adjacency": ADJACENCY, "graph": "learned"},
-    "graph without edges": {"adjacency": torch.zeros(N, N)},
-    "no graph terms": {"cheb_order": 1},
-    "instance norm": {"instance_norm": True},
-    "calendar": {"calendar": C},
-    "scales see each other": {"causal_scales": False},
-    "dropout": {"dropout": 0.2},
-    "one scale": {"scales": (3,)},
-    "scales wider than the window": {"scales": (1, 15)},
-    "contrastive": {"contrastive": True, "top_k": 2},
-    "contrastive, input routing": {"contrastive": True, "routing": "input"},
-}
-
-
-@pytest.mark.parametrize("kwargs", VARIANTS.values(), ids=VARIANTS)
-def test_every_variant_forecasts_and_trains_all_its_parameters(kwargs):
-    network = _network(n_outputs=2, **kwargs)
-    x, time = _windows(calendar=kwargs.get("calendar", 0))
-    forecast, auxiliary = network(x, time)
-    assert forecast.shape == (B, H, N, 2)
-    assert auxiliary.keys() == (
-        (set() if kwargs.get("n_experts") == 0 else {"balance"})
-        | ({"contrastive"} if kwargs.get("contrastive") else set())
-    )
-    (forecast.square().mean() + sum(auxiliary.values())).backward()
-    assert [name for name, p in network.named_parameters() if p.grad is None] == []
-    assert all(torch.isfinite(p.grad).all() for p in network.parameters())
-    network.eval()
-    again, nothing = network(x, time)
-    assert nothing == {}
-    assert torch.equal(again, network(x, time)[0])
-
-
-def test_all_parameters_matter():
-    """No parameter has a gradient of exactly zero, apart from experts that no node was sent to."""
-    network = _network(calendar=C, adjacency=ADJACENCY, top_k=3)  # top_k = n_experts: all are used
-    x, time = _windows(calendar=C)
-    forecast, auxiliary = network(x, time)
-    (forecast.square().mean() + auxiliary["balance"]).backward()
-    idle = [name for name, p in network.named_parameters() if p.grad.abs().max() == 0]
-    assert idle == []
-
-
-def test_reference_size_equals_the_authors_settings():
-    network = STM3Network(69, 1, 1, 24, 12)
-    assert (len(network.layers), network.n_experts, network.lift.scales) == (2, 4, (1, 3, 5, 7))
+def test_the_shared_expert_is_one_more_block_of_the_bank():
+    network = _network(n_experts=4, d_model=4, d_state=16)
     assert network.layers[0].experts.experts.n_blocks == 5
     assert network.layers[0].experts.experts.A_log.shape == (5, 8, 16)
 
@@ -105,29 +43,11 @@ def test_renumbering_the_nodes_renumbers_the_forecast(routing):
     state["supports.walks"] = state["supports.walks"][:, order][:, :, order]
     assert torch.equal(other.supports.walks, state["supports.walks"])
     other.load_state_dict(state)
-    x, _ = _windows()
+    x, _ = windows(network)
     with torch.no_grad():
         expected = network(x)[0][:, :, order]
         assert expected.std() > 0.01
         torch.testing.assert_close(other(x[:, :, order])[0], expected, atol=1e-5, rtol=1e-5)
-
-
-def test_permuting_the_windows_permutes_the_forecast():
-    network = _network(calendar=C).eval()
-    x, time = _windows(calendar=C)
-    order = torch.tensor([2, 0, 1])
-    with torch.no_grad():
-        torch.testing.assert_close(
-            network(x[order], time[order])[0], network(x, time)[0][order], atol=1e-5, rtol=1e-5
-        )
-
-
-def test_windows_do_not_see_each_other():
-    network = _network(routing="input", instance_norm=True).eval()
-    x, _ = _windows()
-    with torch.no_grad():
-        alone = torch.cat([network(window)[0] for window in x.split(1)])
-        torch.testing.assert_close(network(x)[0], alone, atol=1e-5, rtol=1e-5)
 
 
 def test_information_follows_the_direction_of_the_given_graph():
@@ -139,7 +59,7 @@ def test_information_follows_the_direction_of_the_given_graph():
         torch.no_grad()
     ):  # silence the reverse walk: support 2 of the pool, behind the identity and the forward one
         network.layers[0].agccn.conv.pool[:, 2] = 0.0
-    x, _ = _windows()
+    x, _ = windows(network)
     bumped = x.clone()
     bumped[:, :, 0] += 1.0
     with torch.no_grad():
@@ -149,7 +69,7 @@ def test_information_follows_the_direction_of_the_given_graph():
 
 def test_the_past_reaches_only_connected_nodes_of_a_given_graph():
     network = _network(graph="given", adjacency=torch.zeros(N, N)).eval()
-    x, _ = _windows()
+    x, _ = windows(network)
     bumped = x.clone()
     bumped[:, :, 0] += 1.0
     with torch.no_grad():
@@ -159,7 +79,7 @@ def test_the_past_reaches_only_connected_nodes_of_a_given_graph():
 
 def test_router_learns():
     network = _network()
-    x, _ = _windows()
+    x, _ = windows(network)
     network(x)[0].square().mean().backward()
     for layer in network.layers:
         assert layer.router.weight.grad.abs().max() > 1e-6
@@ -183,7 +103,7 @@ def test_expert_usage_is_visible():
     assert probabilities.shape == (N, 3)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(N))
     network.eval()
-    x, _ = _windows()
+    x, _ = windows(network)
     seen = []
     for layer in network.layers:
         layer.experts.register_forward_pre_hook(lambda module, args: seen.append(args[2]))
@@ -195,10 +115,10 @@ def test_expert_usage_is_visible():
 
 
 def test_routing_by_input_needs_windows():
-    network = _network(routing="input", calendar=C)
+    network = _network(routing="input", n_time_features=C)
     with pytest.raises(ParameterError, match="give x"):
         network.routing()
-    x, time = _windows(calendar=C)
+    x, time = windows(network)
     probabilities = network.routing(x, time)
     assert probabilities.shape == (N, 3)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(N))
@@ -221,7 +141,7 @@ def _scale_cosine(network, x):
 
 def test_contrastive_loss_alone_does_not_merge_scales():
     network = _network(contrastive=True, n_layers=1, d_model=4)
-    x, _ = _windows(batch=8)
+    x, _ = windows(network, batch=8)
     before = _scale_cosine(network, x)
     optimiser = torch.optim.Adam(network.layers.parameters(), lr=1e-2)
     losses = []
@@ -246,8 +166,8 @@ def test_graphs_for_people():
 
 @pytest.mark.parametrize("kwargs", [{}, {"n_experts": 0}, {"routing": "input", "top_k": 2}], ids=str)
 def test_representations(kwargs):
-    network = _network(calendar=C, **kwargs)
-    found = network.representations(*_windows(calendar=C))
+    network = _network(n_time_features=C, **kwargs)
+    found = network.representations(*windows(network))
     assert {name: tuple(v.shape) for name, v in found.items()} == {
         "scales": (B, N, 3, 3),
         "experts": (B, N, 3, 3),
@@ -258,7 +178,7 @@ def test_representations(kwargs):
 
 def test_representations_are_those_of_the_nodes_own_window():
     network = _network(graph="given", adjacency=torch.zeros(N, N))
-    x, _ = _windows()
+    x, _ = windows(network)
     bumped = x.clone()
     bumped[1, :, 2] += 1.0
     for name, before in network.representations(x).items():
@@ -268,7 +188,7 @@ def test_representations_are_those_of_the_nodes_own_window():
 
 def test_instance_norm_follows_shift_and_scale():
     network = _network(instance_norm=True, n_inputs=1).eval()
-    x, _ = _windows(n_inputs=1)
+    x, _ = windows(network)
     with torch.no_grad():
         expected = 7.0 * network(x)[0] - 3.0
         torch.testing.assert_close(network(7.0 * x - 3.0)[0], expected, atol=1e-3, rtol=1e-3)
@@ -278,7 +198,7 @@ def test_instance_norm_follows_shift_and_scale():
 
 def test_instance_norm_ignores_what_was_not_observed():
     network = _network(instance_norm=True, observed_channels=[1]).eval()
-    x, _ = _windows()
+    x, _ = windows(network)
     x[..., 1] = 1.0
     x[:, 2:4, :, 1] = 0.0
     filled = x.clone()
@@ -289,8 +209,8 @@ def test_instance_norm_ignores_what_was_not_observed():
 
 def test_calendar_of_the_look_back_reaches_the_forecast():
     """That of the targets follows from the origin's."""
-    network = _network(calendar=C).eval()
-    x, time = _windows(calendar=C)
+    network = _network(n_time_features=C).eval()
+    x, time = windows(network)
     with torch.no_grad():
         forecast = network(x, time)[0]
         for step in (0, T - 1, T + 1):
@@ -302,37 +222,11 @@ def test_calendar_of_the_look_back_reaches_the_forecast():
 
 def test_network_in_double_precision():
     network, double = _network(), _network().double()
-    x, _ = _windows()
+    x, _ = windows(network)
     with torch.no_grad():
         forecast = double.eval()(x.double())[0]
         assert forecast.dtype == torch.float64
         torch.testing.assert_close(network.eval()(x)[0], forecast.float(), atol=1e-5, rtol=1e-4)
-
-
-def test_state_dict_and_copies():
-    network, other = _network(0, adjacency=ADJACENCY).eval(), _network(1, adjacency=ADJACENCY).eval()
-    x, _ = _windows()
-    with torch.no_grad():
-        expected = network(x)[0]
-        assert not torch.equal(other(x)[0], expected)
-        other.load_state_dict(network.state_dict())
-        assert torch.equal(other(x)[0], expected)
-        assert torch.equal(copy.deepcopy(network)(x)[0], expected)
-
-
-def test_zero_head_starts_at_zero_and_learns():
-    network = _network(calendar=C)
-    network.start_at_zero()
-    x, time = _windows(calendar=C)
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
-    forecast, _ = network(x, time)
-    assert torch.equal(forecast, torch.zeros_like(forecast))
-    for _ in range(2):
-        optimiser.zero_grad()
-        (network(x, time)[0] - 1.0).square().mean().backward()
-        optimiser.step()
-    assert network.embedding.grad.abs().max() > 0
-    assert (network(x, time)[0] - 1.0).square().mean() < 1.0
 
 
 def test_node_embeddings_start_from_what_is_known():
@@ -350,35 +244,11 @@ def test_node_embeddings_start_from_what_is_known():
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "error", "message"),
-    [
-        ({"graph": "none"}, ParameterError, "graph='none'"),
-        ({"graph": "given"}, ParameterError, "adjacency"),
-        ({"adjacency": torch.zeros(4, 4)}, GraphError, r"\(4, 4\)"),
-        ({"scales": (1, 2)}, ParameterError, "odd"),
-        ({"scales": (3, 1)}, ParameterError, "ascending"),
-        ({"scales": ()}, ParameterError, "scales"),
-        ({"top_k": 4}, ParameterError, "top_k=4"),
-        ({"routing": "time"}, ParameterError, "routing"),
-    ],
-)
-def test_unusable_parameters_are_refused(kwargs, error, message):
-    with pytest.raises(error, match=message):
-        _network(**kwargs)
-
-
-def test_repr_names_the_parts():
-    text = repr(_network())
-    assert text.startswith("STM3Network(\n  n_nodes=5, input_length=6, horizon=4")
-    assert "GraphSupports(order=3, learned=True, given=0)" in text
-
-
-@pytest.mark.parametrize(
     "kwargs", [{}, {"routing": "input"}, {"n_experts": 0, "causal_scales": False}], ids=str
 )
 def test_forecast_does_not_depend_on_numba(kwargs, monkeypatch):
     network = _network(scan_backend="auto", **kwargs).eval()
-    x, _ = _windows()
+    x, _ = windows(network)
     with torch.no_grad():
         fast = network(x)[0]
         for module in (multiscale, graph_conv):
@@ -388,7 +258,7 @@ def test_forecast_does_not_depend_on_numba(kwargs, monkeypatch):
 
 def test_autocast_changes_nothing():
     network = _network().eval()
-    x, _ = _windows()
+    x, _ = windows(network)
     with torch.no_grad():
         expected = network(x)[0]
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -6,15 +6,11 @@ import pytest
 import torch
 
 from stmest.networks.unet import UNetNetwork
+from tests.networks.cases import build
 
 
 def network(grid=(8, 8), **changes):
-    torch.manual_seed(0)
-    sizes = {
-        "n_inputs": 2, "n_outputs": 1, "input_length": 3, "horizon": 4, "target": [1], "channels": 4, "depth": 2,
-    }  # fmt: skip
-    net = UNetNetwork(grid, **{**sizes, **changes})
-    return net
+    return build(UNetNetwork, grid_shape=grid, target_channels=[1], **changes)
 
 
 def awake(net):
@@ -34,12 +30,6 @@ def test_any_size_goes_in_and_comes_out(grid):
 def test_it_begins_as_persistence():
     x = torch.randn(2, 3, 64, 2)
     torch.testing.assert_close(network()(x)[0], x[:, -1:, :, [1]].expand(-1, 4, -1, -1))
-
-
-def test_it_begins_with_zero_where_it_corrects_another_forecast():
-    net = network()
-    net.start_at_zero()
-    assert (net(torch.randn(2, 3, 64, 2))[0] == 0).all()
 
 
 def test_cells_keep_their_place():

@@ -1,0 +1,138 @@
+"""What every network promises to the forecaster that trains it.
+
+Builds on torch alone. A network is one file: it derives from `ForecastNetwork`, takes its sizes and parameters by name, and
+has defaults for none of them, as these stand in the parameters of its forecaster. Values of single parameters, and how
+they go together, are checked by the forecaster before anything is computed; a network checks what only it can know: the
+sizes, the graph that it is given, and what it works out from both.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from ..exceptions import GraphError, ParameterError
+
+__all__ = ["ForecastNetwork", "check_adjacency", "check_grid"]
+
+
+class ForecastNetwork(nn.Module, ABC):
+    """Base of all networks: windows of all nodes in, forecasts of all nodes out.
+
+    Parameters
+    ----------
+    n_nodes, n_inputs, n_outputs : int
+        Nodes (or pixels of a grid), input channels of each, channels forecast; at least 1.
+    input_length, horizon : int
+        Input steps, steps ahead; at least 1.
+    n_time_features : int
+        Calendar channels; 0 if there is no calendar.
+
+    Raises
+    ------
+    ParameterError
+        If a size is too small.
+
+    Shapes
+    ------
+    x (b, t, n, f_in), time (b, t + h, c) or None -> forecast (b, h, n, f_out), dict of auxiliary losses
+
+    Notes
+    -----
+    The windows of a batch do not see each other. In evaluation mode the same windows give the same forecast.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_nodes: int,
+        n_inputs: int,
+        n_outputs: int,
+        input_length: int,
+        horizon: int,
+        n_time_features: int,
+    ) -> None:
+        super().__init__()
+        self.n_nodes, self.n_inputs, self.n_outputs = n_nodes, n_inputs, n_outputs
+        self.input_length, self.horizon, self.n_time_features = input_length, horizon, n_time_features
+        for name in ("n_nodes", "n_inputs", "n_outputs", "input_length", "horizon"):
+            if getattr(self, name) < 1:
+                raise ParameterError(f"{name}={getattr(self, name)}; a network needs at least 1.")
+        if n_time_features < 0:
+            raise ParameterError(f"n_time_features={n_time_features}; needed: 0 for no calendar, or more.")
+
+    @abstractmethod
+    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Forecast.
+
+        Parameters
+        ----------
+        x : Tensor of shape (b, t, n, f_in)
+            Scaled observations without NaN; where some were missing, the last channels say which were there.
+        time : Tensor of shape (b, t + h, c), optional
+            Calendar of the input and target steps; None without a calendar.
+
+        Returns
+        -------
+        forecast : Tensor of shape (b, h, n, f_out)
+            Scaled as `x` is.
+        auxiliary : dict of str to Tensor of shape ()
+            Further terms of the loss, not weighted, in training mode; empty in evaluation mode.
+        """
+
+    @abstractmethod
+    def start_at_zero(self) -> None:
+        """Let an untrained network begin with a forecast of exactly 0: it corrects another forecast from now on."""
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"n_nodes={self.n_nodes}, input_length={self.input_length}, horizon={self.horizon}"
+
+
+def check_adjacency(adjacency: Tensor | None, n_nodes: int) -> None:
+    """Refuse a graph of another number of nodes; its weights were checked where it became a `stmest.Graph`.
+
+    Parameters
+    ----------
+    adjacency : Tensor of shape (n, n) or None
+        Given graph.
+    n_nodes : int
+        Nodes of the network.
+
+    Raises
+    ------
+    GraphError
+        If the shape is not (n_nodes, n_nodes).
+    """
+    if adjacency is not None and tuple(adjacency.shape) != (n_nodes, n_nodes):
+        raise GraphError(
+            f"adjacency has shape {tuple(adjacency.shape)}; {n_nodes} nodes need {(n_nodes, n_nodes)}."
+        )
+
+
+def check_grid(grid_shape: tuple[int, int], n_nodes: int) -> tuple[int, int]:
+    """Return rows and columns of a grid, if they make up the nodes.
+
+    Parameters
+    ----------
+    grid_shape : tuple of int
+        Rows and columns.
+    n_nodes : int
+        Nodes of the network: the pixels, row by row.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    ParameterError
+        If there are more or fewer pixels than nodes.
+    """
+    rows, columns = (int(size) for size in grid_shape)
+    if rows * columns != n_nodes or min(rows, columns) < 1:
+        raise ParameterError(
+            f"grid_shape={grid_shape} has {rows * columns} pixels, but there are {n_nodes} nodes."
+        )
+    return rows, columns

@@ -88,7 +88,7 @@ def window_errors(forecaster: Any, data: str, first: int, end: int) -> tuple[np.
     """Squared and absolute scaled error of each window whose targets lie in the given rows."""
     X, cut = load(data), DATA[data][2]
     scale = X.iloc[:cut].to_numpy().std(axis=0)
-    truth, forecast = forecaster.predict_windows(X.iloc[first - forecaster._context_length : end])
+    truth, forecast = forecaster.predict_windows(X.iloc[first - forecaster.context_length_ : end])
     error = (forecast - truth) / scale
     return np.square(error).mean((1, 2)), np.abs(error).mean((1, 2))
 
@@ -130,8 +130,9 @@ def build(name: str, data: str, horizon: int, lookback: int, seed: int, options:
     return S2TXForecaster(**common, **parameters)
 
 
-def nothing(panel: Any, graph: Any) -> None:
-    """Stands in for what a forecaster learns from all rows at the end of fit."""
+def untouched(predictor: Any, *_: Any) -> Any:
+    """Stands in for what a forecaster learns from all rows at the end of fit: nothing."""
+    return predictor
 
 
 def run(
@@ -146,7 +147,7 @@ def run(
         scores |= {"fit_seconds": time.perf_counter() - start, "alpha": model.alpha}
     else:
         model = build(name, data, horizon, lookback, seed, options)
-        model._learn_from_all = nothing
+        model._refit = untouched
         model.fit(X.iloc[: cut if name in WITHOUT_LOOKBACK else test])
         scores["fit_seconds"] = time.perf_counter() - start
         squared, absolute = window_errors(model, data, test, end)

@@ -37,7 +37,7 @@ def error(forecaster: Any, fraction: float, fill: str) -> float:
     """Scaled squared error over the test part, of forecasts that saw only part of the readings."""
     X = accuracy_ett.load(DATA)
     train = X.iloc[:CUT]
-    complete = X.iloc[TEST - forecaster._context_length : END]
+    complete = X.iloc[TEST - forecaster.context_length_ : END]
     # the gaps of the test part itself must not depend on how far back the forecaster looks
     seen = holey(X.iloc[CUT:END], fraction, seed=1).loc[complete.index]
     if fill == "mean":
@@ -55,7 +55,7 @@ def fitted(name: str, fraction: float, seed: int, options: argparse.Namespace) -
             input_length=options.lookback, horizon=options.horizon, alpha=1000.0, seasonal_profile=None
         ).fit(X.iloc[:CUT])
     model = accuracy_ett.build(name, DATA, options.horizon, options.lookback, seed, options)
-    model._learn_from_all = accuracy_ett.nothing
+    model._refit = accuracy_ett.untouched
     return model.fit(X)
 
 

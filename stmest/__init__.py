@@ -7,24 +7,12 @@ scikit-learn.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 __version__ = "0.1.0"
 
-# public name -> module of this package that defines it
+# public name -> module of this package that defines it; the forecasters enter themselves in `forecasters.registry`
 _HOMES = {
-    "STM3Forecaster": "forecasters.stm3",
-    "STMambaForecaster": "forecasters.stmamba",
-    "MADForecaster": "forecasters.mad",
-    "STIDForecaster": "forecasters.stid",
-    "S2TXForecaster": "forecasters.s2tx",
-    "DLinearForecaster": "forecasters.linear",
-    "NLinearForecaster": "forecasters.linear",
-    "LastValue": "forecasters.baselines",
-    "SeasonalNaive": "forecasters.baselines",
-    "MeanProfile": "forecasters.baselines",
-    "RidgeForecaster": "forecasters.baselines",
-    "UNetForecaster": "forecasters.unet",
     "Graph": "graphs",
     "graph_from_coordinates": "graphs",
     "graph_from_correlation": "graphs",
@@ -44,10 +32,12 @@ _HOMES = {
     "StmestError": "exceptions",
     "StorageError": "exceptions",
     "DataError": "exceptions",
+    "DataTypeError": "exceptions",
     "DeviceError": "exceptions",
     "GraphError": "exceptions",
     "MissingDependencyError": "exceptions",
     "ModelFileError": "exceptions",
+    "OutOfMemoryError": "exceptions",
     "ParameterError": "exceptions",
     "TrainingError": "exceptions",
 }
@@ -56,93 +46,39 @@ _SUBMODULES = (
     "ops", "plotting", "prediction", "runtime", "sktime", "storage", "training",
 )  # fmt: skip
 
-if TYPE_CHECKING:
-    from .data.splits import ForecastSplit
-    from .datasets import load_field, load_panel, make_sensor_network
-    from .datasets.navier_stokes import make_navier_stokes
-    from .evaluation.report import compare
-    from .evaluation.scorer import forecast_scorer
-    from .exceptions import (
-        DataError,
-        DeviceError,
-        GraphError,
-        MissingDependencyError,
-        ModelFileError,
-        ParameterError,
-        StmestError,
-        StorageError,
-        TrainingError,
-    )
-    from .forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
-    from .forecasters.linear import DLinearForecaster, NLinearForecaster
-    from .forecasters.mad import MADForecaster
-    from .forecasters.model_file import load
-    from .forecasters.s2tx import S2TXForecaster
-    from .forecasters.stid import STIDForecaster
-    from .forecasters.stm3 import STM3Forecaster
-    from .forecasters.stmamba import STMambaForecaster
-    from .forecasters.unet import UNetForecaster
-    from .graphs import (
-        Graph,
-        graph_from_coordinates,
-        graph_from_correlation,
-        graph_from_distances,
-        grid_graph,
-    )
-    from .ops import selective_scan, show_backends
-    from .runtime import show_versions
 
-__all__ = [
-    "DLinearForecaster",
-    "DataError",
-    "DeviceError",
-    "ForecastSplit",
-    "Graph",
-    "GraphError",
-    "LastValue",
-    "MADForecaster",
-    "MeanProfile",
-    "MissingDependencyError",
-    "ModelFileError",
-    "NLinearForecaster",
-    "ParameterError",
-    "RidgeForecaster",
-    "STIDForecaster",
-    "S2TXForecaster",
-    "STM3Forecaster",
-    "STMambaForecaster",
-    "SeasonalNaive",
-    "StmestError",
-    "StorageError",
-    "TrainingError",
-    "UNetForecaster",
-    "__version__",
-    "compare",
-    "forecast_scorer",
-    "graph_from_coordinates",
-    "graph_from_correlation",
-    "graph_from_distances",
-    "grid_graph",
-    "load",
-    "load_field",
-    "load_panel",
-    "make_navier_stokes",
-    "make_sensor_network",
-    "selective_scan",
-    "show_backends",
-    "show_versions",
-]
+def public_names() -> dict[str, str]:
+    """Every public name, with the module that defines it; nothing is imported for that but the registry.
+
+    Returns
+    -------
+    dict of str to str
+        Dotted names of modules.
+    """
+    from .forecasters.registry import entries
+
+    return {name: f"{__name__}.{home}" for name, home in _HOMES.items()} | {
+        name: entry.module for name, entry in entries().items()
+    }
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name == "__all__":
+        return sorted([*public_names(), "__version__"])
     if name in _HOMES:
         value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
         globals()[name] = value  # the next access does not come here again
         return value
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+    if not name.startswith("_"):
+        from .forecasters.registry import find
+
+        entry = find(name)
+        if entry is not None:
+            return entry.cls
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_SUBMODULES})
+    return sorted({*globals(), *public_names(), *_SUBMODULES})

@@ -6,13 +6,14 @@ Everything that is slow to import is imported once the arguments are understood,
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..forecasters.registry import Entry, entries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,35 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_MODELS = {
-    "last-value": "the last reading, repeated",
-    "seasonal-naive": "the same step one season (a day) before",
-    "weekly-naive": "the same step seven seasons (a week) before",
-    "mean-profile": "the mean of the same step over the last seven seasons",
-    "ridge": "the mean profile of the calendar, and linear regression on a node's own look-back",
-    "ridge-blend": "a mean of ridges from a node's own past, its neighbours' and all nodes'; what the networks correct",
-    "stm2": "multiscale Mamba over a learned graph",
-    "stm3": "STM2 with a mixture of experts",
-    "stmamba": "graph attention and Mamba in turn",
-    "mad": "reconstruction by Mamba, prediction by a transformer; fields and nodes",
-    "unet": "U-Net, for fields only",
-    "stid": "perceptron on look-back, node and time",
-    "s2tx": "Mamba over all variates, attention over recent patches of each",
-    "dlinear": "linear maps of trend and rest, trained as the networks are",
-    "nlinear": "linear map of the look-back less its last reading, trained likewise",
-}
-# The trained ones: public name of the class, and what it is set to
-_NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "stm2": ("STM3Forecaster", {"n_experts": 0}),
-    "stm3": ("STM3Forecaster", {}),
-    "stmamba": ("STMambaForecaster", {}),
-    "s2tx": ("S2TXForecaster", {}),
-    "dlinear": ("DLinearForecaster", {}),
-    "nlinear": ("NLinearForecaster", {}),
-    "stid": ("STIDForecaster", {}),
-    "mad": ("MADForecaster", {}),
-    "unet": ("UNetForecaster", {}),
-}
 _DEFAULT_MODELS = "stm3,stmamba,ridge-blend,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
 _DEFAULT_FIELD_MODELS = "mad,unet,ridge,mean-profile,seasonal-naive,last-value"
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
@@ -97,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         help="fit forecasters, score them on the same windows, draw a forecast",
         description="Fit forecasters on the first rows of the data, score all of them on the same windows of the last "
         "rows, print one table, and write forecast.png and report.json (and a page for the browser with --html).",
-        epilog="models: " + "; ".join(f"{name}: {what}" for name, what in _MODELS.items()),
+        epilog="models: " + "; ".join(f"{name}: {what['text']}" for name, (_, what) in _commands().items()),
         formatter_class=_Formatter,
     )
     _add_options(report.add_argument)
@@ -234,41 +206,39 @@ def _chosen(text: str) -> list[str]:
     names = list(
         dict.fromkeys(name.strip().lower().replace("_", "-") for name in text.split(",") if name.strip())
     )
-    unknown = [name for name in names if name not in _MODELS]
+    known = _commands()
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
         what = f"there is no model {unknown[0]!r}" if unknown else "no model was named"
-        raise ParameterError(f"--models: {what}; there are {', '.join(_MODELS)}.")
+        raise ParameterError(f"--models: {what}; there are {', '.join(known)}.")
     return names
+
+
+def _commands() -> dict[str, tuple[Entry, dict[str, Any]]]:
+    """Names of the forecasters in the command line, with what they stand for."""
+    known = {name: (entry, what) for entry in entries().values() for name, what in entry.commands.items()}
+    return dict(sorted(known.items()))
 
 
 def _build(name: str, options: argparse.Namespace, season: int) -> Any:
     """Make an unfitted forecaster."""
-    from ..forecasters import baselines
+    entry, what = _commands()[name]
+    known = inspect.signature(entry.cls).parameters
+    if "device" in known:
+        from ..runtime import resolve_device
 
-    horizon = options.horizon
-    if name == "last-value":
-        return baselines.LastValue(horizon=horizon)
-    if name == "seasonal-naive":
-        return baselines.SeasonalNaive(horizon=horizon, season=season)
-    if name == "weekly-naive":
-        return baselines.SeasonalNaive(horizon=horizon, season=7 * season)
-    if name == "mean-profile":
-        return baselines.MeanProfile(horizon=horizon, season=season)
-    if name in ("ridge", "ridge-blend"):
-        neighbours = "blend" if name == "ridge-blend" else None
-        return baselines.RidgeForecaster(
-            input_length=options.input_length, horizon=horizon, neighbours=neighbours
-        )
-    from ..runtime import resolve_device
-
-    resolve_device(options.device)  # a wrong name is an error of the whole command, not of one row
-    forecaster, settings = _NETWORKS[name]
+        resolve_device(options.device)  # a wrong name is an error of the whole command, not of one row
+    wanted = {
+        "input_length": options.input_length,
+        "horizon": options.horizon,
+        "season": what.get("seasons", 1) * season,
+        "device": options.device,
+        "random_state": options.seed,
+        "verbose": 0 if options.quiet else 1,
+    }
     if options.max_epochs is not None:
-        settings = {**settings, "max_epochs": options.max_epochs}
-    return getattr(import_module("stmest"), forecaster)(
-        input_length=options.input_length, horizon=horizon, device=options.device, random_state=options.seed,
-        verbose=0 if options.quiet else 1, **settings,
-    )  # fmt: skip
+        wanted["max_epochs"] = options.max_epochs
+    return entry.cls(**{k: v for k, v in wanted.items() if k in known}, **what.get("settings", {}))
 
 
 def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any, Graph | None, str]:

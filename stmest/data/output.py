@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..runtime import require
-
-if TYPE_CHECKING:
-    from .panel import Panel
+from .savable import savable
 
 __all__ = [
     "AlongDimension",
@@ -31,31 +29,34 @@ __all__ = [
 ]
 
 
+@savable
 @dataclass(frozen=True)
 class ToArray:
     """Forecasts stay an ndarray."""
 
-    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Panel) -> np.ndarray:
+    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> np.ndarray:
         """The values themselves."""
         return values
 
 
+@savable
 @dataclass(frozen=True)
 class ToTensor:
     """Forecasts become a torch tensor on the CPU."""
 
-    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Panel) -> Any:
+    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> Any:
         """The values as a tensor."""
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(values))
 
 
+@savable
 @dataclass(frozen=True)
 class ToWide:
     """Forecasts become a DataFrame with a column per node, or per (node, feature)."""
 
-    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Panel) -> pd.DataFrame:
+    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> pd.DataFrame:
         """The values under the names of time, nodes and features."""
         columns = (
             panel.nodes if panel.ndim == 2 else pd.MultiIndex.from_product([panel.nodes, panel.features])
@@ -63,6 +64,7 @@ class ToWide:
         return pd.DataFrame(values.reshape(len(values), -1), index=index, columns=columns)
 
 
+@savable
 @dataclass(frozen=True)
 class ToLong:
     """Forecasts become a DataFrame with a row per (time, node).
@@ -81,7 +83,7 @@ class ToLong:
     time_level: int
     columns: tuple[Hashable, ...] | None
 
-    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Panel) -> pd.DataFrame:
+    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> pd.DataFrame:
         """The values, a row per (time, node)."""
         names = [self.names[self.time_level], self.names[1 - self.time_level]]
         rows = pd.MultiIndex.from_product([index, panel.nodes], names=names)
@@ -91,6 +93,7 @@ class ToLong:
         return out if self.columns is None else out.reset_index()[list(self.columns)]
 
 
+@savable
 @dataclass(frozen=True)
 class ToXarray:
     """Forecasts become an xarray DataArray.
@@ -116,7 +119,7 @@ class ToXarray:
     name: Hashable
     attrs: dict[str, Any]
 
-    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Panel) -> Any:
+    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> Any:
         """The values with the coordinates that are known."""
         coords: dict[Hashable, Any] = dict(self.coords)
         if not self.is_field and panel.nodes is not None:
@@ -130,6 +133,7 @@ class ToXarray:
         return array.transpose(*self.dims)
 
 
+@savable
 @dataclass(frozen=True)
 class AsList:
     """The forecasts of several trajectories stay a list."""
@@ -139,6 +143,7 @@ class AsList:
         return forecasts
 
 
+@savable
 @dataclass(frozen=True)
 class AsTuple:
     """The forecasts of several trajectories become a tuple."""
@@ -148,6 +153,7 @@ class AsTuple:
         return tuple(forecasts)
 
 
+@savable
 @dataclass(frozen=True)
 class Stacked:
     """The forecasts of several trajectories become one array or tensor, with the trajectories as first axis."""
@@ -161,6 +167,7 @@ class Stacked:
         return torch.stack(forecasts)
 
 
+@savable
 @dataclass(frozen=True)
 class AlongDimension:
     """The forecasts of several trajectories become one DataArray.

@@ -15,15 +15,17 @@ import pandas as pd
 
 from ..exceptions import DataError, ParameterError
 from .output import AsList
+from .savable import savable
 from .splits import window_starts
-from .time_index import future_index
+from .time_index import follows, future_index
 
 __all__ = ["Panel", "feature_positions", "join_panels"]
 
 
+@savable
 @dataclass(frozen=True)
 class Panel:
-    """Readings of several nodes over time, in one form.
+    """Values of several nodes over time, in one form, with their own clock.
 
     The cells of a field are its nodes, row by row: node ``i * n_x + j`` is the cell in row i and column j. Independent
     trajectories follow each other along the time axis, and `starts` gives no window that crosses from one to the next.
@@ -46,6 +48,11 @@ class Panel:
         Rows and columns of a field, (n_y, n_x).
     parts : tuple of Panel
         The trajectories, where there are several; else empty.
+    clock : int or None
+        Number of the first time step, counted from the first one that the forecaster was fitted to; None where that is not
+        known, and for many trajectories.
+    freq : str, Timedelta, number or None
+        Time from one step to the next, where it is known better than from `index`: that of the training data.
     gathered : callable
         Turns the list of the forecasts of all trajectories into the user's kind of container.
     """
@@ -58,6 +65,8 @@ class Panel:
     restore: Callable[[np.ndarray, pd.Index | None, Panel], Any]
     grid: tuple[int, int] | None = None
     parts: tuple[Panel, ...] = ()
+    clock: int | None = None
+    freq: Any = None
     gathered: Callable[[list[Any]], Any] = field(default_factory=AsList)
 
     @property
@@ -89,31 +98,48 @@ class Panel:
         pieces = [first + window_starts(last - first, length, stride) for first, last in pairwise(bounds)]
         return np.concatenate(pieces)
 
-    def tail(self, n_rows: int) -> Panel:
-        """The last rows (of the last trajectory), copied, so that the rest of the data can be freed.
+    def rows(self, start: int, stop: int) -> Panel:
+        """Some time steps of a panel that is one series.
 
         Parameters
         ----------
-        n_rows : int
-            How many rows to keep; fewer are kept where there are fewer.
+        start, stop : int
+            The first one, and the one after the last; not negative.
 
         Returns
         -------
         Panel
-            A panel of at most `n_rows` rows.
+            A view of these time steps, with their index and clock.
         """
-        if self.parts:
-            return self.parts[-1].tail(n_rows)
-        index = None if self.index is None else self.index[-n_rows:]
-        return replace(self, values=np.array(self.values[-n_rows:]), index=index)
+        index = None if self.index is None else self.index[start:stop]
+        clock = None if self.clock is None else self.clock + start
+        return replace(self, values=self.values[start:stop], index=index, clock=clock, parts=())
 
-    def tails(self, n_rows: int) -> Panel:
-        """The last rows of every trajectory, copied.
+    def tail(self, n_rows: int) -> Panel:
+        """The last time steps (of the last trajectory), copied, so that the rest of the data can be freed.
 
         Parameters
         ----------
         n_rows : int
-            How many rows to keep of each.
+            How many to keep; fewer are kept where there are fewer.
+
+        Returns
+        -------
+        Panel
+            A panel of at most `n_rows` time steps.
+        """
+        if self.parts:
+            return self.parts[-1].tail(n_rows)
+        last = self.rows(max(0, self.n_times - n_rows), self.n_times)
+        return replace(last, values=np.array(last.values))
+
+    def tails(self, n_rows: int) -> Panel:
+        """The last time steps of every trajectory, copied.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many to keep of each.
 
         Returns
         -------
@@ -125,49 +151,40 @@ class Panel:
         return join_panels([part.tail(n_rows) for part in self.parts], self.gathered)
 
     def followed_by(self, other: Panel) -> Panel:
-        """This panel's rows and then those of another one.
+        """This panel's time steps and then those of another one.
 
         Parameters
         ----------
         other : Panel
-            Later rows of the same nodes and features.
+            Later time steps of the same nodes and features.
 
         Returns
         -------
         Panel
-            Rows of both; container kind and names of `other`.
+            Those of both; container kind and names of `other`, clock of this one.
         """
         index = None if other.index is None or self.index is None else self.index.append(other.index)
-        return replace(other, values=np.concatenate([self.values, other.values]), index=index)
+        values = np.concatenate([self.values, other.values])
+        return replace(other, values=values, index=index, clock=self.clock)
 
-    def unrolled(self, starts: np.ndarray, n_past: int, n_ahead: int) -> Panel:
-        """Windows written out one after the other, with empty rows for what is to be forecast.
+    def precedes(self, other: Panel) -> bool:
+        """Whether the time index of another panel begins one step after this one ends."""
+        return not other.parts and follows(self.index, other.index, self.freq)
+
+    def future(self, n_steps: int) -> pd.Index | None:
+        """The times after the last one; None without an index.
 
         Parameters
         ----------
-        starts : ndarray of int
-            First row of each window.
-        n_past : int
-            Rows of each window that are taken over.
-        n_ahead : int
-            Rows of NaN after them; their times are those of the rows that follow, or of the future.
+        n_steps : int
+            How many.
 
         Returns
         -------
-        Panel
-            ``len(starts) * (n_past + n_ahead)`` rows.
+        pandas.Index or None
+            By the frequency of the training data where that is known.
         """
-        values = np.full((len(starts), n_past + n_ahead, *self.values.shape[1:]), np.nan, self.values.dtype)
-        values[:, :n_past] = self.values[starts[:, None] + np.arange(n_past)]
-        index = self.index
-        if index is not None:
-            parts = [part.index for part in self.parts or (self,)]
-            longer = [part.append(future_index(part, n_ahead)) for part in parts if part is not None]
-            # what the future rows of the trajectories before have moved each window by
-            moved = n_ahead * (np.searchsorted(self.bounds, starts, side="right") - 1)
-            rows = (starts + moved)[:, None] + np.arange(n_past + n_ahead)
-            index = longer[0].append(longer[1:])[rows.ravel()]
-        return replace(self, values=values.reshape(-1, *values.shape[2:]), index=index, parts=())
+        return None if self.index is None else future_index(self.index, n_steps, self.freq)
 
     def with_nodes(self, nodes: list[Hashable]) -> Panel:
         """The same readings with the nodes in another order.
@@ -256,7 +273,7 @@ class Panel:
         """
         if self.parts:
             return self.gathered([p.like(v, target) for p, v in zip(self.parts, values, strict=True)])
-        index = None if self.index is None else future_index(self.index, len(values))
+        index = self.future(len(values))
         features = None if self.features is None else [self.features[i] for i in target]
         values = values.astype(self.values.dtype, copy=False)
         return self.restore(

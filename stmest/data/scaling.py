@@ -11,12 +11,14 @@ import numpy as np
 
 from ..exceptions import ParameterError
 from .chunks import row_pieces
+from .savable import savable
 
 __all__ = ["SCALERS", "NodeScaler"]
 
 SCALERS = ("standard", "minmax", "robust")
 
 
+@savable
 class NodeScaler:
     """Shift and scale of each node and feature: ``scaled = (values - center) / scale``.
 

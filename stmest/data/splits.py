@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,10 @@ from sklearn.model_selection import BaseCrossValidator, TimeSeriesSplit
 
 from ..exceptions import ParameterError
 
-__all__ = ["ForecastSplit", "window_starts", "temporal_split"]
+__all__ = ["SELECTION_FRACTION", "ForecastSplit", "Split", "temporal_split", "window_starts"]
+
+# Share of the last time steps on which closed-form parts are chosen, where a forecaster has no validation part of its own
+SELECTION_FRACTION = 0.125
 
 
 def window_starts(n_rows: int, length: int, stride: int = 1) -> np.ndarray:
@@ -77,11 +82,9 @@ def temporal_split(
     cut : int
         First validation row; `n_rows` where nothing is validated on.
     """
-    starts = window_starts(n_rows, input_length + horizon)
+    starts = _starts_within(np.array([0, n_rows]) if bounds is None else bounds, input_length + horizon)
     cut = n_rows - round(validation_fraction * n_rows)
     if bounds is not None and len(bounds) > 2:
-        last = starts + input_length + horizon - 1
-        starts = starts[np.searchsorted(bounds, starts, "right") == np.searchsorted(bounds, last, "right")]
         cut = _cut_of_trajectories(bounds, cut, input_length + horizon, horizon)
     # the starts are in order, so that both parts are views of them
     train = starts[: np.searchsorted(starts, cut - input_length - horizon, "right")]
@@ -89,6 +92,12 @@ def temporal_split(
     if validation_fraction == 0 or not len(train) or not len(validation):
         return starts, starts[:0], n_rows
     return train, validation, cut
+
+
+def _starts_within(bounds: np.ndarray, length: int) -> np.ndarray:
+    """First time steps of the windows that lie within one trajectory."""
+    pieces = [first + window_starts(last - first, length) for first, last in pairwise(bounds)]
+    return np.concatenate(pieces)
 
 
 def _cut_of_trajectories(bounds: np.ndarray, cut: int, length: int, horizon: int) -> int:
@@ -99,6 +108,70 @@ def _cut_of_trajectories(bounds: np.ndarray, cut: int, length: int, horizon: int
         return cut
     inner = bounds[1:-1]
     return int(inner[np.abs(inner - cut).argmin()])
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The windows of the training data, and where they are cut; made once per fit.
+
+    Attributes
+    ----------
+    starts : ndarray of int
+        First time steps of all windows of look-back and horizon.
+    train, validation : ndarray of int
+        Those to learn from and those to validate on; see `temporal_split`.
+    n_times : int
+        Number of time steps.
+    cut : int
+        First time step to validate on; `n_times` where there is no validation part.
+    choice : int
+        First time step on which closed-form parts are chosen: the cut, or the start of the last eighth where nothing is
+        validated; `n_times` where the series is too short for that.
+    """
+
+    starts: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray
+    n_times: int
+    cut: int
+    choice: int
+
+    @classmethod
+    def of(
+        cls,
+        bounds: np.ndarray,
+        look_back: int,
+        horizon: int,
+        fraction: float = SELECTION_FRACTION,
+    ) -> Split:
+        """Split a panel.
+
+        Parameters
+        ----------
+        bounds : ndarray of int
+            First time step of every trajectory, and the number of all (`Panel.bounds`).
+        look_back, horizon : int
+            Time steps of a window.
+        fraction : float, default=0.125
+            Share of the time steps to validate on, in [0, 1).
+
+        Returns
+        -------
+        Split
+            Of these windows.
+        """
+        n_times = int(bounds[-1])
+        (train, validation, cut), (*_, last_part) = (
+            temporal_split(n_times, look_back, horizon, share, bounds)
+            for share in (fraction, SELECTION_FRACTION)
+        )
+        starts = train if cut == n_times else _starts_within(bounds, look_back + horizon)
+        return cls(starts, train, validation, n_times, cut, cut if cut < n_times else last_part)
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is a validation part."""
+        return self.cut < self.n_times
 
 
 class ForecastSplit(BaseCrossValidator):

@@ -8,13 +8,44 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from pandas.tseries.frequencies import to_offset
 
 from ..exceptions import DataError
 
-__all__ = ["follows", "future_index", "in_zone", "zone_name"]
+__all__ = ["follows", "frequency", "future_index", "in_zone", "zone_name"]
 
 
-def future_index(index: pd.Index, n_steps: int) -> pd.Index:
+def frequency(index: pd.Index | None) -> Any:
+    """Time from one row of an index to the next, in a form that a file can hold.
+
+    Parameters
+    ----------
+    index : pandas.Index or None
+        Datetimes, periods or numbers, in time order.
+
+    Returns
+    -------
+    str, Timedelta, number or None
+        Name of the regular frequency where datetimes have one; else the most frequent step. None without an index, and for
+        fewer than two rows that name none.
+
+    Examples
+    --------
+    >>> frequency(pd.date_range("2024-01-31", periods=4, freq="ME"))
+    'ME'
+    """
+    if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
+        named = index.freqstr
+        if named is None and len(index) > 2:
+            named = pd.infer_freq(index)
+        if named is not None:
+            return named
+    if index is None or len(index) < 2:
+        return None
+    return _usual_step(index, None)
+
+
+def future_index(index: pd.Index, n_steps: int, freq: Any = None) -> pd.Index:
     """The index values that follow a time index.
 
     Parameters
@@ -23,11 +54,13 @@ def future_index(index: pd.Index, n_steps: int) -> pd.Index:
         Datetimes, periods or numbers, in time order.
     n_steps : int
         How many steps to add.
+    freq : str, Timedelta, number, optional
+        Time from one step to the next, for instance that of the training data (see `frequency`); default that of the index.
 
     Returns
     -------
     pandas.Index
-        `n_steps` values. Where the index has no regular frequency, its most frequent step is used.
+        `n_steps` values. Where neither is known, datetimes go on by the hour and numbers by one.
 
     Examples
     --------
@@ -40,20 +73,23 @@ def future_index(index: pd.Index, n_steps: int) -> pd.Index:
     if isinstance(index, pd.PeriodIndex):
         return pd.period_range(last + 1, periods=n_steps, freq=index.freq)
     if isinstance(index, pd.DatetimeIndex):
-        freq = index.freq or (pd.infer_freq(index) if len(index) > 2 else None)
-        step = freq if freq is not None else _usual_step(index, pd.Timedelta(1, "h"))
+        step = freq if _fits(freq, last) else frequency(index)
+        step = pd.Timedelta(1, "h") if step is None else step
         return pd.date_range(last, periods=n_steps + 1, freq=step, name=index.name)[1:]
-    step = _usual_step(index, 1)
+    step = frequency(index) if freq is None or isinstance(freq, (str, pd.Timedelta)) else freq
+    step = 1 if step is None else step
     return pd.Index([last + step * (i + 1) for i in range(n_steps)], name=index.name)
 
 
-def follows(earlier: pd.Index | None, later: pd.Index | None) -> bool:
+def follows(earlier: pd.Index | None, later: pd.Index | None, freq: Any = None) -> bool:
     """Whether one time index begins one step after another ends.
 
     Parameters
     ----------
     earlier, later : pandas.Index or None
         Two time indexes; None never follows nor is followed.
+    freq : str, Timedelta, number, optional
+        Time from one step to the next, as for `future_index`.
 
     Returns
     -------
@@ -69,7 +105,7 @@ def follows(earlier: pd.Index | None, later: pd.Index | None) -> bool:
     ):
         return False
     try:
-        return bool(future_index(earlier, 1)[0] == later[0])
+        return bool(future_index(earlier, 1, freq)[0] == later[0])
     except TypeError:  # a zoned and an unzoned time cannot be compared: they are no continuation
         return False
 
@@ -118,6 +154,13 @@ def in_zone(index: pd.Index, zone: str | None) -> pd.Index:
         raise DataError(
             f"X is in the time zone {given}, the training rows in {zone}; give both in one: X.tz_convert(...)."
         ) from error
+
+
+def _fits(freq: Any, time: pd.Timestamp) -> bool:
+    """Whether a frequency of datetimes may go on from a time: Mondays do not go on by Sundays."""
+    if not isinstance(freq, (str, pd.Timedelta)):
+        return False
+    return isinstance(freq, pd.Timedelta) or bool(to_offset(freq).is_on_offset(time))
 
 
 def _usual_step(index: pd.Index, default: Any) -> Any:

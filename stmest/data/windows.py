@@ -14,7 +14,7 @@ import numpy as np
 
 from .chunks import row_pieces
 
-__all__ = ["Batch", "Windows", "carry_forward"]
+__all__ = ["Batch", "Windows", "forward_filled"]
 
 
 @dataclass(frozen=True)
@@ -123,28 +123,33 @@ class Windows:
         return seen
 
 
-def carry_forward(x: np.ndarray, default: float = 0.0) -> np.ndarray:
-    """Fill missing inputs with the last observed value of the same window, node and feature.
+def forward_filled(x: np.ndarray, axis: int, backward: bool = False) -> np.ndarray:
+    """Fill missing values with the last observed one before them.
 
     Parameters
     ----------
-    x : ndarray of shape (b, t, n, f)
-        Windows; NaN where missing.
-    default : float, default=0.0
-        Value before the first observation.
+    x : ndarray
+        Values with NaN where missing.
+    axis : int
+        Of time.
+    backward : bool, default=False
+        Whether what lies before the first observation takes that one; else it stays missing.
 
     Returns
     -------
     ndarray of the same shape
-        Without NaN; `x` itself where nothing is missing.
+        Filled copy, or `x` itself where nothing is missing.
     """
     missing = np.isnan(x)
     if not missing.any():
         return x
-    steps = np.arange(x.shape[1])[None, :, None, None]
-    latest = np.maximum.accumulate(np.where(missing, 0, steps), axis=1)
-    filled = np.take_along_axis(x, latest, axis=1)
-    return np.where(np.isnan(filled), np.asarray(default, dtype=x.dtype), filled)
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    steps = np.arange(x.shape[axis]).reshape(shape)
+    source = np.maximum.accumulate(np.where(missing, 0, steps), axis=axis)
+    if backward:  # before the first observation the running maximum is still 0: point at that one instead
+        source = np.maximum(source, np.expand_dims((~missing).argmax(axis=axis), axis))
+    return np.take_along_axis(x, source, axis=axis)
 
 
 def _any_finite(values: np.ndarray, features: list[int] | None = None) -> np.ndarray:

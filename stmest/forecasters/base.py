@@ -1,15 +1,16 @@
-"""The face of every forecaster: fit, predict, score, predict_windows, update.
+"""The scikit-learn API of every forecaster: fit, predict, score, predict_windows, predict_interval, update, save.
 
-`BaseForecaster` turns containers into panels and graphs, cuts windows, checks parameters and gives back what came in.
-A forecaster below it says how much history it needs (`_context_length`), how it learns (`_fit_panel`) and how it
-forecasts raw windows (`_forecast`). Builds on `data` and `graphs`; the networks join in `network.py`.
+`fit` learns a `Predictor`, which does all forecasting; a forecaster below says how much history it needs (`_look_back`) and
+how it learns (`_learn`). Builds on `data`, `graphs` and `prediction`.
 """
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,24 +19,25 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.containers import as_panel
-from ..data.panel import Panel, feature_positions
-from ..data.time_index import follows, future_index, zone_name
+from ..data.input_spec import InputSpec
+from ..data.panel import Panel
+from ..data.splits import SELECTION_FRACTION, Split
 from ..exceptions import DataError, DataTypeError, ParameterError
 from ..graphs import Graph
+from ..linear.ensemble_selection import choose_profile
+from ..linear.seasonal_mean import SeasonalProfile
 from ..metrics.point import weighted_r2
-from ..prediction.rollout import checked_steps, last_rows, roll_out
+from ..prediction.calibration import Calibration
+from ..prediction.predictor import Predictor
 from .arguments import choose_graph, graph_to_go_on_with
-from .bridges import Bridges
-from .conformal import Conformal
-from .constructor import name_the_forecaster
-from .model_file import SavedAsFile
-from .windowing import Windowing
+from .model_file import save_model
+from .parameters import name_the_forecaster
 
 __all__ = ["BaseForecaster"]
 
 
-class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstimator):
-    """Common face of all forecasters; see the subclasses for their parameters.
+class BaseForecaster(ABC, BaseEstimator):
+    """Common API of all forecasters; see the subclasses for their parameters.
 
     Attributes
     ----------
@@ -43,24 +45,28 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         Number of nodes.
     feature_names_in_ : ndarray of shape (n_nodes,)
         Names of the nodes, where X is a DataFrame with string column names.
+    predictor_ : Predictor
+        What forecasts: season, calendar and rule.
+    input_ : InputSpec
+        Nodes, features, grid, time zone and frequency of the training data.
     nodes_ : list or None
         Names of the nodes, where the data name them.
     target_ : list of int
         Positions of the forecast features.
     time_features_ : tuple of str
         Calendar features in use.
-    time_zone_ : str or None
-        Time zone of the training rows, by whose clock the calendar features are told.
     given_graph_ : Graph or None
         The graph that `fit` was given.
     profile_ : SeasonalProfile or None
-        What is subtracted from the readings before the forecaster sees them, and added to its forecasts.
+        The seasonal mean, which is subtracted from the values before the forecaster sees them, and added to its forecasts.
     grid_shape_ : tuple of int or None
         Rows and columns (n_y, n_x), where the training data are fields; their cells are the nodes, row by row.
+    context_length_ : int
+        Time steps of look-back that one forecast is made from.
     context_ : Panel
-        The last rows (of the last trajectory), from which `predict` without data starts.
+        The last time steps (of the last trajectory), from which `predict` without data starts.
     calibration_ : Calibration
-        The validation rows, on which `predict_interval` is calibrated.
+        The validation part, on which `predict_interval` is calibrated.
     """
 
     # `adj` reaches fit through GridSearchCV, cross_validate and Pipeline also with metadata routing switched on
@@ -69,12 +75,15 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
     horizon: int
     adj: Any = None
     target: Any = None
-    grid_shape_: tuple[int, int] | None
+    seasonal_profile: Any = None
 
+    predictor_: Predictor
+    context_: Panel
+    calibration_: Calibration
     given_graph_: Graph | None
-    time_zone_: str | None
-    nodes_: Any
-    n_inputs_: int
+
+    # Whether an array of three axes is a field (n_times, n_y, n_x) rather than (n_times, n_nodes, n_features)
+    _reads_fields: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -90,51 +99,48 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
 
     # ---------------------------------------------------------------- what a forecaster provides
 
-    @property
     @abstractmethod
-    def _context_length(self) -> int:
-        """Rows of history that one forecast needs."""
+    def _look_back(self, panel: Panel) -> int:
+        """Time steps of history that one forecast needs."""
 
     @abstractmethod
-    def _fit_panel(self, panel: Panel, graph: Graph | None) -> None:
-        """Learn from the training rows; sets attributes that end in an underscore."""
-
-    @abstractmethod
-    def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
-        """Forecast raw windows.
+    def _learn(self, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
+        """Learn from the training part of the data.
 
         Parameters
         ----------
-        x : ndarray of shape (b, _context_length, n, f), float32
-            Input rows in the units of the data, less the seasonal profile; NaN where missing.
-        time : ndarray of shape (b, _context_length + horizon, c) or None
-            Calendar channels.
+        panel : Panel
+            All of the training data.
+        graph : Graph or None
+            The graph of the nodes.
+        split : Split
+            Their windows. The validation part may be chosen on, and nothing else learnt from it.
 
         Returns
         -------
-        ndarray of shape (b, horizon, n, f_target)
-            Forecasts in the units of the data, less the seasonal profile; finite.
+        Predictor
+            Which forecasts.
         """
 
-    def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
-        """Calendar features that the forecaster uses; none unless a subclass says so."""
-        return ()
+    def _validation_fraction(self) -> float:
+        """Share of the time steps to validate on."""
+        return SELECTION_FRACTION
 
-    _windows_at_once: int = 256
-    # Whether an array of three axes is a field (n_times, n_y, n_x) rather than (n_times, n_nodes, n_features)
-    _reads_fields: bool = False
+    def _continues(self) -> bool:
+        """Whether fit goes on from the present state instead of starting anew."""
+        return False
 
     # ---------------------------------------------------------------- fit
 
     def fit(self, X: Any, y: Any = None, adj: Any = None) -> Any:
-        """Learn from the readings of a sensor network.
+        """Learn from the values of a sensor network.
 
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor
-            Readings, rows in time order: (n_times, n_nodes) or (n_times, n_nodes, n_features), or a field (n_times, n_y,
+            Values in time order: (n_times, n_nodes) or (n_times, n_nodes, n_features), or a field (n_times, n_y,
             n_x, n_features); or many independent trajectories, which no window crosses. See
-            `stmest.data.containers.as_panel` for all that is understood. NaN marks a missing reading.
+            `stmest.data.containers.as_panel` for all that is understood. NaN marks a missing value.
         y : ignored, or a graph
             Present for scikit-learn. A graph given here is taken as `adj`, so that ``fit(X, adj)`` works.
         adj : array-like, DataFrame, sparse matrix, networkx graph, torch_geometric Data, tuple or Graph, optional
@@ -157,36 +163,57 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         """
         with self._restored_on_error():
             self._check_parameters()
-            panel = self._to_panel(X, reset=not self._continues())
-            graph = choose_graph(panel, y, adj, self.adj)
-            if self._continues():
-                graph = graph_to_go_on_with(graph, self.given_graph_)
-            self.target_ = feature_positions(panel, self.target)
-            self.time_features_ = self._choose_time_features(panel)
-            self.given_graph_ = graph
-            if not self._continues():
-                self.profile_ = self._choose_profile(panel)
-            self._context_phase = 0
-            self._fit_panel(self._less_profile(panel, 0), graph)
-            before = vars(self).copy()
-            self._learn_from_all(panel, graph)
-            relearnt = {name: value for name, value in before.items() if value is not vars(self).get(name)}
-            self.context_ = panel.tail(self._context_length)
-            self._context_phase = panel.n_times - self.context_.n_times
-            self._keep_calibration(panel, relearnt)
+            panel = self._read_first(X)
+            graph = self._choose_graph(panel, y, adj)
+            split = Split.of(panel.bounds, self._look_back(panel), self.horizon, self._validation_fraction())
+            learnt = self._learn(panel, graph, split)
+            refitted = self._refit(learnt, panel, graph, split)
+            self.calibration_ = self._calibration(learnt, refitted, panel, split)
+            self.predictor_, self.given_graph_ = refitted, graph
+            self.context_ = panel.tail(refitted.look_back)
         return self
 
-    def _continues(self) -> bool:
-        """Whether fit goes on from the present state instead of starting anew."""
-        return False
+    def _read_first(self, X: Any) -> Panel:
+        """Training data as a panel whose clock begins now."""
+        if self._continues():
+            panel = self._read(X)
+        else:
+            panel = X if isinstance(X, Panel) else as_panel(X, fields=self._reads_fields)
+            self._check_names(X, panel, reset=True)
+        return panel if panel.parts or panel.clock is not None else replace(panel, clock=0)
 
-    def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
-        """Take what costs nothing to learn again from all rows, the validation part included; nothing by default."""
-        return None
+    def _choose_graph(self, panel: Panel, y: Any, adj: Any) -> Graph | None:
+        graph = choose_graph(panel, y, adj, self.adj)
+        return graph_to_go_on_with(graph, self.given_graph_) if self._continues() else graph
 
-    def _training_cut(self, panel: Panel) -> int:
-        """Rows that may be learnt from; a forecaster with a validation part keeps it out of everything it learns."""
-        return panel.n_times
+    def _refit(self, predictor: Predictor, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
+        """Let the closed-form parts learn from the validation part too, which is the most recent."""
+        if self._continues() or not split.validates:
+            return predictor
+        return predictor.refitted(panel, graph, split.starts)
+
+    def _calibration(self, learnt: Predictor, refitted: Predictor, panel: Panel, split: Split) -> Calibration:
+        """The validation part, which the predictor `learnt` has not learnt from."""
+        return Calibration.of(learnt, refitted.season, panel, split)
+
+    def _season(self, panel: Panel, split: Split, target: list[int]) -> SeasonalProfile | None:
+        """The seasonal mean that `seasonal_profile` asks for, from the training part."""
+        cycle = self.seasonal_profile
+        untimed = panel.parts and panel.index is None  # nothing says when in the cycle each of them begins
+        if cycle == "auto":
+            if untimed or not len(split.starts):
+                return None
+            sizes = (self._look_back(panel), self.horizon)
+            cycle = choose_profile(panel.values, panel.index, split.choice, *sizes, target, split.starts)
+        if cycle is None:
+            return None
+        if untimed:
+            raise ParameterError(
+                f"seasonal_profile={cycle!r} needs to know when in its cycle each of the {len(panel.parts)} trajectories "
+                "begins. Give them a time index, or use seasonal_profile=None."
+            )
+        index = None if panel.index is None else panel.index[: split.cut]
+        return SeasonalProfile(cycle).fit(panel.values[: split.cut], index)
 
     @contextmanager
     def _restored_on_error(self) -> Iterator[None]:
@@ -206,46 +233,36 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         except ValueError as error:
             raise ParameterError(str(error)) from error
 
-    def _to_panel(self, X: Any, reset: bool) -> Panel:
-        """Convert X, and remember or compare nodes and features."""
-        if isinstance(X, Panel):
-            return X  # rows that were compared when they were taken in
-        panel = as_panel(X, fields=self._reads_fields)
-        if not reset:
-            panel.check_grid(getattr(self, "grid_shape_", None))  # models saved earlier know of no fields
-        if not reset and panel.values.shape[2] != self.n_inputs_:
-            raise DataError(
-                f"X has {panel.values.shape[2]} features per node (shape {panel.values.shape}); "
-                f"{type(self).__name__} was fitted with {self.n_inputs_}."
-            )
-        named_columns = (
-            isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
-        )
+    def _read(self, X: Any) -> Panel:
+        """Later data as a panel, compared with the training data."""
+        if not isinstance(X, Panel):
+            panel = as_panel(X, fields=self._reads_fields)
+            self.input_.check(panel)
+            self._check_names(X, panel, reset=False)
+            X = panel
+        return self.input_.read(X)
+
+    def _check_names(self, X: Any, panel: Panel, reset: bool) -> None:
+        """Let scikit-learn remember or compare number and names of the nodes."""
+        named = isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
         try:
-            validate_data(self, X if named_columns else panel.values, reset=reset, skip_check_array=True)
+            validate_data(self, X if named else panel.values, reset=reset, skip_check_array=True)
         except (TypeError, ValueError) as error:
             kind = DataTypeError if isinstance(error, TypeError) else DataError
-            names = ""
-            if named_columns and not reset and set(panel.nodes or []) == set(self.nodes_ or []):
-                names = " These are the same nodes in another order: give X[list(forecaster.nodes_)]."
-            raise kind(f"{str(error).rstrip()}{names}") from error
-        if reset:
-            self.nodes_, self.n_inputs_, self.ndim_ = panel.nodes, panel.values.shape[2], panel.ndim
-            self.time_zone_, self.grid_shape_ = zone_name(panel.index), panel.grid
-            return panel
-        if panel.nodes is not None and self.nodes_ is not None and panel.nodes != self.nodes_:
-            panel = panel.with_nodes(self.nodes_)
-        return panel
+            hint = ""
+            if named and not reset and set(panel.nodes or []) == set(self.nodes_ or []):
+                hint = " These are the same nodes in another order: give X[list(forecaster.nodes_)]."
+            raise kind(f"{str(error).rstrip()}{hint}") from error
 
     # ---------------------------------------------------------------- predict
 
     def predict(self, X: Any = None, steps: int | None = None) -> Any:
-        """Forecast the steps after the last row of X.
+        """Forecast the steps after the last time step of X.
 
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor, optional
-            Recent readings; the last rows are the look-back. Default: the rows that `fit` (and `update`) saw last.
+            Recent values; the last time steps are the look-back. Default: those that `fit` (and `update`) saw last.
         steps : int, optional
             Steps to forecast; default `horizon`. Steps beyond the horizon are forecast from the forecasts before them.
 
@@ -259,16 +276,51 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         Raises
         ------
         DataError
-            If X has too few rows, or other nodes, features or another grid than the training data.
+            If X has too few time steps, or other nodes, features or another grid than the training data.
         ParameterError
             If `steps` lies beyond the horizon and not all input features are forecast.
         """
-        check_is_fitted(self)
-        panel = self.context_ if X is None else self._to_panel(X, reset=False)
-        steps = checked_steps(self, steps)
-        recent = last_rows(self, panel)
-        forecasts = roll_out(self, recent, recent.bounds[:-1], steps)
-        return panel.like(forecasts if panel.parts else forecasts[0], self.target_)
+        recent = self._recent(X)
+        forecasts = self.predictor_.forecast(recent, recent.bounds[:-1], self.predictor_.steps(steps))
+        return recent.like(forecasts if recent.parts else forecasts[0], self.target_)
+
+    def predict_interval(self, X: Any = None, coverage: float = 0.9) -> tuple[Any, Any]:
+        """Forecast a range for each of the `horizon` steps after the last time step of X.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor, optional
+            Recent values, as for `predict`. Default: those that `fit` (and `update`) saw last.
+        coverage : float, default=0.9
+            Share of the future values that the range is to hold, between 0 and 1.
+
+        Returns
+        -------
+        lower, upper : ndarray, DataFrame, DataArray or Tensor
+            Ends of the range, each in the form of what `predict` returns, which lies in the middle.
+
+        Raises
+        ------
+        DataError
+            If X has too few time steps, other nodes or features than the training data, or nothing to calibrate on was
+            observed.
+        ParameterError
+            If `coverage` is not between 0 and 1.
+
+        Notes
+        -----
+        Split conformal intervals: errors on the validation part, per node and horizon step, in units of the scale of the
+        look-back (less the seasonal mean). Seasonal mean and linear forecast, which are learnt again from all time steps in
+        the end, are calibrated as they were without the validation part. `update` moves the time steps that count on. The
+        intervals hold the promised share as long as the future resembles these. Without a validation part the errors are
+        those on training data, which are too small, and a warning says so.
+        """
+        recent = self._recent(X)
+        forecasts = self.predictor_.forecast(recent, recent.bounds[:-1])
+        widths = self.calibration_.half_widths(recent, self.predictor_.horizon, coverage)
+        ends = (forecasts - widths, forecasts + widths)
+        lower, upper = (recent.like(end if recent.parts else end[0], self.target_) for end in ends)
+        return lower, upper
 
     def predict_windows(
         self, X: Any, stride: int = 1, steps: int | None = None
@@ -278,10 +330,10 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor
-            Readings. If its time index continues the one of the training data, the rows that `fit` saw last serve as
-            look-back, so that also the first rows of X are forecast.
+            Values. If its time index continues the one of the training data, the time steps that `fit` saw last serve as
+            look-back, so that also the first ones of X are forecast.
         stride : int, default=1
-            Rows between two origins.
+            Time steps between two origins.
         steps : int, optional
             Steps to forecast from each origin, as in `predict`; default `horizon`. No forecast sees an observation
             after its origin.
@@ -297,14 +349,16 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         DataError
             If X is too short for one window.
         ParameterError
-            If `stride` is no integer of at least 1, or `steps` lies beyond the horizon and not all input features are forecast.
+            If `stride` is no integer of at least 1, or `steps` lies beyond the horizon and not all input features are
+            forecast.
         """
         check_is_fitted(self)
-        steps = checked_steps(self, steps)
-        panel = self._to_panel(X, reset=False)
-        if not panel.parts and follows(self.context_.index, panel.index):
+        predictor = self.predictor_
+        steps = predictor.steps(steps)
+        panel = self._read(X)
+        if self.context_.precedes(panel):
             panel = self.context_.followed_by(panel)
-        length = self._context_length + steps
+        length = predictor.look_back + steps
         starts = panel.starts(length, stride)
         if not len(starts):
             raise DataError(
@@ -312,12 +366,8 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
                 "forecast. Use longer test folds (TimeSeriesSplit(test_size=...)), stmest.ForecastSplit, or a DataFrame "
                 "whose index continues the training index."
             )
-        if steps == self.horizon and not panel.parts:
-            y_pred = self._forecast_windows(self._windows(panel, starts, with_targets=True))
-        else:
-            y_pred = roll_out(self, panel, starts, steps)
-        rows = starts[:, None] + np.arange(self._context_length, length)
-        y_true = panel.values[rows][..., self.target_]
+        y_pred = predictor.forecast(panel, starts, steps)
+        y_true = panel.values[starts[:, None] + np.arange(predictor.look_back, length)][..., self.target_]
         return panel.shaped(y_true), panel.shaped(y_pred)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -326,14 +376,14 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor
-            Readings, as for `predict_windows`.
+            Values, as for `predict_windows`.
         y : ignored
             Present for scikit-learn.
 
         Returns
         -------
         float
-            R^2, averaged over nodes with their variance as weight; 1.0 is perfect. Missing readings do not count. Where
+            R^2, averaged over nodes with their variance as weight; 1.0 is perfect. Missing values do not count. Where
             no node varies, 1.0 for exact forecasts and 0.0 for all others.
 
         Raises
@@ -353,12 +403,12 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         return float(np.array_equal(y_true[np.isfinite(y_true)], y_pred[np.isfinite(y_true)]))
 
     def update(self, X: Any) -> Any:
-        """Move the forecast origin over newly observed rows, without training.
+        """Move the forecast origin over newly observed time steps, without training.
 
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor
-            The rows that came after those seen so far.
+            The time steps that came after those seen so far.
 
         Returns
         -------
@@ -368,26 +418,93 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
         Raises
         ------
         DataError
-            If the time index of X does not begin one step after the rows seen so far.
+            If the time index of X does not begin one step after the time steps seen so far.
         """
         check_is_fitted(self)
-        panel = self._to_panel(X, reset=False)
+        panel, known = self._read(X), self.context_
         if panel.parts:
             raise DataError(f"update takes the rows that came next, not {len(panel.parts)} trajectories.")
-        known = self.context_.index
-        if known is not None and panel.index is None:
+        if known.index is not None and panel.index is None:
             raise DataError(
                 f"X of shape {panel.values.shape[:2]} has no time index, but the rows seen so far have one, which ends at "
-                f"{known[-1]}; give X with its times, as in fit."
+                f"{known.index[-1]}; give X with its times, as in fit."
             )
-        if known is not None and panel.index is not None and not follows(known, panel.index):
+        if known.index is not None and panel.index is not None and not known.precedes(panel):
             raise DataError(
-                f"X begins at {panel.index[0]}, but the rows seen so far end at {known[-1]}, so that the next one is "
-                f"{future_index(known, 1)[0]}. Give the rows from there on: none that it has seen, and those in between "
+                f"X begins at {panel.index[0]}, but the rows seen so far end at {known.index[-1]}, so that the next one is "
+                f"{known.future(1)[0]}. Give the rows from there on: none that it has seen, and those in between "
                 "too (NaN where nothing was observed)."
             )
-        whole = self.context_.followed_by(panel)
-        self.context_ = whole.tail(self._context_length)
-        self._context_phase += whole.n_times - self.context_.n_times
-        self._move_calibration(panel)
+        self.context_ = known.followed_by(panel).tail(self.context_length_)
+        self.calibration_ = self.calibration_.moved_on(panel)
         return self
+
+    def _recent(self, X: Any) -> Panel:
+        """The look-back of a forecast after X, or after the time steps seen last."""
+        check_is_fitted(self)
+        return self.context_ if X is None else self.predictor_.last_rows(self._read(X))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted forecaster into one file, which `stmest.load` opens on any machine.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to, for instance ``"model.safetensors"``. A file that is there is replaced in one step: whoever reads it
+            sees the old one or the new one, also after a crash.
+
+        Raises
+        ------
+        ModelFileError
+            If a parameter holds code (`callbacks`) or an object that is no plain data, or the parameters were changed
+            after `fit` so that they no longer describe what was fitted.
+        StorageError
+            If the file cannot be written, for instance because the disk is full.
+
+        Notes
+        -----
+        `device` and `checkpoint_dir` stay behind, as they belong to this machine. `adj` is saved as the `Graph` that it
+        stands for.
+        """
+        check_is_fitted(self)
+        save_model(self, path)
+
+    # ---------------------------------------------------------------- what was learnt
+
+    @property
+    def input_(self) -> InputSpec:
+        """What the forecaster was fitted to."""
+        return self.predictor_.spec
+
+    @property
+    def nodes_(self) -> Any:
+        """Names of the nodes, where the training data name them."""
+        return self.input_.nodes
+
+    @property
+    def grid_shape_(self) -> tuple[int, int] | None:
+        """Rows and columns of the training data, where they are fields."""
+        return self.input_.grid
+
+    @property
+    def target_(self) -> list[int]:
+        """Positions of the forecast features."""
+        return self.predictor_.target
+
+    @property
+    def time_features_(self) -> tuple[str, ...]:
+        """Calendar features in use."""
+        return self.predictor_.time_features
+
+    @property
+    def profile_(self) -> SeasonalProfile | None:
+        """The seasonal mean in use."""
+        return self.predictor_.season
+
+    @property
+    def context_length_(self) -> int:
+        """Time steps of look-back that one forecast is made from."""
+        return self.predictor_.look_back
+
+    def _node_labels(self) -> pd.Index:
+        return pd.RangeIndex(self.input_.n_nodes) if self.nodes_ is None else pd.Index(self.nodes_)

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Options
 from ..networks.linear import DLinearNetwork, NLinearNetwork
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, whole
+from .registry import register
 
 __all__ = ["DLinearForecaster", "DLinearParameters", "LinearParameters", "NLinearForecaster"]
 
@@ -50,6 +51,10 @@ class DLinearParameters(LinearParameters):
     }
 
 
+@register(
+    tiny={"input_length": 4, "horizon": 2, "max_epochs": 1, "batch_size": 32, "random_state": 0},
+    commands={"dlinear": {"text": "linear maps of trend and rest, trained as the networks are"}},
+)
 @describe
 class DLinearForecaster(DLinearParameters, NetworkForecaster):
     """Linear maps of a moving average and of the rest of the look-back, added up.
@@ -94,6 +99,10 @@ class DLinearForecaster(DLinearParameters, NetworkForecaster):
     _network_class = DLinearNetwork
 
 
+@register(
+    tiny={"input_length": 4, "horizon": 2, "max_epochs": 1, "batch_size": 32, "random_state": 0},
+    commands={"nlinear": {"text": "linear map of the look-back less its last value, trained likewise"}},
+)
 @describe
 class NLinearForecaster(LinearParameters, NetworkForecaster):
     """A linear map of what the look-back is above its last reading, and that reading on top.

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import StrOptions
-from torch import nn
 
 from ..exceptions import ParameterError
 from ..graphs import Graph
+from ..networks.base import ForecastNetwork
 from ..networks.mad import MADNetwork
 from ..networks.mad_prediction import PREDICTIONS
 from ..networks.mad_reconstruction import RECONSTRUCTIONS
+from ..prediction.predictor import Predictor
 from ..training.callbacks import Unfreeze
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
+from .registry import register
 
 __all__ = ["SIZES", "MADForecaster", "MADParameters"]
 
@@ -70,6 +72,21 @@ class MADParameters(TrainingParameters):
     }
 
 
+@register(
+    tiny={
+        "input_length": 4,
+        "horizon": 2,
+        "width": 2,
+        "d_model": 4,
+        "n_layers": 1,
+        "n_heads": 1,
+        "d_state": 2,
+        "max_epochs": 1,
+        "batch_size": 32,
+        "random_state": 0,
+    },
+    commands={"mad": {"text": "reconstruction by Mamba, prediction by a transformer; fields and nodes"}},
+)
 @describe
 class MADForecaster(MADParameters, NetworkForecaster):
     """Fields reconstructed by Mamba and predicted by a transformer with adaLN-Zero conditioning ("diffusion transformer").
@@ -158,17 +175,16 @@ class MADForecaster(MADParameters, NetworkForecaster):
         own = {name: getattr(self, name, None) for name in preset}
         return {name: preset[name] if value is None else value for name, value in own.items()}
 
-    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
-        return super()._build_network(sizes, graph if self.grid_shape_ is None else None)
-
-    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
-        data = {"grid_shape": self.grid_shape_, "n_features": self.n_inputs_, "target_channels": self.target_}
-        return self._architecture() | data
+    def _network_settings(self, predictor: Predictor, graph: Graph | None) -> dict[str, Any]:
+        grid = predictor.spec.grid
+        settings = super()._network_settings(predictor, graph if grid is None else None)
+        data = {"grid_shape": grid, "n_features": predictor.spec.n_features}
+        return settings | self._architecture() | data
 
     def _loss_weights(self) -> dict[str, float]:
         return {"reconstruction": self.lambda_rec / self.lambda_pred} if self.fusion_weight else {}
 
-    def _more_callbacks(self) -> list[tuple[str, Any]]:
+    def _more_callbacks(self, network: ForecastNetwork) -> list[tuple[str, Any]]:
         if not self.unfreeze_every or self._continues():
             return []
-        return [("unfreeze", Unfreeze(self.network_.stages(), self.unfreeze_every))]
+        return [("unfreeze", Unfreeze(network.stages(), self.unfreeze_every))]

@@ -1,107 +1,75 @@
 """Model files: a fitted forecaster as one safetensors file, which can be opened anywhere and runs no code.
 
-`SavedAsFile.save` splits a forecaster into its parameters and its fitted state and writes both as plain state; `load` builds
-the forecaster again through its constructor. A new forecaster needs a line in `_HOMES` and nothing else, as long as
-what it learns is plain (`stmest.storage.plain_state`). Builds on `storage`;
-`BaseForecaster` inherits `SavedAsFile`.
+A forecaster is split into its parameters and its fitted state, and both are written as plain state
+(`stmest.storage.plain_state`); `load` builds it again through its constructor. A file can name the forecasters of the registry
+and no other classes. Builds on `storage`.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch.overrides import TorchFunctionMode
 
 from ..data.panel import Panel
 from ..exceptions import ModelFileError
 from ..graphs import as_graph
+from ..prediction.calibration import Calibration
+from ..prediction.predictor import Predictor
 from ..runtime import resolve_device, versions
 from ..storage.plain_state import decode, encode
 from ..storage.tensor_file import read_tensor_file, write_tensor_file
+from .registry import entries, find
 
-if TYPE_CHECKING:
-    from .base import BaseForecaster
-
-__all__ = ["SavedAsFile", "load"]
-
-# The closed list of what a file may name: class -> module of this package
-_HOMES = {
-    "DLinearForecaster": "linear",
-    "LastValue": "baselines",
-    "MADForecaster": "mad",
-    "MeanProfile": "baselines",
-    "NLinearForecaster": "linear",
-    "RidgeForecaster": "baselines",
-    "S2TXForecaster": "s2tx",
-    "STIDForecaster": "stid",
-    "STM3Forecaster": "stm3",
-    "STMambaForecaster": "stmamba",
-    "SeasonalNaive": "baselines",
-    "UNetForecaster": "unet",
-}
+__all__ = ["load", "save_model"]
 
 # Parameters that name something of this machine; a loaded forecaster has their defaults
 _OF_THIS_MACHINE = ("device", "checkpoint_dir")
 
 
-class SavedAsFile:
-    """What gives a forecaster its `save`."""
+def save_model(model: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted forecaster into one file; see `BaseForecaster.save`.
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted forecaster into one file, which `stmest.load` opens on any machine.
+    Parameters
+    ----------
+    model : BaseForecaster
+        Fitted.
+    path : str or path-like
+        Where to.
 
-        Parameters
-        ----------
-        path : str or path-like
-            Where to, for instance ``"model.safetensors"``. A file that is there is replaced in one step: whoever reads it
-            sees the old one or the new one, also after a crash.
-
-        Raises
-        ------
-        ModelFileError
-            If a parameter holds code (`callbacks`) or an object that is no plain data, or the parameters were changed
-            after `fit` so that they no longer describe what was fitted.
-        StorageError
-            If the file cannot be written, for instance because the disk is full.
-
-        Notes
-        -----
-        `device` and `checkpoint_dir` stay behind, as they belong to this machine. `adj` is saved as the `Graph` that it
-        stands for.
-        """
-        model = cast(Any, self)
-        check_is_fitted(model)
-        name = type(model).__name__
-        if name not in _HOMES or type(model) is not _class(name):
-            raise ModelFileError(
-                f"{type(model).__module__}.{name} is no forecaster of stmest, and a model file names no other classes. "
-                "Use pickle or joblib for your own classes."
-            )
-        _check_shapes(model)
-        state = dict(cast("dict[str, Any]", model.__getstate__()))
-        parameters = {key: state.pop(key) for key in model.get_params(deep=False)}
-        arrays: dict[str, np.ndarray] = {}
-        document = {
-            "class": name,
-            "parameters": _encoded(_savable(model, parameters), arrays),
-            "state": _encoded(state, arrays),
-            "versions": {package: v for package, v in versions().items() if package != "platform"},
-        }
-        write_tensor_file(path, document, arrays)
-
-    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes that fitted attributes must have by the parameters; dots lead into attributes of attributes."""
-        return {}
+    Raises
+    ------
+    ModelFileError
+        If the class is not registered, a parameter cannot be written, or the parameters no longer describe what was fitted.
+    StorageError
+        If the file cannot be written.
+    """
+    name = type(model).__name__
+    entry = find(name)
+    if entry is None or type(model) is not entry.cls:
+        raise ModelFileError(
+            f"{type(model).__module__}.{name} is no registered forecaster, and a model file names no other classes. "
+            "Use pickle or joblib for your own classes, or stmest.forecasters.registry.register."
+        )
+    _check_sizes(model)
+    state = dict(model.__getstate__())
+    parameters = {key: state.pop(key) for key in model.get_params(deep=False)}
+    arrays: dict[str, np.ndarray] = {}
+    document = {
+        "class": name,
+        "parameters": _encoded(_savable(model, parameters), arrays),
+        "state": _encoded(state, arrays),
+        "versions": {package: v for package, v in versions().items() if package != "platform"},
+    }
+    write_tensor_file(path, document, arrays)
 
 
-def load(path: str | os.PathLike[str], device: Any = "auto") -> BaseForecaster:
+def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
     """Read a forecaster that `save` wrote.
 
     Nothing in the file is executed: it holds numbers and text, and it can name only the forecasters of stmest.
@@ -153,12 +121,6 @@ def load(path: str | os.PathLike[str], device: Any = "auto") -> BaseForecaster:
         ) from error
 
 
-def _class(name: Any) -> type[BaseForecaster]:
-    if name not in _HOMES:
-        raise ModelFileError(f"it names the class {name!r}; known are {sorted(_HOMES)}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __package__), name)
-
-
 def _encoded(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return {key: encode(value, arrays, key) for key, value in values.items()}
 
@@ -173,13 +135,16 @@ def _savable(model: Any, parameters: dict[str, Any]) -> dict[str, Any]:
             "model.set_params(callbacks=None).save(path), and set them again after loading if you train on."
         )
     if kept.get("adj") is not None:
-        kept["adj"] = as_graph(kept["adj"], model.n_features_in_, model.nodes_)
+        kept["adj"] = as_graph(kept["adj"], model.input_.n_nodes, model.nodes_)
     return kept
 
 
-def _restored(document: dict[str, Any], arrays: dict[str, np.ndarray], device: Any) -> BaseForecaster:
-    kind = _class(document["class"])
+def _restored(document: dict[str, Any], arrays: dict[str, np.ndarray], device: Any) -> Any:
+    entry = find(document["class"]) if isinstance(document["class"], str) else None
+    if entry is None:
+        raise ModelFileError(f"it names the class {document['class']!r}; known are {sorted(entries())}")
     parameters = {key: decode(node, arrays) for key, node in document["parameters"].items()}
+    kind = entry.cls  # imported before the state is decoded, as the state may name classes of its module
     state = {key: decode(node, arrays) for key, node in document["state"].items()}
     model = kind(**parameters)
     if "device" in model.get_params(deep=False):
@@ -188,55 +153,69 @@ def _restored(document: dict[str, Any], arrays: dict[str, np.ndarray], device: A
     clash = set(state) & {*parameters, *dir(kind)}
     if clash:
         raise ModelFileError(f"its state names {sorted(clash)[0]!r}, which is no fitted attribute")
-    _check_readings(state)
+    _check_values(state)
     weights = state.get("weights_") or {}
     with _limited(sum(map(np.size, weights.values())) + state["n_features_in_"] ** 2, len(weights)):
         model.__setstate__(dict(state))
-    _check_shapes(model)
+    _check_sizes(model)
     for key, tensor in model.network_.state_dict().items() if weights else ():
         if f"torch.{weights[key].dtype}" != str(tensor.dtype):
             raise ModelFileError(f"weight {key!r} has dtype {weights[key].dtype}; needed: {tensor.dtype}")
     return model
 
 
-def _check_readings(state: dict[str, Any]) -> None:
-    """The number of nodes is that of readings which are there; all that is built next is as large as it says."""
+def _check_values(state: dict[str, Any]) -> None:
+    """The number of nodes is that of values which are there; all that is built next is as large as it says."""
+    kinds = {"predictor_": Predictor, "calibration_": Calibration, "context_": Panel}
+    for name, kind in kinds.items():
+        if not isinstance(state[name], kind):
+            raise ModelFileError(f"its {name} is no {kind.__name__}")
     context, n_nodes = state["context_"], state["n_features_in_"]
-    if not isinstance(context, Panel) or not callable(context.restore) or not context.values.size:
-        raise ModelFileError("its last rows are no readings")
-    if type(n_nodes) is not int or context.values.shape[1] != n_nodes:
-        raise ModelFileError(
-            f"its last rows have shape {context.values.shape}, but it speaks of {n_nodes!r} nodes"
-        )
+    if not callable(context.restore) or not context.values.size:
+        raise ModelFileError("its last rows are no values")
+    found = (
+        context.values.shape[1],
+        state["predictor_"].spec.n_nodes,
+        state["calibration_"].predictor.spec.n_nodes,
+    )
+    if type(n_nodes) is not int or set(found) != {n_nodes}:
+        raise ModelFileError(f"its parts speak of {(*found, n_nodes)!r} nodes: they must agree")
 
 
-def _check_shapes(model: Any) -> None:
+def _check_sizes(model: Any) -> None:
     """Compare the fitted state with the parameters, so that a contradiction is found here and not in a forecast."""
-    check_is_fitted(model)
-    n_nodes, context = model.n_features_in_, model.context_
-    if any(position not in range(model.n_inputs_) for position in model.target_):
-        raise ModelFileError(f"target_={model.target_} are no features of {model.n_inputs_}")
-    if model.nodes_ is not None and len(model.nodes_) != n_nodes:
-        raise ModelFileError(f"it names {len(model.nodes_)} nodes, but has {n_nodes}")
-    if context.index is not None and len(context.index) != context.n_times:
-        raise ModelFileError(f"it has {context.n_times} last rows, but {len(context.index)} times")
-    grid = getattr(model, "grid_shape_", None)
-    if grid != context.grid or (grid is not None and np.prod(grid) != n_nodes):
-        raise ModelFileError(f"its {n_nodes} nodes are no field of {grid}, or its last rows are none of it")
-    expected = {"context_": (model._context_length, n_nodes, model.n_inputs_), **model._state_shapes()}
-    if model.profile_ is not None:
-        expected["profile_.table"] = (model.profile_.n_phases, n_nodes, model.n_inputs_)
-    for name, shape in expected.items():
-        found = np.shape(context.values if name == "context_" else _attribute(model, name))
-        if found != tuple(shape):
-            raise ModelFileError(f"{name} has shape {found}; the parameters and nodes need {tuple(shape)}")
-
-
-def _attribute(model: Any, name: str) -> Any:
-    value: Any = model
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
+    context = model.context_
+    for predictor in (model.predictor_, model.calibration_.predictor):
+        spec = predictor.spec
+        if any(position not in range(spec.n_features) for position in predictor.target):
+            raise ModelFileError(f"target_={predictor.target} are no features of {spec.n_features}")
+        if spec.nodes is not None and len(spec.nodes) != spec.n_nodes:
+            raise ModelFileError(f"it names {len(spec.nodes)} nodes, but has {spec.n_nodes}")
+        if spec.grid != context.grid or (spec.grid is not None and np.prod(spec.grid) != spec.n_nodes):
+            raise ModelFileError(
+                f"its {spec.n_nodes} nodes are no field of {spec.grid}, or its last rows are none of it"
+            )
+        for name in ("input_length", "horizon"):
+            fitted = predictor.horizon if name == "horizon" else predictor.look_back
+            if getattr(model, name, fitted) != fitted:
+                raise ModelFileError(
+                    f"it was fitted with {name}={fitted}, but its parameter says {getattr(model, name)}"
+                )
+        for name, (array, shape) in predictor.shapes().items():
+            if np.shape(array) != tuple(shape):
+                raise ModelFileError(
+                    f"{name} has shape {np.shape(array)}; the parameters and nodes need {tuple(shape)}"
+                )
+    sizes = (model.predictor_.look_back, model.input_.n_nodes, model.input_.n_features)
+    if context.values.shape != sizes:
+        raise ModelFileError(
+            f"context_ has shape {context.values.shape}; the parameters and nodes need {sizes}"
+        )
+    for rows in (context, model.calibration_.rows):
+        if rows.index is not None and len(rows.index) != rows.n_times:
+            raise ModelFileError(f"it has {rows.n_times} last rows, but {len(rows.index)} times")
+    if model.calibration_.rows.values.shape[1:] != sizes[1:]:
+        raise ModelFileError(f"the rows to calibrate on have shape {model.calibration_.rows.values.shape}")
 
 
 # ---------------------------------------------------------------- crafted sizes

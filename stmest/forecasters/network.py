@@ -1,13 +1,16 @@
-"""Forecasters that train a network: scaling, skorch training, prediction in batches, pickles without modules.
+"""Forecasters that train a network: what `fit` learns, and pickles without modules.
 
-`NetworkForecaster` joins the face (`base.py`), the parameters (`parameters.py`) and the training loop (`training`).
-A forecaster below it gives its network (`_network_class`) and the weights of its loss terms (`_loss_weights`).
+A forecaster below it names its network (`_network_class`), and gives the weights of its loss terms (`_loss_weights`). Builds on
+`training.trainer`.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,34 +18,29 @@ import pandas as pd
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.callbacks import Callback, GradientNormClipping, LRScheduler, PassthroughScoring
-from skorch.helper import predefined_split
+from skorch.callbacks import Callback
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-from ..data.calendar import CALENDAR_FEATURES, choose_calendar, n_calendar_channels
-from ..data.panel import Panel
+from ..data.calendar import CALENDAR_FEATURES, calendar_features, choose_calendar, n_calendar_channels
+from ..data.input_spec import InputSpec
+from ..data.panel import Panel, feature_positions
 from ..data.scaling import NodeScaler
-from ..data.splits import temporal_split
-from ..data.windows import Windows, carry_forward
-from ..exceptions import DataError, ParameterError
+from ..data.splits import Split
+from ..data.windows import Windows
+from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
 from ..linear.ensemble_selection import DRAWS, choose_recipe, kinds_of_inputs
+from ..linear.seasonal_mean import less_season
 from ..linear.window_ridge import WindowRidge, fit_recipe
 from ..networks.base import ForecastNetwork
 from ..ops.selective_scan import choose_backend
+from ..prediction.calibration import Calibration
+from ..prediction.predictor import NetworkRule, Predictor
 from ..runtime import deterministic_algorithms, resolve_device, seeded
-from ..training.callbacks import BestWeights
-from ..training.checkpoint import Checkpoint, fingerprint
-from ..training.engine import BatchDataset, ForecastNet, ShuffledWindows, history_frame, keep_batch, undecayed
-from ..training.losses import MaskedLoss
-from ..training.progress import Progress
+from ..training.encoding import Encoding, has_gaps
+from ..training.trainer import Trained, Trainer
 from .base import BaseForecaster
-from .batches import WindowLoader, has_gaps
-from .guard import explained_forecast, explained_training, refuse_infinite_forecasts
-from .network_state import NetworkState, copy_of
 from .parameters import TrainingParameters
-from .windowing import SELECTION_FRACTION
 
 __all__ = ["NetworkForecaster"]
 
@@ -50,7 +48,7 @@ __all__ = ["NetworkForecaster"]
 _BESIDE_THE_TRAINING = ("adj", "callbacks", "checkpoint_dir", "device", "verbose", "warm_start")
 
 
-class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
+class NetworkForecaster(TrainingParameters, BaseForecaster):
     """Base of the forecasters that train a network.
 
     Attributes
@@ -69,25 +67,19 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
     n_parameters_ : int
         Trainable numbers in the network.
     scaler_ : NodeScaler
-        Shift and scale of each node, from the training rows less their profile.
+        Shift and scale of each node, from the training part less its seasonal mean.
     linear_ : WindowRidge or None
-        The linear forecast that the network corrects.
+        The linear forecast whose residual the network forecasts.
     correction_ : float
-        How much of the network's correction is added, between 0 and 1: what validated best.
+        Residual weight: how much of the network's output is added, between 0 and 1, by what validated best.
     has_gaps_ : bool
-        Whether readings were missing in training; then a channel per feature tells the network where.
+        Whether values were missing in training; then a channel per feature says where.
     scan_backend_ : str
         Which implementation of the Mamba scan is in use.
     """
 
-    device_: torch.device
-    network_: Any
     history_: pd.DataFrame
     best_epoch_: int
-    scaler_: NodeScaler
-    linear_: WindowRidge | None
-    correction_: float
-    has_gaps_: bool
 
     _level_free = False  # whether a constant added to the look-back is to be added to the forecast
 
@@ -95,52 +87,61 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
 
     _network_class: ClassVar[type[ForecastNetwork]]
 
-    def _build_network(self, sizes: dict[str, int], graph: Graph | None) -> nn.Module:
+    def _build_network(self, predictor: Predictor, graph: Graph | None) -> ForecastNetwork:
         """The untrained network, which is given by name what its constructor asks for.
 
         Parameters
         ----------
-        sizes : dict
-            ``n_nodes, n_inputs, n_outputs, input_length, horizon, n_time_features``.
+        predictor : Predictor
+            All that is learnt before the network.
         graph : Graph or None
             The graph that was given.
         """
-        wanted = inspect.signature(self._network_class).parameters
-        settings = self.get_params(deep=False) | self._network_settings(sizes, graph)
-        if "adjacency" in wanted:
-            settings["adjacency"] = None if graph is None else torch.from_numpy(graph.to_dense())
+        spec, gaps = predictor.spec, _encoding(predictor).has_gaps
+        sizes = {
+            "n_nodes": spec.n_nodes,
+            "n_inputs": spec.n_features * (1 + gaps),
+            "n_outputs": len(predictor.target),
+            "input_length": predictor.look_back,
+            "horizon": predictor.horizon,
+            "n_time_features": n_calendar_channels(predictor.time_features),
+        }
+        settings = self.get_params(deep=False) | self._network_settings(predictor, graph)
+        wanted = [name for name in inspect.signature(self._network_class).parameters if name not in sizes]
         return self._network_class(**sizes, **{name: settings[name] for name in wanted if name in settings})
 
-    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
-        """What the network may ask for beside sizes, parameters and graph: which channels it forecasts, and their masks."""
-        masks = [self.n_inputs_ + channel for channel in self.target_] if self.has_gaps_ else None
-        return {"target_channels": self.target_, "observed_channels": masks}
+    def _network_settings(self, predictor: Predictor, graph: Graph | None) -> dict[str, Any]:
+        """What a network may ask for beside sizes and parameters: graph, channels that it forecasts, and their masks."""
+        n_features, target = predictor.spec.n_features, predictor.target
+        masks = [n_features + channel for channel in target] if _encoding(predictor).has_gaps else None
+        adjacency = None if graph is None else torch.from_numpy(graph.to_dense())
+        return {"target_channels": target, "observed_channels": masks, "adjacency": adjacency}
 
-    def _training_cut(self, panel: Panel) -> int:
-        return self._split(panel)[2]
+    def _prepare_network(
+        self, network: Any, values: Any, panel: Panel, predictor: Predictor, graph: Graph | None
+    ) -> None:
+        """Let the untrained network start from what the training part, or the graph, tells; nothing by default.
 
-    def _split(self, panel: Panel) -> tuple[np.ndarray, np.ndarray, int]:
-        """First rows of the training and of the validation windows, and the row at which validation begins."""
-        fraction = self.validation_fraction if self.patience else 0.0
-        return temporal_split(panel.n_times, self.input_length, self.horizon, fraction, panel.bounds)
-
-    def _prepare_network(self, panel: Panel, cut: int, graph: Graph | None) -> None:
-        """Let the untrained network start from what the rows before `cut`, or the graph, tell; nothing by default."""
+        Parameters
+        ----------
+        network : ForecastNetwork
+            To be changed.
+        values : array-like of shape (n_times, n_nodes, n_features)
+            The training part less its seasonal mean.
+        panel : Panel
+            All of the training data.
+        predictor : Predictor
+            All that is learnt before the network.
+        graph : Graph or None
+            The graph that was given.
+        """
         return None
-
-    def _start_from_first_weights(self) -> None:
-        """Take over `_first_weights`, those of another fit, wherever name and shape agree (other nodes: not embeddings)."""
-        given = self.__dict__.pop("_first_weights", None) or {}
-        own = self.network_.state_dict()
-        self.network_.load_state_dict(
-            own | {name: w for name, w in given.items() if name in own and w.shape == own[name].shape}
-        )
 
     def _loss_weights(self) -> dict[str, float]:
         """Weight of each auxiliary loss term that the network returns."""
         return {}
 
-    def _more_callbacks(self) -> list[tuple[str, Any]]:
+    def _more_callbacks(self, network: ForecastNetwork) -> list[tuple[str, Any]]:
         """Further callbacks of the forecaster itself."""
         return []
 
@@ -154,25 +155,59 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
                     f"callbacks holds {callback!r} of type {type(callback).__name__}; needed: instances of skorch's Callback."
                 )
 
-    @property
-    def _context_length(self) -> int:
+    def _look_back(self, panel: Panel) -> int:
         return self.input_length
 
-    @property
-    def _windows_at_once(self) -> int:  # type: ignore[override]
-        return self.batch_size
-
-    def _calibration_cut(self, panel: Panel) -> int:
-        return self._training_cut(panel)
+    def _validation_fraction(self) -> float:
+        return self.validation_fraction if self.patience else 0.0
 
     def _continues(self) -> bool:
-        return bool(self.warm_start) and hasattr(self, "history_")
+        return bool(self.warm_start) and hasattr(self, "predictor_")
+
+    def _learn(self, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
+        if not len(split.train):
+            raise DataError(
+                f"X has n_samples = {panel.n_times} rows; input_length + horizon = {self.input_length + self.horizon} "
+                "rows are needed for one window. Give more rows, or a smaller input_length or horizon."
+            )
+        before = self.predictor_ if self._continues() else self._before_training(panel, graph, split)
+        rule: Any = before.rule
+        device = resolve_device(self.device)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        values = less_season(panel, before.season)
+        with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
+            if rule.network is None:
+                network = self._new_network(before, graph)
+                self._prepare_network(network, values[: split.cut], panel, before, graph)
+                self._start_from_first_weights(network)
+            else:
+                network = _copy_of(rule.network)  # the weights stay as they were if fit fails
+            windows = self._windows(before, panel, values)
+            trained = self._trainer(network, before, graph, device, seed).train(
+                network, rule.encoding, windows(split.train), windows(split.validation), panel,
+                None if rule.network is None else self.history_,
+            )  # fmt: skip
+        self._remember(trained, 0 if rule.network is None else self.n_iter_)
+        return before.with_network(trained.network, device, trained.residual_weight)
+
+    def _before_training(self, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
+        """Season, scaler and linear forecast, without a network yet."""
+        spec, target = InputSpec.of(panel, self._reads_fields), feature_positions(panel, self.target)
+        time_features = self._choose_time_features(panel)
+        season = self._season(panel, split, target)
+        values = less_season(panel, season)
+        part = values[: split.cut]
+        linear = self._fit_linear(values, target, graph, split) if self.linear_skip else None
+        encoding = Encoding(NodeScaler(self.scaler).fit(part), linear, has_gaps(part), target)
+        rule = NetworkRule(type(self).__name__, encoding, None, 1.0, None, self.deterministic)
+        sizes = (self.input_length, self.horizon)
+        return Predictor(spec, *sizes, target, time_features, season, rule, self.batch_size)
 
     def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
         if self.time_features is None:
             return ()
         if self.time_features == "auto":
-            return self.time_features_ if self._continues() else choose_calendar(panel.index)
+            return choose_calendar(panel.index)
         unknown = [name for name in self.time_features if name not in CALENDAR_FEATURES]
         if unknown:
             raise ParameterError(f"time_features names {unknown[0]!r}; known are {list(CALENDAR_FEATURES)}.")
@@ -182,231 +217,182 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
             )
         return tuple(self.time_features)
 
-    def _fit_panel(self, panel: Panel, graph: Graph | None) -> None:
-        continues = self._continues()
-        train_starts, validation_starts, cut = self._split(panel)
-        if not len(train_starts):
-            raise DataError(
-                f"X has n_samples = {panel.n_times} rows; input_length + horizon = {self.input_length + self.horizon} "
-                "rows are needed for one window. Give more rows, or a smaller input_length or horizon."
-            )
-        device = resolve_device(self.device)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        if not continues:
-            self.scaler_ = NodeScaler(self.scaler).fit(panel.values[:cut])
-            self.has_gaps_ = has_gaps(panel.values[:cut])
-            self.linear_ = self._fit_linear(panel, cut, graph) if self.linear_skip else None
-        datasets, skipped = self._datasets(panel, train_starts, validation_starts)
-        with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
-            if continues:
-                self.network_ = copy_of(self.network_)  # the weights stay as they were if fit fails
-            else:
-                self.network_ = self._new_network(graph)
-                self._prepare_network(panel, cut, graph)
-                self._start_from_first_weights()
-            self.device_ = device
-            with explained_training(self, panel, datasets[0]):
-                self._train(datasets, seed, skipped)
-
-    def _fit_linear(self, panel: Panel, cut: int, graph: Graph | None) -> WindowRidge:
-        """The ridge that the network corrects: the mean of several kinds and penalties that validates best."""
-        lengths = (self.input_length, self.horizon)
-        split = (*lengths, SELECTION_FRACTION, panel.bounds)
-        within = cut if cut < panel.n_times else temporal_split(cut, *split)[2]
-        starts = panel.starts(sum(lengths))
-        kinds = kinds_of_inputs(self.n_features_in_, *lengths, graph, self._level_free)
-        choice = (panel.values, self.target_, within, *lengths, kinds, graph)
-        recipe, _ = choose_recipe(*choice, starts=starts, most=DRAWS)
-        learnt = starts[starts + sum(lengths) <= cut]
-        return fit_recipe(recipe, panel.values[:cut], self.target_, *lengths, graph, learnt)
-
-    def _learn_from_all(self, panel: Panel, graph: Graph | None) -> None:
-        """Profile and linear forecast, once chosen, learn from the validation rows too, which are the most recent."""
-        if self._continues() or self.linear_ is None or self._training_cut(panel) == panel.n_times:
-            return
-        panel = self._with_profile_of_all(panel)
+    def _fit_linear(self, values: Any, target: list[int], graph: Graph | None, split: Split) -> WindowRidge:
+        """The linear forecast whose residual is learnt: the ensemble of ridges that validates best."""
         sizes = (self.input_length, self.horizon)
-        starts = panel.starts(sum(sizes))
-        self.linear_ = fit_recipe(self.linear_.recipe, panel.values, self.target_, *sizes, graph, starts)
+        kinds = kinds_of_inputs(values.shape[1], *sizes, graph, self._level_free)
+        choice = (values, target, split.choice, *sizes, kinds, graph)
+        recipe, _ = choose_recipe(*choice, starts=split.starts, most=DRAWS)
+        return fit_recipe(recipe, values[: split.cut], target, *sizes, graph, split.train)
 
-    def _new_network(self, graph: Graph | None) -> nn.Module:
-        """An untrained network; one that corrects a ridge begins with a correction of 0."""
-        network: Any = self._build_network(self._sizes(), graph)
-        if self.linear_ is not None:
+    def _new_network(self, predictor: Predictor, graph: Graph | None) -> ForecastNetwork:
+        """An untrained network; one that forecasts a residual begins with a forecast of 0."""
+        network = self._build_network(predictor, graph)
+        if predictor.rule.linear is not None:
             network.start_at_zero()
         return network
 
-    def _datasets(
-        self, panel: Panel, train_starts: np.ndarray, validation_starts: np.ndarray
-    ) -> tuple[tuple[BatchDataset, BatchDataset | None], int]:
-        """Datasets of the windows in which something was observed, and how many training windows were left out."""
-        train, skipped = self._dataset(panel, train_starts)
-        if train is None:
-            raise DataError(
-                f"none of the {len(train_starts)} training windows has both an observed input and an observed target; "
-                "X is (nearly) all missing."
-            )
-        return (train, self._dataset(panel, validation_starts)[0]), skipped
+    def _windows(self, predictor: Predictor, panel: Panel, values: Any) -> Any:
+        """What cuts windows out of the training data."""
+        time = None
+        if predictor.time_features:
+            index: Any = panel.index.append(panel.future(self.horizon))  # type: ignore[union-attr]
+            time = calendar_features(index, predictor.time_features)
 
-    def _dataset(self, panel: Panel, starts: np.ndarray) -> tuple[BatchDataset | None, int]:
-        windows = self._windows(panel, starts, with_targets=True)
-        seen = windows.observed()
-        if not seen.all():
-            windows.starts = windows.starts[seen]
-        dataset = BatchDataset(len(windows), WindowLoader(self, windows)) if len(windows) else None
-        return dataset, int((~seen).sum())
+        def cut(starts: np.ndarray) -> Windows:
+            sizes = (predictor.look_back, predictor.horizon)
+            return Windows(values, *sizes, starts, time=time, target=predictor.target)
 
-    def _sizes(self) -> dict[str, int]:
-        return {
-            "n_nodes": self.n_features_in_,
-            "n_inputs": self.n_inputs_ * (1 + self.has_gaps_),
-            "n_outputs": len(self.target_),
-            "input_length": self.input_length,
-            "horizon": self.horizon,
-            "n_time_features": n_calendar_channels(self.time_features_),
-        }
+        return cut
 
-    def _train(self, datasets: tuple[BatchDataset, BatchDataset | None], seed: int, skipped: int) -> None:
-        earlier = self.history_ if self._continues() else None
-        best_before = self.best_epoch_ if self._continues() else 0
-        net = self._build_net(*datasets, seed).initialize()
-        net.partial_fit(datasets[0])
-        self.network_ = net.module_.eval()
-        self.history_ = history_frame(net, earlier)
-        self.history_.attrs["skipped_windows"] = skipped
-        best = dict(net.callbacks_)["best"]
-        self.correction_ = best.correction_
-        # 0: not one epoch was better than the weights at the start
-        in_all = best.best_epoch_ + (0 if earlier is None else len(earlier))
-        self.best_epoch_ = in_all if best.best_epoch_ else best_before
-        self.n_iter_ = len(self.history_)
-        self.n_parameters_ = sum(p.numel() for p in self.network_.parameters() if p.requires_grad)
-        self.scan_backend_ = choose_backend(torch.empty(1, device=self.device_)).name
-        self._after_training(net)
+    def _trainer(
+        self,
+        network: ForecastNetwork,
+        predictor: Predictor,
+        graph: Graph | None,
+        device: torch.device,
+        seed: int,
+    ) -> Trainer:
+        """The training that the parameters describe."""
+        parameters = self.get_params(deep=False)
+        settings = {k: v for k, v in parameters.items() if k not in _BESIDE_THE_TRAINING}
+        settings |= {"class": type(self).__name__, "device": device.type, "graph": graph}
+        settings["callbacks"] = [type(callback).__name__ for callback in self.callbacks or []]
+        encoding = _encoding(predictor)
+        settings["start"] = [encoding.scaler, encoding.linear] if self._continues() else None
+        known = inspect.signature(Trainer).parameters
+        given = {name: value for name, value in parameters.items() if name in known and name != "device"}
+        return Trainer(
+            **given, name=type(self).__name__, device=device, seed=seed, loss_weights=self._loss_weights(),
+            own_callbacks=self._more_callbacks(network), settings=settings,
+        )  # fmt: skip
 
-    def _after_training(self, net: ForecastNet) -> None:
-        """Take what the forecaster wants from the finished training; nothing by default."""
-        return None
-
-    def _build_net(self, train: BatchDataset, validation: BatchDataset | None, seed: int) -> ForecastNet:
-        order = torch.Generator().manual_seed(seed)
-        return ForecastNet(
-            self.network_,
-            criterion=MaskedLoss(self.loss, self._error_weights()),
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=self.weight_decay,
-            # many small parameters: one kernel for all
-            optimizer__fused=self.device_.type in ("cpu", "cuda"),
-            optimizer__param_groups=undecayed(self.network_),
-            lr=self.learning_rate,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            train_split=None if validation is None else predefined_split(validation),
-            callbacks=self._callbacks(train.load.windows),
-            iterator_train__sampler=ShuffledWindows(len(train), order),
-            iterator_train__collate_fn=keep_batch,
-            iterator_train__generator=order,
-            iterator_valid__collate_fn=keep_batch,
-            loss_weights=self._loss_weights(),
-            precision=self.precision,
-            device=self.device_,
-            warm_start=True,
-            verbose=0,
+    def _start_from_first_weights(self, network: nn.Module) -> None:
+        """Take over `_first_weights`, those of another fit, wherever name and shape agree (other nodes: not embeddings)."""
+        given = self.__dict__.pop("_first_weights", None) or {}
+        own = network.state_dict()
+        network.load_state_dict(
+            own | {name: w for name, w in given.items() if name in own and w.shape == own[name].shape}
         )
 
-    def _callbacks(self, windows: Windows) -> list[tuple[str, Any]]:
-        """All callbacks; `best` is the last, because it may end the training that the others still have to see.
+    def _remember(self, trained: Trained, n_earlier: int) -> None:
+        """Keep how the training went."""
+        self.history_ = trained.history
+        # 0: not one epoch was better than the weights at the start
+        if trained.best_epoch or not n_earlier:
+            self.best_epoch_ = trained.best_epoch + n_earlier if trained.best_epoch else 0
 
-        The checkpoint is the first: it writes what an epoch left before the others begin the next one.
-        """
-        best = BestWeights(self.patience, corrects=self.linear_ is not None)
-        named: list[tuple[str, Any]] = []
-        if self.checkpoint_dir is not None:
-            key = self._training_key(windows)
-            named.append(("checkpoint", Checkpoint(self.checkpoint_dir, type(self).__name__, key)))
-        named += [
-            (f"train_{name}", PassthroughScoring(f"train_{name}", on_train=True))
-            for name in self._loss_weights()
-        ]
-        if self.grad_clip is not None:
-            named.append(("clip", GradientNormClipping(self.grad_clip)))
-        if self.lr_schedule == "cosine":
-            named.append(("schedule", LRScheduler(CosineAnnealingLR, T_max=self.max_epochs)))
-        elif self.lr_schedule == "one_cycle":
-            cycle = {
-                "max_lr": self.learning_rate,
-                "total_steps": self.max_epochs * -(-len(windows) // self.batch_size),
-                "cycle_momentum": False,
-            }
-            named.append(("schedule", LRScheduler(OneCycleLR, step_every="batch", **cycle)))
-        named += self._more_callbacks()
-        named += [(f"user_{i}", callback) for i, callback in enumerate(self.callbacks or [])]
-        if self.verbose:
-            named.append(("progress", Progress(best)))
-        return [*named, ("best", best)]
+    def _calibration(self, learnt: Predictor, refitted: Predictor, panel: Panel, split: Split) -> Calibration:
+        """The validation part; after a warm start that of before, where the new one is shorter."""
+        new = super()._calibration(learnt, refitted, panel, split)
+        if not self._continues():
+            return new
+        known = self.calibration_
+        rule: Any = learnt.rule
+        # training on leaves seasonal mean and linear forecast as they are
+        judged = known.predictor.with_network(rule.network, rule.device, rule.residual_weight)
+        kept = not known.learnt_from and panel.n_times - split.cut < known.rows.n_times - learnt.look_back
+        return (known if kept else new).with_predictor(judged)
 
-    def _training_key(self, windows: Windows) -> str:
-        """Fingerprint of all that decides how the training goes: by it a checkpoint is found again."""
-        settings = {k: v for k, v in self.get_params(deep=False).items() if k not in _BESIDE_THE_TRAINING}
-        settings |= {"class": type(self).__name__, "device": self.device_.type, "graph": self.given_graph_}
-        settings["callbacks"] = [type(callback).__name__ for callback in self.callbacks or []]
-        start: list[Tensor] = []
-        if self._continues():
-            start = list(self.network_.state_dict().values())
-            settings["start"] = [self.scaler_, self.linear_]
-        data = [windows.values, windows.time, windows.starts, *(tensor.cpu().numpy() for tensor in start)]
-        return fingerprint(settings, data)
+    # ---------------------------------------------------------------- what was learnt
 
-    def _error_weights(self) -> Tensor:
-        """Weight of each node's scaled error, of mean 1 per feature."""
-        scale = self.scaler_.scale[:, self.target_]
-        weight = scale / scale.mean(0) if self.node_weights == "scale" else np.ones_like(scale)
-        return torch.from_numpy(weight.astype(np.float32))
+    @property
+    def _rule(self) -> NetworkRule:
+        return self.predictor_.rule  # type: ignore[return-value]
 
-    # ---------------------------------------------------------------- forecast
+    @property
+    def network_(self) -> Any:
+        """The trained network."""
+        return self._rule.network
 
-    def _encode(self, x: np.ndarray, time: np.ndarray | None) -> dict[str, Tensor]:
-        """Raw input rows -> what the network takes: scaled, gaps filled, with channels that say where the gaps are."""
-        scaled = self.scaler_.transform(x)
-        channels = carry_forward(scaled)
-        if self.has_gaps_:
-            channels = np.concatenate([channels, np.isfinite(scaled).astype(np.float32)], axis=-1)
-        inputs = {"x": torch.from_numpy(channels)}
-        if time is not None:
-            inputs["time"] = torch.from_numpy(time)
-        return inputs
+    @property
+    def device_(self) -> torch.device:
+        """Device that the network is on."""
+        return self._rule.device  # type: ignore[return-value]
 
-    def _forecast(self, x: np.ndarray, time: np.ndarray | None) -> np.ndarray:
-        same_bits = deterministic_algorithms(self.deterministic, self.device_)
-        with explained_forecast(self, len(x)), torch.inference_mode(), same_bits:
-            inputs = {name: tensor.to(self.device_) for name, tensor in self._encode(x, time).items()}
-            forecast, _ = self.network_(**inputs)
-            scale = self.correction_ * self.scaler_.scale[:, self.target_]
-            forecast = self._start(x) + forecast.float().cpu().numpy() * scale
-        refuse_infinite_forecasts(forecast, x, self.scaler_, self.nodes_)
-        return forecast
+    @property
+    def scaler_(self) -> NodeScaler:
+        """Shift and scale of each node."""
+        return self._rule.encoding.scaler
 
-    def _start(self, x: np.ndarray) -> np.ndarray:
-        """What a forecast of 0 by the network means: the linear forecast, or the center of the scaler."""
-        if self.linear_ is None:
-            return self.scaler_.center[:, self.target_]
-        return self.linear_.forecast(x[..., self.target_])
+    @property
+    def linear_(self) -> WindowRidge | None:
+        """The linear forecast whose residual the network forecasts."""
+        return self._rule.linear
 
-    def _input_batches(self, X: Any, stride: int) -> Iterator[dict[str, Tensor]]:
+    @property
+    def correction_(self) -> float:
+        """Residual weight: how much of the network's output is added."""
+        return self._rule.residual_weight
+
+    @property
+    def has_gaps_(self) -> bool:
+        """Whether values were missing in training."""
+        return self._rule.encoding.has_gaps
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs that were trained."""
+        return len(self.history_)
+
+    @property
+    def n_parameters_(self) -> int:
+        """Trainable numbers in the network."""
+        return sum(p.numel() for p in self.network_.parameters() if p.requires_grad)
+
+    @property
+    def scan_backend_(self) -> str:
+        """Which implementation of the Mamba scan is in use."""
+        return choose_backend(torch.empty(1, device=self.device_)).name
+
+    def _network_inputs(self, X: Any, stride: int) -> Iterator[dict[str, Tensor]]:
         """Network inputs of all windows in X, a batch at a time, for looking into the network."""
         check_is_fitted(self)
-        panel = self._to_panel(X, reset=False)
-        starts = panel.starts(self.input_length, stride)
-        if not len(starts):
-            raise DataError(
-                f"X has {panel.n_times} rows; at least input_length = {self.input_length} are needed."
-            )
-        windows = self._windows(panel, starts, with_targets=False)
-        for first in range(0, len(windows), self.batch_size):
-            batch = windows.gather(slice(first, first + self.batch_size))
-            yield {
-                name: tensor.to(self.device_) for name, tensor in self._encode(batch.x, batch.time).items()
-            }
+        for x, time in self.predictor_.look_backs(self._read(X), stride):
+            yield self._rule.inputs(x, time)
 
-    def _node_labels(self) -> pd.Index:
-        return pd.RangeIndex(self.n_features_in_) if self.nodes_ is None else pd.Index(self.nodes_)
+    # ---------------------------------------------------------------- pickles and model files
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State without modules: weights as arrays beside predictors without a network, so that it opens on any machine."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        predictor = state.get("predictor_")
+        if predictor is not None:
+            state["weights_"] = {name: w.cpu().numpy() for name, w in self.network_.state_dict().items()}
+            state["predictor_"] = predictor.with_network(None, None)
+            judged = self.calibration_.predictor.with_network(None, None)
+            state["calibration_"] = self.calibration_.with_predictor(judged)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Rebuild the network on the wanted device, or on the CPU with a warning where that is not there."""
+        weights = state.pop("weights_", None)
+        super().__setstate__(state)
+        if weights is None:
+            return
+        try:
+            device = resolve_device(self.device)
+        except DeviceError as error:
+            warnings.warn(f"{error} The model was loaded on the CPU.", RuntimeWarning, stacklevel=2)
+            device = torch.device("cpu")
+        with seeded(0, device):
+            network = self._new_network(self.predictor_, self.given_graph_)
+        network.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
+        network = network.to(device).eval()
+        self.predictor_ = self.predictor_.with_network(network, device)
+        judged = self.calibration_.predictor.with_network(network, device)
+        self.calibration_ = replace(self.calibration_, predictor=judged)
+
+
+def _copy_of(network: nn.Module) -> nn.Module:
+    """A copy whose parameters keep their marks, which torch's own copies of parameters lose."""
+    twin = copy.deepcopy(network)
+    for parameter, same in zip(network.parameters(), twin.parameters(), strict=True):
+        vars(same).update(vars(parameter))
+    return twin
+
+
+def _encoding(predictor: Predictor) -> Encoding:
+    """Between values and network, of a predictor whose rule is a network."""
+    rule: Any = predictor.rule
+    return rule.encoding

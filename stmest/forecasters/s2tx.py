@@ -14,6 +14,7 @@ from ..layers.s2tx_layers import NORMS
 from ..networks.s2tx import TOKEN_ORDERS, S2TXNetwork
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
+from .registry import register
 
 __all__ = ["S2TXForecaster", "S2TXParameters"]
 
@@ -77,6 +78,21 @@ class S2TXParameters(TrainingParameters):
     }
 
 
+@register(
+    tiny={
+        "input_length": 4,
+        "horizon": 2,
+        "d_model": 4,
+        "d_state": 2,
+        "n_heads": 2,
+        "n_layers": 1,
+        "d_ff": 4,
+        "max_epochs": 1,
+        "batch_size": 32,
+        "random_state": 0,
+    },
+    commands={"s2tx": {"text": "Mamba over all nodes, attention over recent patches of each"}},
+)
 @describe
 class S2TXForecaster(S2TXParameters, NetworkForecaster):
     """Global context of all variates by Mamba, local detail of each by attention that looks at that context.

@@ -13,8 +13,10 @@ from ..data.panel import Panel
 from ..exceptions import ParameterError
 from ..graphs import Graph
 from ..networks.stid import STIDNetwork
+from ..prediction.predictor import Predictor
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
+from .registry import register
 
 __all__ = ["STIDForecaster", "STIDParameters"]
 
@@ -40,6 +42,18 @@ class STIDParameters(TrainingParameters):
     }
 
 
+@register(
+    tiny={
+        "input_length": 4,
+        "horizon": 2,
+        "d_model": 4,
+        "n_layers": 1,
+        "max_epochs": 1,
+        "batch_size": 32,
+        "random_state": 0,
+    },
+    commands={"stid": {"text": "perceptron on look-back, node and time"}},
+)
 @describe
 class STIDForecaster(STIDParameters, NetworkForecaster):
     """Perceptron on look-back, node, time of day and day of week: the strong simple rival.
@@ -104,14 +118,13 @@ class STIDForecaster(STIDParameters, NetworkForecaster):
             raise ParameterError(
                 f"time_features={self.time_features!r}: STID has tables for 'time_of_day' and 'day_of_week' only."
             )
-        if not self._continues():
-            self.slots_per_day_ = slots_per_day(panel.index, _MOST_SLOTS)
+        self.slots_per_day_ = slots_per_day(panel.index, _MOST_SLOTS)
         return chosen
 
-    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
-        channels = calendar_channels(self.time_features_)
+    def _network_settings(self, predictor: Predictor, graph: Graph | None) -> dict[str, Any]:
+        channels = calendar_channels(predictor.time_features)
         day, week = channels.get("time_of_day"), channels.get("day_of_week")
-        return {
+        return super()._network_settings(predictor, graph) | {
             "day_channels": None if day is None else (day[0], day[len(day) // 2]),
             "week_channel": None if week is None else week[0],
             "slots_per_day": self.slots_per_day_,

@@ -16,10 +16,13 @@ from ..data.calendar import season_length
 from ..data.panel import Panel
 from ..exceptions import ParameterError
 from ..graphs import Graph, graph_from_correlation
+from ..networks.base import ForecastNetwork
 from ..networks.stm3 import STM3Network
-from ..training.engine import ForecastNet
+from ..prediction.predictor import Predictor
+from ..training.trainer import Trained
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
+from .registry import register
 
 __all__ = ["STM3Forecaster", "STM3Parameters"]
 
@@ -78,6 +81,25 @@ class STM3Parameters(TrainingParameters):
     }
 
 
+@register(
+    tiny={
+        "input_length": 4,
+        "horizon": 2,
+        "scales": (1, 3),
+        "d_model": 3,
+        "d_state": 2,
+        "n_experts": 2,
+        "node_embedding_dim": 2,
+        "head_width": 8,
+        "max_epochs": 1,
+        "batch_size": 32,
+        "random_state": 0,
+    },
+    commands={
+        "stm2": {"text": "multiscale Mamba over a learned graph", "settings": {"n_experts": 0}},
+        "stm3": {"text": "STM2 with a mixture of experts"},
+    },
+)
 @describe
 class STM3Forecaster(STM3Parameters, NetworkForecaster):
     """Mixture of multiscale Mamba experts over a learned (and, if given, a known) sensor graph.
@@ -192,28 +214,31 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         if self.n_experts and self.top_k > self.n_experts:
             raise ParameterError(f"top_k={self.top_k} is more than n_experts={self.n_experts}.")
 
-    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
-        return super()._network_settings(sizes, graph) | {"contrastive": self.contrastive_weight > 0}
+    def _network_settings(self, predictor: Predictor, graph: Graph | None) -> dict[str, Any]:
+        return super()._network_settings(predictor, graph) | {"contrastive": self.contrastive_weight > 0}
 
-    def _prepare_network(self, panel: Panel, cut: int, graph: Graph | None) -> None:
-        """Start the node embeddings from the given graph, or from who goes along with whom in the training rows."""
+    def _prepare_network(
+        self, network: Any, values: Any, panel: Panel, predictor: Predictor, graph: Graph | None
+    ) -> None:
+        """Start the node embeddings from the given graph, or from who goes along with whom in the training part."""
         if graph is None:
             season = season_length(panel.index)
-            rows = panel.values[max(0, cut - _ROWS_TO_CORRELATE) : cut, :, self.target_[0]]
+            rows = values[max(0, len(values) - _ROWS_TO_CORRELATE) :, :, predictor.target[0]]
             if len(rows) < 2 * (season + self.input_length):
                 return
             graph = graph_from_correlation(rows, _PARTNERS, max_lag=self.input_length, season=season)
-        self.network_.start_embedding(torch.from_numpy(graph.eigenvectors(self.node_embedding_dim)))
+        network.start_embedding(torch.from_numpy(graph.eigenvectors(self.node_embedding_dim)))
 
     def _loss_weights(self) -> dict[str, float]:
         weights = {"balance": self.balance_weight, "contrastive": self.contrastive_weight}
         return {name: float(weight) for name, weight in weights.items() if weight > 0 and self.n_experts}
 
-    def _more_callbacks(self) -> list[tuple[str, Any]]:
+    def _more_callbacks(self, network: ForecastNetwork) -> list[tuple[str, Any]]:
         return [("routing", _RoutingMonitor())] if self.n_experts else []
 
-    def _after_training(self, net: ForecastNet) -> None:
-        monitor = dict(net.callbacks_).get("routing")
+    def _remember(self, trained: Trained, n_earlier: int) -> None:
+        super()._remember(trained, n_earlier)
+        monitor = trained.callbacks.get("routing")
         self.routing_change_ = np.empty(0) if monitor is None else np.asarray(monitor.change_)
 
     # ---------------------------------------------------------------- what it learnt
@@ -234,7 +259,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         check_is_fitted(self)
         if not self.n_experts:
             return pd.DataFrame(index=self._node_labels())
-        (inputs,) = self._input_batches(self.context_, 1)
+        (inputs,) = self._network_inputs(self.context_, 1)
         with torch.inference_mode():
             probabilities = self.network_.routing(**inputs)
         return pd.DataFrame(probabilities.cpu().numpy(), index=self._node_labels())
@@ -275,7 +300,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
 
     def _representations(self, X: Any, stride: int) -> dict[str, np.ndarray]:
         parts: dict[str, list[np.ndarray]] = {}
-        for inputs in self._input_batches(X, stride):
+        for inputs in self._network_inputs(X, stride):
             with torch.inference_mode():
                 for name, tensor in self.network_.representations(**inputs).items():
                     parts.setdefault(name, []).append(tensor.cpu().numpy())

@@ -17,6 +17,7 @@ from ..networks.stmamba import GRAPHS, STMambaNetwork
 from ..runtime import require
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
+from .registry import register
 
 __all__ = ["STMambaForecaster", "STMambaParameters"]
 
@@ -63,6 +64,19 @@ class STMambaParameters(TrainingParameters):
     }
 
 
+@register(
+    tiny={
+        "input_length": 4,
+        "horizon": 2,
+        "d_model": 4,
+        "d_state": 2,
+        "n_layers": 1,
+        "max_epochs": 1,
+        "batch_size": 32,
+        "random_state": 0,
+    },
+    commands={"stmamba": {"text": "graph attention and Mamba in turn"}},
+)
 @describe
 class STMambaForecaster(STMambaParameters, NetworkForecaster):
     """Graph attention over the nodes of each time step and Mamba over the steps of each node, in turn.
@@ -198,7 +212,7 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
             raise ParameterError("n_heads=0: the forecaster was fitted without attention.")
         total = np.zeros((self.n_layers, self.n_features_in_, self.n_features_in_))
         n_windows = 0
-        for inputs in self._input_batches(X, stride):
+        for inputs in self._network_inputs(X, stride):
             with torch.inference_mode():
                 weights = self.network_.attention_weights(**inputs)
             total += weights.double().cpu().numpy() * len(inputs["x"])

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 from ..exceptions import DataError
 from ..graphs import Graph
 from ..networks.unet import UNetNetwork
+from ..prediction.predictor import Predictor
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, whole
+from .registry import register
 
 __all__ = ["UNetForecaster", "UNetParameters"]
 
@@ -33,6 +35,19 @@ class UNetParameters(TrainingParameters):
     }
 
 
+@register(
+    tiny={
+        "input_length": 4,
+        "horizon": 2,
+        "channels": 4,
+        "depth": 1,
+        "max_epochs": 1,
+        "batch_size": 32,
+        "random_state": 0,
+    },
+    commands={"unet": {"text": "U-Net, for fields only"}},
+    grids_only=True,
+)
 @describe
 class UNetForecaster(UNetParameters, NetworkForecaster):
     """U-Net on fields, with the frames of the look-back as channels: the convolutional baseline.
@@ -82,10 +97,11 @@ class UNetForecaster(UNetParameters, NetworkForecaster):
     _network_class = UNetNetwork
     _reads_fields = True
 
-    def _network_settings(self, sizes: dict[str, int], graph: Graph | None) -> dict[str, Any]:
-        if self.grid_shape_ is None:
+    def _network_settings(self, predictor: Predictor, graph: Graph | None) -> dict[str, Any]:
+        grid = predictor.spec.grid
+        if grid is None:
             raise DataError(
-                f"X has {sizes['n_nodes']} nodes and no grid; UNetForecaster needs fields: (n_times, n_y, n_x), (n_times, "
+                f"X has {predictor.spec.n_nodes} nodes and no grid; UNetForecaster needs fields: (n_times, n_y, n_x), (n_times, "
                 "n_y, n_x, n_features) or a DataArray with the dimensions time, y, x."
             )
-        return {"grid_shape": self.grid_shape_, "target_channels": self.target_}
+        return super()._network_settings(predictor, graph) | {"grid_shape": grid}

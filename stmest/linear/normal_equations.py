@@ -15,7 +15,9 @@ import numpy as np
 import scipy.linalg
 from numpy.lib.stride_tricks import sliding_window_view
 
-__all__ = ["Units", "carried", "joint_inputs", "own_drift", "solve_jointly", "solve_windows"]
+from ..data.windows import forward_filled
+
+__all__ = ["Units", "joint_inputs", "own_drift", "solve_jointly", "solve_windows"]
 
 _NUMBERS_AT_ONCE = 1_000_000  # of one piece of windows: 8 MB
 _NUMBERS_OF_GRAMS = 8_000_000  # of the matrices kept at once for steps with missing targets: 64 MB
@@ -36,33 +38,9 @@ class Units:
 
     def centred(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (..., n, t) with their gaps filled, and the last of them (..., n, 1); a node without any gets its mean."""
-        filled = carried(x)
+        filled = forward_filled(x, -1, backward=True)
         filled = np.where(np.isnan(filled), self.mean[:, None], filled)
         return filled, filled[..., -1:]
-
-
-def carried(x: np.ndarray) -> np.ndarray:
-    """Fill missing values along the last axis: the last observed one forward, the first one backward.
-
-    Parameters
-    ----------
-    x : ndarray of shape (..., t)
-        Values with NaN where missing.
-
-    Returns
-    -------
-    ndarray of shape (..., t)
-        Filled copy, or x itself if nothing is missing; rows without any observation stay NaN.
-    """
-    observed = ~np.isnan(x)
-    if observed.all():
-        return x
-    place = np.where(observed, np.arange(x.shape[-1]), 0)
-    source = np.maximum.accumulate(place, axis=-1)
-    # Before the first observation the running maximum is still 0: point there at the first observation
-    # instead.
-    source = np.maximum(source, observed.argmax(axis=-1)[..., None])
-    return np.take_along_axis(x, source, axis=-1)
 
 
 def solve_windows(
@@ -264,7 +242,7 @@ def _pieces(
         for first in range(0, len(starts), at_once):
             rows = starts[first : first + at_once]
             piece = windows[rows]
-            x = carried(piece[:, :input_length])
+            x = forward_filled(piece[:, :input_length], -1, backward=True)
             usable = ~np.isnan(x[:, -1])
             x, y = x[usable], piece[usable, input_length:]
             last, scale = x[:, -1:], units.scale[node]

@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 
 from ..data.chunks import row_pieces
+from ..data.panel import Panel
+from ..data.savable import savable
 from ..exceptions import DataError
 
-__all__ = ["CYCLES", "Residuals", "SeasonalProfile", "detect_period", "supported_cycles"]
+__all__ = ["CYCLES", "Residuals", "SeasonalProfile", "detect_period", "less_season", "supported_cycles"]
 
 CYCLES = ("time_of_day", "time_of_week", "day_of_year")
 
@@ -26,6 +28,7 @@ _LEAST_CORRELATION = 0.3  # at the lag of a period
 _ROWS_TO_MATCH = 2_000
 
 
+@savable
 class SeasonalProfile:
     """Mean of each node and feature at each phase of one cycle.
 
@@ -202,22 +205,25 @@ class Residuals:
         values = self.values - self.profile.table[self.phases[: len(self)]]
         return values if dtype is None else values.astype(dtype, copy=False)
 
-    def expected(self, rows: np.ndarray, target: list[int]) -> np.ndarray:
-        """The profile of some rows.
 
-        Parameters
-        ----------
-        rows : ndarray of int
-            Row numbers, also of rows that follow the values as far as their phases are known.
-        target : list of int
-            Features.
+def less_season(panel: Panel, season: SeasonalProfile | None) -> Any:
+    """The values of training data less their seasonal mean.
 
-        Returns
-        -------
-        ndarray of shape (*rows.shape, n_nodes, n_targets)
-            What to add to a forecast of the residuals.
-        """
-        return self.profile.table[self.phases[rows]][..., target]
+    Parameters
+    ----------
+    panel : Panel
+        Training data.
+    season : SeasonalProfile or None
+        What to take away.
+
+    Returns
+    -------
+    array-like of shape (n_times, n_nodes, n_features)
+        Subtracted where it is read; the values themselves without a seasonal mean.
+    """
+    if season is None:
+        return panel.values
+    return Residuals(panel.values, season.phases(panel.index, panel.n_times, panel.clock or 0), season)
 
 
 def supported_cycles(values: np.ndarray, index: pd.Index | None) -> list[str | int]:

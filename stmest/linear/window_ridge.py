@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from ..data.savable import savable
 from ..data.scaling import NodeScaler
+from ..data.windows import forward_filled
 from ..graphs import Graph
-from .normal_equations import Units, carried, joint_inputs, own_drift, solve_jointly, solve_windows
+from .normal_equations import Units, joint_inputs, own_drift, solve_jointly, solve_windows
 
 __all__ = ["Recipe", "WindowRidge", "fit_recipe", "fit_ridges"]
 
@@ -26,6 +28,7 @@ Recipe = list[tuple[float, str | None, float, int]]
 _MULTIPLICATIONS = 1e11  # for one map: beyond this, shared weights are learnt from evenly spread nodes
 
 
+@savable
 @dataclass
 class WindowRidge:
     """Linear map from look-back to horizon.
@@ -280,7 +283,7 @@ def _solve_own(
         return [np.stack(of_alpha) for of_alpha in zip(*each, strict=True)]
     beside = None
     if walk is not None:
-        filled = carried(np.asarray(values[:, :, feature], dtype=np.float64).T).T
+        filled = forward_filled(np.asarray(values[:, :, feature], dtype=np.float64), axis=0, backward=True)
         beside = np.nan_to_num((filled - units.mean) / units.scale) @ walk.T
     cost = float(n_times) * n_nodes * input_length * (input_length + horizon)
     thinning = min(n_nodes, max(1, round(cost / _MULTIPLICATIONS)))

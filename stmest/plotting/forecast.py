@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import ArrayLike
 
 from ..data.containers import as_panel
 from ..data.panel import Panel
-from ..data.time_index import future_index
 from ..exceptions import DataError, ParameterError
 from ..runtime import require
 from ._canvas import COLOURS, DASHES, Display, given_axes, head, label_time, new_axes, positions, tidy
@@ -286,14 +284,13 @@ def _origin(model: Any, X: Any, horizon: int) -> tuple[Panel, np.ndarray, pd.Ind
     if X is None:
         past = model.context_
         truth = np.full((horizon, past.values.shape[1]), np.nan)
-        return past, truth, None if past.index is None else future_index(past.index, horizon)
-    panel = model._to_panel(X, reset=False)
+        return past, truth, past.future(horizon)
+    panel = model.input_.read(X)
     cut = panel.n_times - horizon
     if cut < 1:
         raise DataError(f"X has {panel.n_times} rows; needed: more than horizon = {horizon}.")
-    index = panel.index
-    past = replace(panel, values=panel.values[:cut], index=None if index is None else index[:cut])
-    return past, panel.values[cut:, :, model.target_[0]], None if index is None else index[cut:]
+    future = panel.rows(cut, panel.n_times)
+    return panel.rows(0, cut), future.values[:, :, model.target_[0]], future.index
 
 
 def _node_positions(wanted: Sequence[Any], names: Sequence[Any] | None) -> list[int]:

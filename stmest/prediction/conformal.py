@@ -1,11 +1,8 @@
-"""Split-conformal prediction intervals: how far forecasts are off on rows that were not learnt from.
-
-A `Calibration` keeps those rows; a forecaster forecasts them when an interval is first asked for, and `half_widths`
-turns its errors into widths per node and horizon step. Builds on numpy alone; used by `forecasters.conformal`.
+"""Split-conformal prediction intervals: from errors on time steps that were not learnt from to widths.
 
 Errors of sensor networks grow and shrink with the weather or the traffic of the day, and a validation part is short. So
-every error counts in units of how lively its look-back was (`activity`, one number per window), and the widths of a
-forecast are in units of its own look-back.
+every error is divided by the scale of its look-back (`activity`, one number per window), and the widths of a forecast are
+multiplied by the scale of its own look-back. Builds on numpy alone; used by `calibration`.
 
 References
 ----------
@@ -16,99 +13,15 @@ split conformal intervals, and errors weighed by a measure of difficulty.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ..exceptions import DataError
 
-__all__ = ["Calibration", "activity", "half_widths", "typical_steps"]
+__all__ = ["activity", "half_widths", "typical_steps"]
 
-# Forecasts that are judged at most, spread evenly over the rows: neighbouring ones tell nearly the same
-MOST_ORIGINS = 256
-# Numbers that are kept at most, of the last rows: 16 MB
-MOST_NUMBERS = 1 << 22
 _ACTIVITY_RANGE = 0.2, 5.0  # a stuck sensor must not shrink, a jump not blow up, the intervals without bounds
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """Rows on which a forecaster is judged.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_rows, n_nodes, n_features), float32
-        Look-back of the first forecast, and then the rows to forecast; NaN where missing.
-    index : pandas.Index or None
-        Time of each row.
-    first : int
-        Number of the first row, counted from the first row that the forecaster was given.
-    bounds : ndarray of int or None
-        First row of every trajectory and the number of rows, where there are several: no forecast crosses from one to the
-        next.
-    learnt_from : bool
-        Whether the forecaster has learnt from these rows too, so that its errors are too small.
-    twin : dict
-        Fitted attributes that the forecaster has for being judged: those it learnt without these rows, where that makes a
-        difference.
-    """
-
-    values: np.ndarray
-    index: pd.Index | None
-    first: int = 0
-    bounds: np.ndarray | None = None
-    learnt_from: bool = False
-    twin: dict[str, Any] = field(default_factory=dict)
-
-    def origins(self, input_length: int, steps: int, most: int = MOST_ORIGINS) -> np.ndarray:
-        """First rows of the windows to judge.
-
-        Parameters
-        ----------
-        input_length, steps : int
-            Rows of look-back and rows to forecast.
-        most : int
-            Windows at most.
-
-        Returns
-        -------
-        ndarray of int
-            Evenly spread; empty where not one window fits.
-        """
-        length = input_length + steps
-        starts = np.arange(max(0, len(self.values) - length + 1))
-        if self.bounds is not None:
-            apart = (
-                np.searchsorted(self.bounds, starts, "right"),
-                np.searchsorted(self.bounds, starts + length - 1, "right"),
-            )
-            starts = starts[apart[0] == apart[1]]
-        return starts[
-            np.unique(np.linspace(0, len(starts) - 1, min(len(starts), most)).round().astype(np.int64))
-        ]
-
-    def moved_on(self, values: np.ndarray, index: pd.Index | None) -> Calibration:
-        """The same number of rows, of which the last are new.
-
-        Parameters
-        ----------
-        values : ndarray of shape (n_new, n_nodes, n_features)
-            Rows that came after these.
-        index : pandas.Index or None
-            Their times.
-
-        Returns
-        -------
-        Calibration
-            Without the oldest rows.
-        """
-        rows = np.concatenate([self.values, values.astype(np.float32)])[-len(self.values) :]
-        times = None if self.index is None or index is None else self.index.append(index)[-len(self.values) :]
-        bounds = None if self.bounds is None else np.append(self.bounds[:-1] - len(values), len(rows))
-        return replace(self, values=rows, index=times, first=self.first + len(values), bounds=bounds)
 
 
 def typical_steps(values: np.ndarray) -> np.ndarray:

@@ -5,16 +5,17 @@ Needs the extra ``sktime``. The classes have the names of the scikit-learn-style
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..runtime import require
 
 require("sktime", extra="sktime")
 
-from .forecasters import (  # noqa: E402
-    MADForecaster,
-    RidgeForecaster,
-    S2TXForecaster,
-    STM3Forecaster,
-    STMambaForecaster,
-)
+from . import forecasters  # noqa: E402
+from .forecasters import *  # noqa: E402, F403
 
-__all__ = ["MADForecaster", "RidgeForecaster", "S2TXForecaster", "STM3Forecaster", "STMambaForecaster"]
+__all__ = forecasters.__all__
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(forecasters, name)

@@ -6,6 +6,7 @@ themselves are in `forecasters.py`, the conversion of tables in `_tables.py`.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,11 +15,14 @@ from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime.utils.warnings import warn
 
 from ..exceptions import DataError
-from ..prediction.rollout import roll_out
 from ._constructor import compose
 from ._tables import Layout, rows_after
 
-__all__ = ["Face", "NetworkFace"]
+__all__ = ["FITTED", "Face", "NetworkFace"]
+
+# A forecaster that fit is to take instead of training one. sktime's own fit does the bookkeeping of tables, but resets all
+# attributes first, so that it cannot lie in one.
+FITTED: ContextVar[Any] = ContextVar("FITTED", default=None)
 
 _UPDATE_EPOCHS_DOC = """\
 update_epochs : int, default=0
@@ -65,10 +69,12 @@ class Face(BaseForecaster):
 
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None) -> Face:
         self._layout = Layout.of(y, X)
-        table = self._layout.table(y, X)
-        forecaster = self._new_forecaster(len(table), self._wanted_horizon(fh, self.cutoff))
-        self.forecaster_ = forecaster.fit(table)
+        self.forecaster_ = FITTED.get() or self._trained(self._layout.table(y, X), fh)
         return self
+
+    def _trained(self, table: pd.DataFrame, fh: ForecastingHorizon | None) -> Any:
+        """A forecaster fitted to a table."""
+        return self._new_forecaster(len(table), self._wanted_horizon(fh, self.cutoff)).fit(table)
 
     def _wanted_horizon(self, fh: ForecastingHorizon | None, cutoff: Any) -> int:
         if self.horizon is not None:
@@ -120,7 +126,8 @@ class Face(BaseForecaster):
             known = np.concatenate(
                 [np.full((*values.shape[:2], len(self._layout.channels)), np.nan), values], axis=2
             )
-        ahead = roll_out(forecaster, forecaster.context_, np.zeros(1, dtype=np.int64), last, known)
+        predictor, origin = forecaster.predictor_, np.zeros(1, dtype=np.int64)
+        ahead = predictor.forecast(forecaster.context_, origin, last, known)
         return ahead[0, steps - 1].astype(np.float64)
 
     def _predict_quantiles(
@@ -149,7 +156,8 @@ class Face(BaseForecaster):
         for i, a in enumerate(alpha):
             coverage = round(abs(2 * a - 1), 12)
             if coverage:
-                width = forecaster._half_widths(forecaster.context_, int(steps.max()), coverage)[0, steps - 1]
+                calibration, recent = forecaster.calibration_, forecaster.context_
+                width = calibration.half_widths(recent, int(steps.max()), coverage)[0, steps - 1]
                 quantiles[i] = center + np.sign(a - 0.5) * width
         return self._layout.frame(np.stack(quantiles, axis=-1), fh.to_absolute_index(self.cutoff), labels)
 
@@ -179,10 +187,8 @@ class NetworkFace(Face):
     update_epochs: int
 
     def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None) -> Face:
-        self._layout = Layout.of(y, X)
-        table = self._layout.table(y, X)
-        self.forecaster_ = self._trained(table, self._wanted_horizon(fh, self.cutoff))
-        self._recent = self._last_rows(table)
+        super()._fit(y, X, fh)
+        self._recent = self._last_rows(self._layout.table(y, X))
         return self
 
     def _wanted_horizon(self, fh: ForecastingHorizon | None, cutoff: Any) -> int:
@@ -190,17 +196,16 @@ class NetworkFace(Face):
             return self.pretrained_.horizon
         return super()._wanted_horizon(fh, cutoff)
 
-    def _trained(self, table: pd.DataFrame, horizon: int) -> Any:
+    def _trained(self, table: pd.DataFrame, fh: ForecastingHorizon | None) -> Any:
         """A forecaster trained on a table, from the pretrained weights on if there are any."""
-        forecaster = self._new_forecaster(len(table), horizon)
+        forecaster = self._new_forecaster(len(table), self._wanted_horizon(fh, table.index[-1:]))
         if hasattr(self, "pretrained_"):
             forecaster._first_weights = self.pretrained_.network_.state_dict()
         return forecaster.fit(table)
 
     def _pretrain(self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None) -> Face:
         self._layout = Layout.of(y, X)
-        table = self._layout.table(y, X)
-        self.pretrained_ = self._trained(table, self._wanted_horizon(fh, table.index[-1:]))
+        self.pretrained_ = self._trained(self._layout.table(y, X), fh)
         return self
 
     def _last_rows(self, table: pd.DataFrame) -> pd.DataFrame | None:

@@ -1,183 +1,152 @@
-"""The forecasters as sktime knows forecasters: one short class each, over the class of the same name in stmest."""
+"""The forecasters as sktime knows forecasters: one class for each registered one, of the same name.
+
+The classes are made from the registry when this module is imported, and later ones when they are asked for.
+"""
 
 from __future__ import annotations
 
+import copy
+import inspect
+from dataclasses import replace
 from typing import Any
 
-from ..forecasters import baselines, mad, s2tx, stm3, stmamba
-from ._base import Face, NetworkFace
+import pandas as pd
 
-__all__ = ["MADForecaster", "RidgeForecaster", "S2TXForecaster", "STM3Forecaster", "STMambaForecaster"]
+from ..exceptions import ParameterError
+from ..forecasters.network import NetworkForecaster
+from ..forecasters.registry import Entry, entries, find
+from ._base import FITTED, Face, NetworkFace
 
-# as small as networks can be: sktime's checks fit them hundreds of times
-_TINY = {"input_length": 3, "max_epochs": 1, "batch_size": 64, "patience": None, "random_state": 0}
+__all__ = ["from_sklearn"]  # and the classes, below
+
 _WITHOUT_RIDGE = {"seasonal_profile": None, "linear_skip": False}
 
+_DOC = """{summary}, for sktime.
 
-class RidgeForecaster(Face, composes=baselines.RidgeForecaster):
-    """Linear regression from the look-back of a node to its future, in closed form, for sktime.
+Composes `stmest.{name}`, which tells more. Columns of y, or instances of a panel y, are the nodes of one joint model{more}.
+`update` moves the forecast origin{update}.
 
-    Composes `stmest.RidgeForecaster`, which tells more. The weights stay as they were learnt: `update` moves the forecast
-    origin. To learn anew, wrap it in ``sktime.forecasting.stream.UpdateRefitsEvery``.
+Parameters
+----------
+{{parameters}}
+
+Attributes
+----------
+forecaster_ : stmest.{name}
+    The fitted forecaster, with what it learnt.
+
+Examples
+--------
+>>> from sktime.datasets import load_longley
+>>> from stmest.sktime import {name}
+>>> _, y = load_longley()
+>>> {name}({arguments}).fit(y[["GNP", "POP"]], fh=[1, 2]).predict().shape
+(2, 2)
+"""
+
+
+def _is_of_use(entry: Entry) -> bool:
+    """Whether sktime, which has tables and no fields, gains by it; what only repeats values it has itself."""
+    return not entry.grids_only and "input_length" in inspect.signature(entry.cls).parameters
+
+
+def _made_for(entry: Entry) -> type:
+    """The sktime class of a registered forecaster."""
+    trains = issubclass(entry.cls, NetworkForecaster)
+    tiny = {name: value for name, value in entry.tiny.items() if name != "horizon"}
+    tests = [{**tiny, "input_length": 4}, {**tiny, "input_length": 3, "horizon": 2}]
+    if trains:
+        tests = [{**tests[0], **_WITHOUT_RIDGE, "patience": None}, {**tests[1], "patience": 1}]
+        tests = [{k: v for k, v in test.items() if _may_be(entry.cls, k, v)} for test in tests]
+
+    def get_test_params(cls: type, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Parameters for sktime's checks."""
+        return [dict(test) for test in tests]
+
+    doc = _DOC.format(
+        name=entry.name,
+        summary=inspect.cleandoc(entry.cls.__doc__ or entry.name).splitlines()[0].rstrip("."),
+        more="; columns of X are\nfurther input channels" if trains else "",
+        update=", or trains on (`update_epochs`)" if trains else "",
+        arguments="input_length=4" + (", max_epochs=1, random_state=0" if trains else ""),
+    )
+    members = {"__doc__": doc, "__module__": __name__, "get_test_params": classmethod(get_test_params)}
+    base = NetworkFace if trains else Face
+    return type(base)(entry.name, (base,), members, composes=entry.cls)
+
+
+def _may_be(cls: type, name: str, value: Any) -> bool:
+    """Whether a forecaster has a parameter, and does not have that value in any case."""
+    parameter = inspect.signature(cls).parameters.get(name)
+    return parameter is not None and parameter.default is not value
+
+
+for _entry in entries().values():
+    if _is_of_use(_entry):
+        globals()[_entry.name] = _made_for(_entry)
+        __all__.append(_entry.name)
+
+
+def __getattr__(name: str) -> Any:
+    entry = None if name.startswith("_") else find(name)
+    if entry is None or not _is_of_use(entry):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {sorted(__all__)}")
+    made = globals()[name] = _made_for(entry)
+    return made
+
+
+def from_sklearn(model: Any) -> Any:
+    """The sktime forecaster of the same name and parameters.
 
     Parameters
     ----------
-    {parameters}
+    model : BaseForecaster
+        A forecaster of stmest. If it is fitted, so is the result: nothing is trained again.
 
-    Attributes
-    ----------
-    forecaster_ : stmest.RidgeForecaster
-        The fitted forecaster.
+    Returns
+    -------
+    sktime.forecasting.base.BaseForecaster
+        Of a class of `stmest.sktime`. `target` and `warm_start`, which sktime has other ways for, are left behind.
 
-    Examples
-    --------
-    >>> from sktime.datasets import load_longley
-    >>> from stmest.sktime import RidgeForecaster
-    >>> _, y = load_longley()
-    >>> RidgeForecaster(input_length=4).fit(y[["GNP", "POP"]], fh=[1, 2]).predict().shape
-    (2, 2)
-    """
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Parameters for sktime's checks."""
-        return [{"input_length": 4}, {"input_length": 3, "horizon": 2, "alpha": 10.0, "per_node": True}]
-
-
-class STM3Forecaster(NetworkFace, composes=stm3.STM3Forecaster):
-    """Mixture of multiscale Mamba experts over a learned (and, if given, a known) sensor graph, for sktime.
-
-    Composes `stmest.STM3Forecaster`, which tells more. Columns of y, or instances of a panel y, are the nodes of one joint
-    model; columns of X are further input channels.
-
-    Parameters
-    ----------
-    {parameters}
-
-    Attributes
-    ----------
-    forecaster_ : stmest.STM3Forecaster
-        The fitted forecaster, with what it learnt (`graph_`, `routing_`, `history_`).
-    pretrained_ : stmest.STM3Forecaster
-        The forecaster that `pretrain` fitted, whose weights `fit` starts from.
+    Raises
+    ------
+    ParameterError
+        If `stmest.sktime` has no such class, or a fitted model forecasts several features or fields.
 
     Examples
     --------
-    >>> from sktime.datasets import load_longley
-    >>> from stmest.sktime import STM3Forecaster
-    >>> _, y = load_longley()
-    >>> model = STM3Forecaster(input_length=4, max_epochs=1, random_state=0)
-    >>> model.fit(y[["GNP", "POP"]], fh=[1, 2]).predict().shape
-    (2, 2)
+    >>> from stmest import RidgeForecaster, make_sensor_network
+    >>> from stmest.sktime import from_sklearn
+    >>> from_sklearn(RidgeForecaster(input_length=48, horizon=6))
+    RidgeForecaster(horizon=6, input_length=48)
+    >>> model = RidgeForecaster(horizon=2).fit(make_sensor_network(n_nodes=3, n_times=200, random_state=0).values)
+    >>> from_sklearn(model).predict(fh=[1, 2]).shape
+    (2, 3)
     """
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Parameters for sktime's checks."""
-        tiny = {**_TINY, "scales": (1,), "d_model": 3, "d_state": 1, "node_embedding_dim": 2}
-        return [
-            {**tiny, **_WITHOUT_RIDGE, "n_experts": 0},
-            {**tiny, "horizon": 2, "n_experts": 1, "patience": 1},
-        ]
-
-
-class STMambaForecaster(NetworkFace, composes=stmamba.STMambaForecaster):
-    """Graph attention and Mamba interleaved, for sktime.
-
-    Composes `stmest.STMambaForecaster`, which tells more. Columns of y, or instances of a panel y, are the nodes of one joint
-    model; columns of X are further input channels.
-
-    Parameters
-    ----------
-    {parameters}
-
-    Attributes
-    ----------
-    forecaster_ : stmest.STMambaForecaster
-        The fitted forecaster, with what it learnt (`attention_weights`, `history_`).
-    pretrained_ : stmest.STMambaForecaster
-        The forecaster that `pretrain` fitted, whose weights `fit` starts from.
-
-    Examples
-    --------
-    >>> from sktime.datasets import load_longley
-    >>> from stmest.sktime import STMambaForecaster
-    >>> _, y = load_longley()
-    >>> model = STMambaForecaster(input_length=4, max_epochs=1, random_state=0)
-    >>> model.fit(y[["GNP", "POP"]], fh=[1, 2]).predict().shape
-    (2, 2)
-    """
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Parameters for sktime's checks."""
-        tiny = {**_TINY, "d_model": 4, "d_state": 1, "n_layers": 1}
-        return [{**tiny, **_WITHOUT_RIDGE}, {**tiny, "horizon": 2, "patience": 1}]
-
-
-class S2TXForecaster(NetworkFace, composes=s2tx.S2TXForecaster):
-    """Global context of all variates by Mamba, local detail of each by attention, for sktime.
-
-    Composes `stmest.S2TXForecaster`, which tells more. Columns of y, or instances of a panel y, are the variates of one model;
-    columns of X are further input channels.
-
-    Parameters
-    ----------
-    {parameters}
-
-    Attributes
-    ----------
-    forecaster_ : stmest.S2TXForecaster
-        The fitted forecaster, with what it learnt (`patching_`, `history_`).
-    pretrained_ : stmest.S2TXForecaster
-        The forecaster that `pretrain` fitted, whose weights `fit` starts from.
-
-    Examples
-    --------
-    >>> from sktime.datasets import load_longley
-    >>> from stmest.sktime import S2TXForecaster
-    >>> _, y = load_longley()
-    >>> model = S2TXForecaster(input_length=4, max_epochs=1, random_state=0)
-    >>> model.fit(y[["GNP", "POP"]], fh=[1, 2]).predict().shape
-    (2, 2)
-    """
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Parameters for sktime's checks."""
-        tiny = {**_TINY, "d_model": 4, "n_heads": 1, "n_layers": 1, "d_ff": 4, "d_state": 1}
-        return [{**tiny, **_WITHOUT_RIDGE}, {**tiny, "horizon": 2, "patience": 1}]
-
-
-class MADForecaster(NetworkFace, composes=mad.MADForecaster):
-    """Reconstruction by Mamba and prediction by a conditioned transformer, for sktime.
-
-    Composes `stmest.MADForecaster`, which tells more. Columns of y, or instances of a panel y, are the nodes of one joint model;
-    columns of X are further input channels.
-
-    Parameters
-    ----------
-    {parameters}
-
-    Attributes
-    ----------
-    forecaster_ : stmest.MADForecaster
-        The fitted forecaster, with what it learnt (`history_`).
-    pretrained_ : stmest.MADForecaster
-        The forecaster that `pretrain` fitted, whose weights `fit` starts from.
-
-    Examples
-    --------
-    >>> from sktime.datasets import load_longley
-    >>> from stmest.sktime import MADForecaster
-    >>> _, y = load_longley()
-    >>> model = MADForecaster(input_length=4, max_epochs=1, random_state=0)
-    >>> model.fit(y[["GNP", "POP"]], fh=[1, 2]).predict().shape
-    (2, 2)
-    """
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Parameters for sktime's checks."""
-        tiny = {**_TINY, "width": 2, "d_model": 4, "n_layers": 1, "n_heads": 1, "d_state": 1}
-        return [{**tiny, **_WITHOUT_RIDGE}, {**tiny, "horizon": 2, "patience": 1}]
+    name = type(model).__name__
+    entry = find(name)
+    if entry is None or not _is_of_use(entry):
+        raise ParameterError(f"{name} has no counterpart in stmest.sktime; there are {sorted(__all__)}.")
+    face = globals().get(name) or __getattr__(name)
+    known = set(face.get_param_names())
+    made = face(**{key: value for key, value in model.get_params(deep=False).items() if key in known})
+    if not hasattr(model, "predictor_"):
+        return made
+    spec, recent = model.input_, model.context_
+    if spec.ndim != 2 or spec.grid is not None:
+        raise ParameterError(
+            f"the fitted {name} forecasts {spec.n_features} features of {spec.n_nodes} nodes or cells; only one feature of "
+            "nodes can be carried over. Fit the class of stmest.sktime instead."
+        )
+    if recent.index is None:
+        first = recent.clock or 0
+        recent = replace(recent, index=pd.RangeIndex(first, first + recent.n_times))
+    nodes = range(spec.n_nodes) if spec.nodes is None else spec.nodes
+    y = pd.DataFrame(recent.values[..., 0], index=recent.index, columns=pd.Index(nodes, tupleize_cols=False))
+    fitted = copy.copy(model)
+    fitted.context_ = recent
+    token = FITTED.set(fitted)
+    try:
+        return made.fit(y)
+    finally:
+        FITTED.reset(token)

@@ -1,14 +1,13 @@
 """Plain state as a JSON document and arrays, and back: a closed list of types, no code, no guessing.
 
 `encode` takes apart what fitted forecasters hold: numbers, text, lists, tuples, dicts, arrays, tensors, pandas indexes
-and tables, graphs, and the plain objects of `data` (panels, scalers, profiles). What is on no list is an error that
+and tables, graphs, and objects of the classes that enter themselves in `data.savable`. What is on no list is an error that
 names where it was found. `decode` builds the same values again through the same constructors. Builds on `data` and
 `graphs`; used for model files and checkpoints.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,28 +17,13 @@ import pandas as pd
 import torch
 from scipy import sparse
 
+from ..data.savable import SAVABLE
 from ..exceptions import ModelFileError
 from ..graphs import Graph
 from .tensor_file import TENSOR_DTYPES
 
 __all__ = ["decode", "encode"]
 
-# Classes whose state is their attributes: name -> module of this package, imported when a value asks for it, so that
-# also those of parts that build on this one can be named
-_PLAIN_OBJECTS = {
-    "AsList": "data.output",
-    "Calibration": "prediction.conformal",
-    "NodeScaler": "data.scaling",
-    "Panel": "data.panel",
-    "SeasonalProfile": "linear.seasonal_mean",
-    "ToArray": "data.output",
-    "ToLong": "data.output",
-    "ToTensor": "data.output",
-    "ToWide": "data.output",
-    "ToXarray": "data.output",
-    "WindowRidge": "linear.window_ridge",
-}
-_PACKAGE = __name__.split(".")[0]
 _DEEPEST = 100  # levels of nesting; a structure that holds itself is found here
 
 Fields = dict[str, Any]
@@ -89,11 +73,12 @@ def _encode(value: Any, arrays: dict[str, np.ndarray], name: str, depth: int) ->
     if kind is list:
         return [_encode(item, arrays, f"{name}.{i}", depth + 1) for i, item in enumerate(value)]
     if kind is np.ndarray and value.dtype.name in TENSOR_DTYPES:
-        key = name
-        while key in arrays:
-            key += "_"
         axes = _memory_order(value)
-        arrays[key] = value.transpose(axes).astype(value.dtype.newbyteorder("="), copy=False)
+        stored = value.transpose(axes).astype(value.dtype.newbyteorder("="), copy=False)
+        key = next((known for known, array in arrays.items() if _is_same(array, stored)), name)
+        while key in arrays and not _is_same(arrays[key], stored):
+            key += "_"
+        arrays[key] = stored
         return {"kind": "array", "name": key, **({"axes": axes} if axes != sorted(axes) else {})}
     tag, fields = _fields(value, name)
     return {
@@ -138,11 +123,20 @@ def decode(node: Any, arrays: dict[str, np.ndarray]) -> Any:
     fields = {field: decode(part, arrays) for field, part in node.items() if field != "kind"}
     if kind in _BUILDERS:
         return _BUILDERS[kind](**fields)
-    if kind in _PLAIN_OBJECTS:
-        made: Any = object.__new__(_plain_class(kind))
-        vars(made).update(fields)
+    if kind in SAVABLE:
+        made: Any = object.__new__(SAVABLE[kind])
+        if hasattr(made, "__setstate__"):
+            made.__setstate__(fields)
+        else:
+            vars(made).update(fields)
         return made
     raise ModelFileError(f"the document holds a value of the unknown kind {kind!r}.")
+
+
+def _is_same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays are the same memory: what several objects share is written once."""
+    alike = one.size > 0 and one.shape == other.shape and one.dtype == other.dtype
+    return alike and one.ctypes.data == other.ctypes.data
 
 
 def _memory_order(array: np.ndarray) -> list[int]:
@@ -152,10 +146,6 @@ def _memory_order(array: np.ndarray) -> list[int]:
         if array.transpose(axes).flags.c_contiguous:
             return axes
     return list(range(array.ndim))
-
-
-def _plain_class(name: str) -> type:
-    return getattr(importlib.import_module(f"{_PACKAGE}.{_PLAIN_OBJECTS[name]}"), name)
 
 
 def _fields(value: Any, name: str) -> tuple[str, Fields]:
@@ -169,8 +159,9 @@ def _fields(value: Any, name: str) -> tuple[str, Fields]:
             return "scalar", {"dtype": value.dtype.name, "value": value.item()}
     elif kind is torch.Tensor:
         return "tensor", {"values": value.detach().cpu().numpy()}
-    elif kind.__name__ in _PLAIN_OBJECTS and kind is _plain_class(kind.__name__):
-        return kind.__name__, dict(vars(value))
+    elif SAVABLE.get(kind.__name__) is kind:
+        # names that begin with an underscore are computed from the others when they are needed
+        return kind.__name__, {key: part for key, part in vars(value).items() if key[0] != "_"}
     what = (
         f"dtype {value.dtype}"
         if isinstance(value, (np.ndarray, np.generic))

@@ -13,12 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..exceptions import OutOfMemoryError
+from ..data.panel import Panel
+from ..data.scaling import NodeScaler
+from ..exceptions import DataError, OutOfMemoryError, TrainingError
+from .encoding import WindowLoader
 
-__all__ = ["MemoryEstimate", "available_memory", "estimate_training", "explain_lack", "is_out_of_memory"]
+__all__ = [
+    "MemoryEstimate", "available_memory", "estimate_training", "explain_lack", "explained_training", "is_out_of_memory",
+    "refuse_infinite_forecasts",
+]  # fmt: skip
 
 # Weights, gradients, two moments of AdamW, the best weights so far
 _COPIES_OF_WEIGHTS = 5
@@ -218,3 +225,111 @@ def _size(n_bytes: float) -> str:
             break
         n_bytes /= 1000
     return f"{n_bytes:.3g} {unit}" if n_bytes < 1000 else f"{n_bytes:,.0f} {unit}"
+
+
+# ---------------------------------------------------------------- numbers that are no longer numbers
+
+
+@contextmanager
+def explained_training(
+    name: str, network: nn.Module, load: WindowLoader, batch_size: int, device: torch.device, panel: Panel
+) -> Iterator[None]:
+    """Say before training that memory will not suffice, and explain what goes wrong during it.
+
+    Parameters
+    ----------
+    name : str
+        What is trained.
+    network : Module
+        The untrained network.
+    load : WindowLoader
+        Reads the training windows.
+    batch_size : int
+        Windows per batch.
+    device : torch.device
+        Where the network is trained.
+    panel : Panel
+        Training data in their own units, to name time and node of an extreme value.
+
+    Raises
+    ------
+    OutOfMemoryError
+        If memory does not suffice, naming the sizes and a batch size that fits.
+    TrainingError
+        If the loss is no number, naming node and time of the most extreme value of that batch.
+    """
+    try:
+        estimate = estimate_training(network, load, device)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        estimate = None
+    windows = load.windows
+    _, n_nodes, n_features = panel.values.shape
+    sizes = f"{windows.input_length} + {windows.horizon} rows, {n_nodes} nodes, {n_features} feature(s)"
+    with explain_lack(f"training {name}", sizes, batch_size, estimate, device):
+        try:
+            yield
+        except OutOfMemoryError:
+            raise
+        except TrainingError as error:
+            raise TrainingError(f"{error} {_worst_of_batch(panel, load)}".rstrip()) from error
+
+
+def refuse_infinite_forecasts(
+    forecast: np.ndarray, x: np.ndarray, scaler: NodeScaler, nodes: list[Any] | None
+) -> None:
+    """Raise an error where a forecast is no finite number, naming the value that is most likely the cause.
+
+    Parameters
+    ----------
+    forecast : ndarray of shape (b, h, n, f_target)
+        In the units of the data.
+    x : ndarray of shape (b, t, n, f)
+        Look-back that they were made from.
+    scaler : NodeScaler
+        Of the network.
+    nodes : list or None
+        Names of the nodes.
+
+    Raises
+    ------
+    DataError
+        Naming the node that could not be forecast, and node and step of the most extreme value.
+    """
+    if np.isfinite(forecast).all():
+        return
+    failed = np.argwhere(~np.isfinite(forecast))[0][2]
+    (window, step, node, _), spreads = _most_extreme(x, scaler)
+    raise DataError(
+        f"the forecast of node {_name(nodes, failed)} is no finite number. The most extreme value of the look-back is "
+        f"{spreads:.3g} spreads from the centre of the training data: node {_name(nodes, node)}, {x.shape[1] - step} step(s) "
+        f"before the forecast, window {window} of {len(x)} in its batch. Give NaN where a value is broken."
+    )
+
+
+def _worst_of_batch(panel: Panel, load: WindowLoader) -> str:
+    """Name the most extreme value of the batch that was read last."""
+    windows, positions, scaler = load.windows, load.latest, load.encoding.scaler
+    if not positions:
+        return ""
+    rows = windows.starts[positions][:, None] + np.arange(windows.input_length + windows.horizon)
+    (window, step, node, feature), spreads = _most_extreme(np.asarray(windows.values[rows]), scaler)
+    row = int(rows[window, step])
+    when = f"row {row}" if panel.index is None else f"{panel.index[row]} (row {row})"
+    return (
+        f"The most extreme value of that batch is {panel.values[row, node, feature]:.4g} at node {_name(panel.nodes, node)}, "
+        f"{when}: {spreads:.3g} spreads from the centre of the training data."
+    )
+
+
+def _most_extreme(values: np.ndarray, scaler: NodeScaler) -> tuple[tuple[int, ...], float]:
+    """Place of the value (b, t, n, f) that is farthest from the centre, and how many spreads that is."""
+    size = np.abs((np.asarray(values, dtype=np.float64) - scaler.center) / scaler.scale)
+    size = np.nan_to_num(size, nan=-1.0)
+    place = tuple(int(i) for i in np.unravel_index(size.argmax(), size.shape))
+    return place, float(size[place])
+
+
+def _name(nodes: list[Any] | None, node: int) -> str:
+    return str(node) if nodes is None else repr(nodes[node])

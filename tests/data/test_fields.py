@@ -143,19 +143,6 @@ def test_what_does_not_fit_is_refused_with_a_reason(case):
         as_panel(X)
 
 
-def test_rows_written_out_carry_the_times_of_their_own_trajectory():
-    later = field().assign_coords(time=INDEX + pd.Timedelta("30D"))
-    panel = as_panel([field(), later])
-    rows = panel.unrolled(np.array([1, 8]), 2, 4)
-    assert np.isnan(rows.values.reshape(2, 6, -1)[:, 2:]).all()
-    np.testing.assert_array_equal(rows.values[:2], panel.values[1:3])
-    hours = pd.date_range(
-        "2024-03-01 01:00", periods=6, freq="h"
-    )  # past the last row of the first trajectory
-    assert list(rows.index[:6]) == list(hours)
-    assert list(rows.index[6:]) == list(hours + pd.Timedelta("30D1h"))
-
-
 @pytest.mark.parametrize(
     ("lengths", "fraction", "cut"),
     [

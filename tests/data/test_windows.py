@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import TimeSeriesSplit
 
 from stmest.data.splits import ForecastSplit, temporal_split, window_starts
-from stmest.data.windows import Windows, carry_forward
+from stmest.data.windows import Windows, forward_filled
 from stmest.exceptions import ParameterError
 
 
@@ -56,16 +57,15 @@ def test_observed_needs_an_input_and_a_target():
 
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**20), share=st.floats(0, 1))
-def test_carry_forward_takes_the_last_observation(seed, share):
+def test_missing_values_take_the_last_observation(seed, share):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(3, 6, 2, 1)).astype(np.float32)
     x[rng.random(x.shape) < share] = np.nan
-    filled = carry_forward(x)
+    filled, both_ways = forward_filled(x, 1), forward_filled(x, 1, backward=True)
     for b, n in np.ndindex(3, 2):
-        last = 0.0
-        for t in range(6):
-            last = x[b, t, n, 0] if np.isfinite(x[b, t, n, 0]) else last
-            assert filled[b, t, n, 0] == last
+        series = pd.Series(x[b, :, n, 0])
+        np.testing.assert_array_equal(filled[b, :, n, 0], series.ffill())
+        np.testing.assert_array_equal(both_ways[b, :, n, 0], series.ffill().bfill())
 
 
 @settings(deadline=None, max_examples=80)

@@ -124,9 +124,9 @@ def test_an_unfitted_forecaster_stays_unfitted():
 def test_too_few_rows(name, use):
     model = fitted(name)
     at_once = use.startswith(("fit", "predict")) and use != "predict_windows"
-    if model._context_length == 1 and at_once:
+    if model.context_length_ == 1 and at_once:
         return  # one row is enough for the last value
-    rows = model._context_length - 1 if at_once else model._context_length + 2
+    rows = model.context_length_ - 1 if at_once else model.context_length_ + 2
     with pytest.raises(DataError, match=rf"{rows} rows.*needs? at least|{rows} rows.*are needed"):
         getattr(model, use)(X.iloc[:rows])
 

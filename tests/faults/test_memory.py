@@ -78,7 +78,7 @@ def test_the_estimate_changes_nothing_and_grows_with_the_batch(name):
 
 
 def _inputs(model, n_windows):
-    (inputs,) = model._input_batches(model.context_, 1)
+    (inputs,) = model._network_inputs(model.context_, 1)
     return {name: tensor.repeat(n_windows, *[1] * (tensor.ndim - 1)) for name, tensor in inputs.items()}
 
 

@@ -121,7 +121,7 @@ def test_a_forecast_sees_no_row_after_its_origin(name):
     pd.testing.assert_frame_equal(model.predict(X.iloc[:80]), model.predict(changed.iloc[:80]))
     _, before = model.predict_windows(X)
     _, after = model.predict_windows(changed)
-    untouched = 80 - model._context_length + 1  # windows whose look-back ends before row 80
+    untouched = 80 - model.context_length_ + 1  # windows whose look-back ends before row 80
     np.testing.assert_array_equal(before[:untouched], after[:untouched])
 
 

@@ -10,9 +10,10 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from stmest import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
+from stmest.data.windows import forward_filled
 from stmest.exceptions import DataError, ParameterError
-from stmest.forecasters.baselines import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
-from stmest.linear.normal_equations import carried
+
 
 ROWS_ARE_TIME_STEPS = {
     "check_methods_sample_order_invariance": "rows are time steps: their order is the data",
@@ -153,7 +154,7 @@ def test_ridge_leaves_out_a_missing_target_for_its_step_only():
     for step in range(3):
         A, B = [], []
         for t in range(50 - 7 + 1):
-            x, y = carried(X[t : t + 4, 0]), X[t + 4 + step, 0]
+            x, y = forward_filled(X[t : t + 4, 0], 0, backward=True), X[t + 4 + step, 0]
             if not np.isnan(y):
                 A.append(np.append((x - x[-1])[:3] / scale, 1.0))
                 B.append((y - x[-1]) / scale)
@@ -191,12 +192,6 @@ def test_ridge_takes_a_memory_map(tmp_path):
     np.testing.assert_array_equal(
         model.fit(np.load(tmp_path / "x.npy", mmap_mode="r")).ridge_.weights, expected
     )
-
-
-def test_carried():
-    nan = np.nan
-    x = np.array([[nan, 1, nan, 2, nan], [nan] * 5, [1, 2, 3, 4, 5]])
-    np.testing.assert_array_equal(carried(x), [[1, 1, 1, 2, 2], [nan] * 5, [1, 2, 3, 4, 5]])
 
 
 # ---------------------------------------------------------------- all of them

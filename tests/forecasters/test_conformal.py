@@ -75,22 +75,24 @@ def test_a_lively_look_back_widens_them(frame):
 
 def test_networks_are_judged_on_the_validation_part(frame):
     model = TinyForecaster(input_length=6, horizon=3, validation_fraction=0.2, random_state=0).fit(frame)
-    assert list(model.calibration_.index) == list(frame.index[1200 - 6 :])
+    assert list(model.calibration_.rows.index) == list(frame.index[1200 - 6 :])
     assert not model.calibration_.learnt_from
     # the linear part, which has learnt from all rows in the end, is judged as it was before
-    assert set(model.calibration_.twin) == {"linear_"}
-    assert not np.array_equal(model.calibration_.twin["linear_"].weights, model.linear_.weights)
-    assert TinyForecaster(linear_skip=False, random_state=0).fit(frame).calibration_.twin == {}
+    before = model.calibration_.predictor
+    assert not np.array_equal(before.rule.linear.weights, model.linear_.weights)
+    assert before.rule.network is model.network_
+    plain = TinyForecaster(linear_skip=False, random_state=0).fit(frame)
+    assert plain.calibration_.predictor is plain.predictor_
 
 
 def test_ridge_is_judged_by_what_it_learns_without_the_last_rows(frame):
     model = RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(frame)
     cut = 1500 - round(1500 / 8)
-    assert list(model.calibration_.index) == list(frame.index[cut - 6 :])
+    assert list(model.calibration_.rows.index) == list(frame.index[cut - 6 :])
     before = RidgeForecaster(input_length=6, horizon=3, alpha=model.ridge_.alpha, seasonal_profile=None).fit(
         frame.iloc[:cut]
     )
-    np.testing.assert_allclose(model.calibration_.twin["ridge_"].weights, before.ridge_.weights)
+    np.testing.assert_allclose(model.calibration_.predictor.rule.linear.weights, before.ridge_.weights)
     assert not np.allclose(model.ridge_.weights, before.ridge_.weights)
 
 
@@ -108,7 +110,7 @@ def test_profiles_are_judged_without_the_last_rows_too(frame):
     for X in (frame + season, (frame + season).to_numpy()):  # also where no index tells the phase
         model = RidgeForecaster(input_length=6, horizon=3).fit(X[:1490])
         assert model.profile_ is not None
-        assert model.calibration_.twin["profile_"] is not model.profile_
+        assert model.calibration_.predictor.season is not model.profile_
         assert _width(model.update(X[1490:])) == pytest.approx(noise, rel=0.1)
 
 
@@ -128,16 +130,16 @@ def test_update_moves_the_rows_that_count(frame):
     calm = model.predict_interval()
     wild = frame.iloc[1000:1300] * 5
     model.update(wild)
-    assert list(model.calibration_.index) == list(wild.index[-len(model.calibration_.values) :])
+    assert list(model.calibration_.rows.index) == list(wild.index[-model.calibration_.rows.n_times :])
     loud = model.predict_interval()
     assert ((loud[1] - loud[0]).to_numpy() > 2 * (calm[1] - calm[0]).to_numpy()).all()
 
 
 def test_training_on_keeps_rows_that_were_not_learnt_from(frame):
     model = TinyForecaster(input_length=6, horizon=3, random_state=0).fit(frame.iloc[:1000])
-    rows, before = model.calibration_.values, model.predict_interval(frame.iloc[:1000])
+    rows, before = model.calibration_.rows, model.predict_interval(frame.iloc[:1000])
     model.set_params(warm_start=True, learning_rate=0.1).fit(frame.iloc[1000:1010])
-    assert model.calibration_.values is rows
+    assert model.calibration_.rows is rows
     after = model.predict_interval(frame.iloc[:1000])
     assert not np.allclose(before[1] - before[0], after[1] - after[0])  # the weights are others
 
@@ -160,19 +162,11 @@ def test_model_files_keep_them(frame, tmp_path):
         pd.testing.assert_frame_equal(a, b)
 
 
-def test_models_without_calibration_rows_say_what_to_do(frame):
-    model = RidgeForecaster(input_length=6, horizon=3).fit(frame.iloc[:1000])
-    del model.calibration_  # as those saved by earlier versions
-    assert model.update(frame.iloc[1000:1010]).predict().shape == (3, 3)
-    with pytest.raises(DataError, match="fit it again"):
-        model.predict_interval()
-
-
 def test_trajectories_are_judged_each_by_itself(frame):
     parts = [frame.to_numpy()[first : first + 100] for first in range(0, 1500, 100)]
     model = RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(parts)
     bounds = model.calibration_.bounds
-    starts = model.calibration_.origins(6, 3)
+    starts = model.calibration_.origins(3)
     assert (np.searchsorted(bounds, starts, "right") == np.searchsorted(bounds, starts + 8, "right")).all()
     lower, upper = model.predict_interval(parts[:2])
     assert [end.shape for end in lower] == [(3, 3), (3, 3)]
@@ -202,7 +196,7 @@ def test_too_short_a_series_is_an_error_that_says_what_to_do():
 
 def test_steps_beyond_the_horizon_have_widths_of_their_own(frame):
     model = RidgeForecaster(input_length=6, horizon=3).fit(frame)
-    widths = model._half_widths(model.context_, 7, 0.8)[0]
+    widths = model.calibration_.half_widths(model.context_, 7, 0.8)[0]
     assert widths.shape == (7, 3, 1)
     assert (widths[6] > widths[0]).all()
 
@@ -212,7 +206,7 @@ def test_steps_that_no_row_can_judge_grow_like_a_random_walk():
     model = RidgeForecaster(input_length=3, horizon=2).fit(X)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few rows
-        widths = model._half_widths(model.context_, 50, 0.5)[0]
+        widths = model.calibration_.half_widths(model.context_, 50, 0.5)[0]
     n_judged = (5 + 3 - 3) // 2  # five rows after the look-back
     np.testing.assert_allclose(widths[49] / widths[n_judged - 1], np.sqrt(50 / n_judged), rtol=1e-6)
 

@@ -12,6 +12,7 @@ import xarray as xr
 
 from stmest import LastValue, RidgeForecaster
 from stmest.exceptions import DataError, ParameterError
+from stmest.training.encoding import Encoding
 
 from .tiny import TinyForecaster
 
@@ -105,16 +106,18 @@ def test_no_window_of_a_ridge_crosses_trajectories(waves):
     np.testing.assert_allclose(model.predict(first), alone.predict(first), rtol=1e-3)
 
 
-def test_no_window_of_a_network_crosses_trajectories(waves):
+def test_no_window_of_a_network_crosses_trajectories(waves, monkeypatch):
     seen = []
 
-    class Recording(TinyForecaster):
-        def _encode(self, x, time):
-            seen.append(x)
-            return super()._encode(x, time)
+    inputs = Encoding.inputs
 
+    def recorded(self, x, time):
+        seen.append(x)
+        return inputs(self, x, time)
+
+    monkeypatch.setattr(Encoding, "inputs", recorded)
     short = waves[:8, ..., None]
-    model = Recording(random_state=0).fit([short, short + 1000, short - 1000])
+    model = tiny().fit([short, short + 1000, short - 1000])
     model.predict_windows([short, short + 1000])
     assert sum(map(len, seen)) > 12
     assert np.ptp(np.concatenate(seen), axis=(1, 2, 3)).max() < 10
@@ -176,7 +179,7 @@ def test_beyond_the_horizon_forecasts_are_fed_back(waves, name, steps):
 def test_rollouts_see_nothing_after_their_origin(waves, name):
     model = MODELS[name]().fit(waves[..., None])
     _, forecast = model.predict_windows(waves[..., None], stride=3, steps=7)
-    length = model._context_length
+    length = model.context_length_
     for number, start in enumerate(range(0, 60 - length - 7 + 1, 3)):
         alone = model.predict(waves[: start + length, ..., None], steps=7)
         np.testing.assert_allclose(forecast[number], alone, rtol=1e-5)
@@ -265,7 +268,7 @@ def test_each_trajectory_without_times_is_matched_to_the_profile(seasonal):
 def test_a_profile_of_trajectories_needs_times(seasonal):
     pieces = [seasonal[:50], seasonal[57:120]]
     assert RidgeForecaster(input_length=4, horizon=3).fit(pieces).profile_ is None
-    with pytest.raises(ParameterError, match="needs to know at which phase each of the 2 trajectories"):
+    with pytest.raises(ParameterError, match="needs to know when in its cycle each of the 2 trajectories"):
         RidgeForecaster(input_length=4, horizon=3, seasonal_profile=12).fit(pieces)
     index = pd.date_range("2024-01-01", periods=150, freq="2h")
     named = xr.DataArray(seasonal[..., 0], {"time": index}, ["time", "y", "x"])

@@ -12,9 +12,9 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from stmest.cli.report.report import main
 
 from stmest import ForecastSplit, LastValue, MADForecaster, compare, grid_graph, make_sensor_network
+from stmest.cli import main
 from stmest.exceptions import DataError, ParameterError
 from stmest.forecasters.mad import SIZES
 
@@ -150,10 +150,7 @@ def test_only_the_ratio_of_the_loss_weights_counts(X):
 
 def test_sizes_are_presets_that_parameters_overrule(X):
     def built(**parameters):
-        model = MADForecaster(input_length=4, horizon=3, **parameters)
-        model.grid_shape_, model.n_inputs_, model.target_ = (5, 6), 1, [0]
-        sizes = {"n_nodes": 30, "n_inputs": 1, "n_outputs": 1, "input_length": 4, "horizon": 3}
-        return model._build_network({**sizes, "n_time_features": 0}, None)
+        return MADForecaster(input_length=4, horizon=3, max_epochs=1, **parameters).fit(X[:20]).network_
 
     assert len(built().trunk.transformer.blocks) == SIZES["small"]["n_layers"]
     paper = built(size="paper")

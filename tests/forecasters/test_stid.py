@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
-from stmest.cli.report.report import main
 
 from stmest import ForecastSplit, STIDForecaster, make_sensor_network
+from stmest.cli import main
 from stmest.exceptions import ParameterError
 
 PLAIN = {"seasonal_profile": None, "linear_skip": False}  # the network alone
@@ -111,7 +111,8 @@ def test_time_features_in_any_order(data):
         **SMALL, time_features=["day_of_week", "time_of_day"], max_epochs=1, random_state=0
     )
     model.fit(data.values)
-    hours = torch.from_numpy(model._calendar(model.context_)[: model.input_length])
+    ((_, time),) = model.predictor_.look_backs(model.context_, 1)
+    hours = torch.from_numpy(time[0, : model.input_length])
     assert model.network_.day_slot(hours).tolist() == list(model.context_.index.hour)
 
 

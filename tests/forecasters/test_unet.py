@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,8 @@ def test_model_files(waves, kind, tmp_path):
 
 def test_a_model_file_with_another_grid_is_refused(waves, tmp_path):
     model = UNetForecaster(**SMALL).fit(waves)
-    model.grid_shape_ = (4, 20)
+    wrong = replace(model.predictor_, spec=replace(model.input_, grid=(4, 20)))
+    model.predictor_ = wrong
     with pytest.raises(ModelFileError, match="no field of"):
         model.save(tmp_path / "unet.safetensors")
 

@@ -1,27 +1,26 @@
-"""A forecaster with a network of two linear maps: everything of the face, at no cost."""
+"""A forecaster with a network of two linear maps: everything of the API, at no cost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from stmest.forecasters.network import NetworkForecaster
 from stmest.forecasters.parameters import TrainingParameters, real
+from stmest.networks.base import ForecastNetwork
 
 
-class TinyNetwork(nn.Module):
+class TinyNetwork(ForecastNetwork):
     """A linear map over time plus one over the neighbours, and a fake auxiliary term."""
 
-    def __init__(self, sizes: dict[str, int], adjacency: Tensor | None):
-        super().__init__()
-        self.sizes = sizes
-        flat = sizes["input_length"] * sizes["n_inputs"]
-        self.own = nn.Linear(flat, sizes["horizon"] * sizes["n_outputs"])
-        self.others = nn.Linear(flat, sizes["horizon"] * sizes["n_outputs"], bias=False)
-        self.calendar = nn.Linear(sizes["n_time_features"], 1) if sizes["n_time_features"] else None
+    def __init__(self, *, adjacency: Tensor | None, **sizes: int):
+        super().__init__(**sizes)
+        flat = self.input_length * self.n_inputs
+        self.own = nn.Linear(flat, self.horizon * self.n_outputs)
+        self.others = nn.Linear(flat, self.horizon * self.n_outputs, bias=False)
+        self.calendar = nn.Linear(self.n_time_features, 1) if self.n_time_features else None
         self.register_buffer("adjacency", adjacency)
 
     def start_at_zero(self):
@@ -34,9 +33,9 @@ class TinyNetwork(nn.Module):
         out = self.own(flat)
         if self.adjacency is not None:
             out = out + self.adjacency.T @ self.others(flat)
-        out = out.view(b, n, self.sizes["horizon"], -1).transpose(1, 2)
+        out = out.view(b, n, self.horizon, -1).transpose(1, 2)
         if self.calendar is not None:
-            out = out + self.calendar(time[:, -self.sizes["horizon"] :])[:, :, None]
+            out = out + self.calendar(time[:, -self.horizon :])[:, :, None]
         return out, {"size": out.square().mean()} if self.training else {}
 
 
@@ -54,8 +53,7 @@ class TinyForecaster(NetworkForecaster):
         "size_weight": [real(0)],
     }
 
+    _network_class = TinyNetwork
+
     def _loss_weights(self):
         return {"size": self.size_weight}
-
-    def _build_network(self, sizes, graph):
-        return TinyNetwork(sizes, None if graph is None else torch.from_numpy(graph.to_dense()))

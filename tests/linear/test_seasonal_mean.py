@@ -109,9 +109,6 @@ def test_residuals_are_indexed_like_the_differences(key):
     whole = values - profile.table[phases[:30]]
     np.testing.assert_allclose(np.asarray(residuals[key]), whole[key])
     np.testing.assert_allclose(np.asarray(residuals[4:][2:]), whole[6:])
-    np.testing.assert_allclose(
-        residuals.expected(np.array([[31, 33]]), [1]), profile.table[phases[[[31, 33]]]][..., [1]]
-    )
 
 
 @pytest.mark.parametrize("period", [7, 24, 168])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from stmest.exceptions import DataError
-from stmest.prediction.conformal import Calibration, activity, half_widths, typical_steps
+from stmest.prediction.conformal import activity, half_widths, typical_steps
 
 
 def _errors(*columns):
@@ -62,21 +59,3 @@ def test_activity_is_one_where_nothing_tells_it():
     assert activity(values, np.ones((2, 1)), np.array([0, 1]), 3).tolist() == [1, 1]
     assert activity(np.ones((6, 2, 1)), np.zeros((2, 1)), np.array([0]), 3).tolist() == [1]
     assert activity(np.ones((6, 2, 1)), np.ones((2, 1)), np.array([0, 5]), 1).tolist() == [1, 1]
-
-
-def test_origins_are_all_windows_or_an_even_selection():
-    rows = Calibration(np.zeros((20, 1, 1), dtype=np.float32), None)
-    assert rows.origins(4, 2).tolist() == list(range(15))
-    assert rows.origins(4, 2, most=3).tolist() == [0, 7, 14]
-    assert rows.origins(15, 6).tolist() == []
-
-
-def test_rows_move_on_and_stay_as_many():
-    index = pd.RangeIndex(5)
-    rows = Calibration(np.arange(5, dtype=np.float32).reshape(5, 1, 1), index)
-    moved = rows.moved_on(np.array([5.0, 6.0]).reshape(2, 1, 1), pd.RangeIndex(5, 7))
-    assert moved.values.ravel().tolist() == [2, 3, 4, 5, 6]
-    assert list(moved.index) == [2, 3, 4, 5, 6]
-    assert moved.values.dtype == np.float32
-    assert rows.moved_on(np.zeros((9, 1, 1)), None).index is None
-    assert pickle.loads(pickle.dumps(moved)).values.tolist() == moved.values.tolist()

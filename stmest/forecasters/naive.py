@@ -1,0 +1,253 @@
+"""Forecasters that cost next to nothing, with the API of the networks: what every network has to beat.
+
+They only average what the look-back holds. Builds on `base`; the report puts them beside every network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..data.input_spec import InputSpec
+from ..data.panel import Panel, feature_positions
+from ..data.savable import savable
+from ..data.scaling import NodeScaler
+from ..data.splits import Split
+from ..data.windows import forward_filled
+from ..exceptions import DataError
+from ..graphs import Graph
+from ..prediction.predictor import Predictor, Rule, Shapes
+from ..training.encoding import has_gaps
+from .base import BaseForecaster
+from .parameters import whole
+from .registry import register
+
+__all__ = ["LastValue", "MeanProfile", "SeasonalNaive"]
+
+# How far to look back for an observation when the training data have gaps; one step or season where they have none.
+_ROWS_WITH_GAPS = 24
+_SEASONS_WITH_GAPS = 3
+_WINDOWS_AT_ONCE = 256
+
+
+@savable
+@dataclass(frozen=True)
+class NaiveRule(Rule):
+    """Averages of the look-back.
+
+    Attributes
+    ----------
+    method : {"last", "naive", "mean"}
+        Whether the last observed value counts, that of the last season, or the mean of all seasons of the look-back.
+    season : int
+        Time steps in one season; 1 for the last value.
+    horizon : int
+        Time steps to forecast.
+    mean : ndarray of shape (n_nodes, n_targets)
+        Forecast where the look-back holds no observation.
+    target : list of int
+        Positions of the forecast features.
+    """
+
+    linear: ClassVar[None] = None  # type: ignore[misc]
+
+    method: str
+    season: int
+    horizon: int
+    mean: np.ndarray
+    target: list[int]
+
+    def forecast(self, x: np.ndarray, time: np.ndarray | None, nodes: list[Any] | None) -> np.ndarray:
+        """Forecast windows; see `Rule`."""
+        seasons = _by_season(x[..., self.target], self.season)
+        profile = _mean_of(seasons) if self.method == "mean" else _latest_of(seasons)
+        profile = np.where(np.isnan(profile), self.mean, profile)
+        return profile[:, np.arange(self.horizon) % self.season]
+
+    def shapes(self, n_nodes: int, n_features: int, n_targets: int, look_back: int, horizon: int) -> Shapes:
+        """The means; see `Rule`."""
+        return {"mean_": (self.mean, (n_nodes, n_targets))}
+
+
+class _Naive(BaseForecaster):
+    """What the three share: a look-back and a mean per node to fall back on.
+
+    Attributes
+    ----------
+    context_length_ : int
+        Time steps of look-back that one forecast uses.
+    mean_ : ndarray of shape (n_nodes, n_targets)
+        Mean of the training data, the forecast where the look-back holds no observation.
+    n_parameters_ : int
+        Number of fitted weights.
+    """
+
+    n_parameters_: ClassVar[int] = 0
+
+    _method: ClassVar[str]
+    season: int
+
+    def _learn(self, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
+        needed = self._look_back(panel)
+        if panel.n_times < needed:
+            raise DataError(
+                f"X has n_samples = {panel.n_times} rows; {type(self).__name__} needs at least {needed} to learn from. Give "
+                "more rows, or shorten its look-back (season or n_seasons)."
+            )
+        spec, target = InputSpec.of(panel, self._reads_fields), feature_positions(panel, self.target)
+        mean = NodeScaler("standard").fit(panel.values).center[:, target]
+        rule = NaiveRule(self._method, getattr(self, "season", 1), self.horizon, mean, target)
+        return Predictor(spec, needed, self.horizon, target, (), None, rule, _WINDOWS_AT_ONCE)
+
+    @property
+    def mean_(self) -> np.ndarray:
+        """Mean of the training data."""
+        return self.predictor_.rule.mean  # type: ignore[attr-defined]
+
+
+@register(
+    tiny={"horizon": 2},
+    commands={"last-value": {"text": "the last value, repeated"}},
+)
+class LastValue(_Naive):
+    """Repeat the last observed value of every node.
+
+    Parameters
+    ----------
+    horizon : int, default=12
+        Steps to forecast.
+
+    Attributes
+    ----------
+    context_length_ : int
+        Rows in which the last observation is looked for: 1 if the training rows are complete, else 24 (less
+        where there are fewer). A node without an observation in them gets its training mean.
+    mean_ : ndarray of shape (n_nodes, n_targets)
+        Training mean of every node.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from stmest import LastValue
+    >>> LastValue(horizon=2).fit(np.array([[1.0, 5.0], [2.0, 4.0]])).predict()
+    array([[2., 4.],
+           [2., 4.]])
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"horizon": [whole(1)]}
+
+    def __init__(self, *, horizon: int = 12):
+        self.horizon = horizon
+
+    _method = "last"
+
+    def _look_back(self, panel: Panel) -> int:
+        return min(_ROWS_WITH_GAPS, panel.n_times) if has_gaps(panel.values) else 1
+
+
+@register(
+    tiny={"horizon": 2, "season": 3},
+    commands={
+        "seasonal-naive": {"text": "the same step one season (a day) before", "seasons": 1},
+        "weekly-naive": {"text": "the same step seven seasons (a week) before", "seasons": 7},
+    },
+)
+class SeasonalNaive(_Naive):
+    """Repeat the last season: the value observed one season (a day, a week) before.
+
+    Parameters
+    ----------
+    horizon : int, default=12
+        Steps to forecast; beyond one season the season is repeated.
+    season : int, default=24
+        Steps in one season.
+
+    Attributes
+    ----------
+    context_length_ : int
+        One season if the training rows are complete, else three (less where there are fewer): a missing value
+        is taken from the season before, and from the node's training mean where all of them lack it.
+    mean_ : ndarray of shape (n_nodes, n_targets)
+        Training mean of every node.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {"horizon": [whole(1)], "season": [whole(1)]}
+
+    def __init__(self, *, horizon: int = 12, season: int = 24):
+        self.horizon = horizon
+        self.season = season
+
+    _method = "naive"
+
+    def _look_back(self, panel: Panel) -> int:
+        seasons = min(_SEASONS_WITH_GAPS, panel.n_times // self.season) if has_gaps(panel.values) else 1
+        return self.season * max(1, seasons)
+
+
+@register(
+    tiny={"horizon": 2, "season": 3, "n_seasons": 2},
+    commands={
+        "mean-profile": {"text": "the mean of the same step over the last seven seasons", "seasons": 1}
+    },
+)
+class MeanProfile(_Naive):
+    """Forecast the mean of the last seasons, phase by phase.
+
+    Often the strongest thing without parameters on data with a cycle: averaging two weeks of days removes the
+    noise that `SeasonalNaive` repeats.
+
+    Parameters
+    ----------
+    horizon : int, default=12
+        Steps to forecast.
+    season : int, default=24
+        Steps in one season.
+    n_seasons : int, default=7
+        Seasons to average; missing values are left out.
+
+    Attributes
+    ----------
+    context_length_ : int
+        ``season * n_seasons``.
+    mean_ : ndarray of shape (n_nodes, n_targets)
+        Training mean of every node, the forecast of a phase that none of the seasons observed.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "horizon": [whole(1)],
+        "season": [whole(1)],
+        "n_seasons": [whole(1)],
+    }
+
+    def __init__(self, *, horizon: int = 12, season: int = 24, n_seasons: int = 7):
+        self.horizon = horizon
+        self.season = season
+        self.n_seasons = n_seasons
+
+    _method = "mean"
+
+    def _look_back(self, panel: Panel) -> int:
+        return self.season * self.n_seasons
+
+
+def _by_season(x: np.ndarray, season: int) -> np.ndarray:
+    """Cut (b, t, n, f) into its whole seasons up to the last time step: (b, n_seasons, season, n, f)."""
+    n_seasons = x.shape[1] // season
+    return x[:, x.shape[1] - n_seasons * season :].reshape(len(x), n_seasons, season, *x.shape[2:])
+
+
+def _latest_of(seasons: np.ndarray) -> np.ndarray:
+    """The last observed value of each step of a season: (b, season, n, f)."""
+    b, n_seasons = seasons.shape[:2]
+    filled = forward_filled(seasons.reshape(b, n_seasons, -1), axis=1)
+    return filled[:, -1].reshape(b, *seasons.shape[2:])
+
+
+def _mean_of(seasons: np.ndarray) -> np.ndarray:
+    """The mean of the observed values of each step of a season: (b, season, n, f)."""
+    observed = ~np.isnan(seasons)
+    count = observed.sum(axis=1)
+    total = np.where(observed, seasons, 0.0).sum(axis=1, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

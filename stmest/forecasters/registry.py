@@ -1,0 +1,134 @@
+"""The one list of forecasters: classes enter themselves with `@register`, and everything that lists them reads it here.
+
+Public names, model files, the command line, the sktime API and the test tables are made from it. So a new architecture is one
+file in `networks` and one in this package. What a class is registered with is written in literals: names and help texts are
+read from the source without importing torch. Builds on the standard library alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import importlib.resources
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+__all__ = ["Entry", "entries", "find", "register"]
+
+Class = TypeVar("Class", bound=type)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered forecaster.
+
+    Attributes
+    ----------
+    name : str
+        Of the class.
+    module : str
+        Where the class is.
+    tiny : dict
+        Parameters that make it as small as it can be, for tests.
+    commands : dict of str to dict
+        Names in the command line. Each has a ``text`` for the help and, where wanted, ``settings`` (parameters) and
+        ``seasons`` (how many seasons of the data its parameter `season` is).
+    grids_only : bool
+        Whether it reads nothing but fields on grids.
+    """
+
+    name: str
+    module: str
+    tiny: dict[str, Any]
+    commands: dict[str, dict[str, Any]] = field(default_factory=dict)
+    grids_only: bool = False
+
+    @property
+    def cls(self) -> Any:
+        """The class, imported when it is asked for."""
+        return _CLASSES.get(self.name) or getattr(importlib.import_module(self.module), self.name)
+
+
+_CLASSES: dict[str, type] = {}
+_REGISTERED: dict[str, Entry] = {}
+
+
+def register(**details: Any) -> Callable[[Class], Class]:
+    """Class decorator: enter a forecaster into the list.
+
+    Parameters
+    ----------
+    **details : literals
+        `tiny`, `commands` and `grids_only` of `Entry`.
+
+    Returns
+    -------
+    callable
+        Takes the class and returns it.
+
+    Raises
+    ------
+    ValueError
+        If another class of that name is there already.
+    """
+
+    def enter(cls: Class) -> Class:
+        known = find(cls.__name__)
+        if known is not None and known.module != cls.__module__:
+            raise ValueError(f"there is a forecaster {cls.__name__} already, in {known.module}.")
+        _CLASSES[cls.__name__] = cls
+        _REGISTERED[cls.__name__] = Entry(cls.__name__, cls.__module__, **details)
+        return cls
+
+    return enter
+
+
+def entries() -> dict[str, Entry]:
+    """All forecasters, by the names of their classes.
+
+    Returns
+    -------
+    dict of str to Entry
+        Those of this package, whether imported or not, and those that others registered.
+    """
+    return {**_found_in_sources(), **_REGISTERED}
+
+
+def find(name: str) -> Entry | None:
+    """The forecaster of a name.
+
+    Parameters
+    ----------
+    name : str
+        Of a class.
+
+    Returns
+    -------
+    Entry or None
+        None where there is none.
+    """
+    return entries().get(name)
+
+
+@functools.cache
+def _found_in_sources() -> dict[str, Entry]:
+    """The classes of this package that are decorated with `register`."""
+    package = __name__.rpartition(".")[0]
+    found = {}
+    for file in sorted(importlib.resources.files(package).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".py"):
+            for name, details in _registered_in(file.read_text(encoding="utf-8")):
+                found[name] = Entry(name, f"{package}.{file.name.removesuffix('.py')}", **details)
+    return found
+
+
+def _registered_in(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and details of each decorated class of a module."""
+    if "@register(" not in source:
+        return
+    for node in ast.parse(source).body:
+        for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
+                yield node.name, {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}

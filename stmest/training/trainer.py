@@ -1,0 +1,243 @@
+"""`Trainer`: one network, the windows to learn from, and how; the only place that puts the training loop together.
+
+Builds on `engine`, `callbacks`, `checkpoint` and `progress`; used by `stmest.forecasters.network`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from skorch.callbacks import GradientNormClipping, LRScheduler, PassthroughScoring
+from skorch.helper import predefined_split
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+
+from ..data.panel import Panel
+from ..data.windows import Windows
+from ..exceptions import DataError
+from .callbacks import BestWeights
+from .checkpoint import Checkpoint, fingerprint
+from .diagnostics import explained_training
+from .encoding import Encoding, WindowLoader
+from .engine import BatchDataset, ForecastNet, ShuffledWindows, history_frame, keep_batch, undecayed
+from .losses import MaskedLoss
+from .progress import Progress
+
+__all__ = ["Trained", "Trainer"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training ends with.
+
+    Attributes
+    ----------
+    network : Module
+        With the weights of the best epoch, ready to forecast.
+    history : DataFrame
+        One row per epoch; ``attrs["skipped_windows"]`` counts the training windows in which nothing was observed.
+    best_epoch : int
+        Epoch whose weights were kept, counted from 1; 0 for those that training began with.
+    residual_weight : float
+        By which the network's output is to be multiplied, from 0 to 1.
+    callbacks : dict of str to Callback
+        Those of the forecaster itself, by name.
+    """
+
+    network: nn.Module
+    history: pd.DataFrame
+    best_epoch: int
+    residual_weight: float
+    callbacks: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    name : str
+        What is trained, for messages and the file of the checkpoint.
+    max_epochs, batch_size, learning_rate, weight_decay, grad_clip, loss, node_weights, lr_schedule, patience, precision
+        The parameters of the forecaster of these names.
+    callbacks, checkpoint_dir, verbose
+        Likewise.
+    device : torch.device
+        Where to train.
+    seed : int
+        Of the order of the windows.
+    loss_weights : dict of str to float
+        Weight of each auxiliary loss term that the network returns.
+    own_callbacks : list of (str, Callback)
+        Those of the forecaster itself.
+    settings : dict
+        All that decides how the training goes, in plain values: by it a checkpoint is found again.
+    """
+
+    name: str
+    max_epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    grad_clip: float | None
+    loss: str
+    node_weights: str
+    lr_schedule: str | None
+    patience: int | None
+    precision: str
+    callbacks: Any
+    checkpoint_dir: Any
+    verbose: int
+    device: torch.device
+    seed: int
+    loss_weights: dict[str, float]
+    own_callbacks: list[tuple[str, Any]]
+    settings: dict[str, Any]
+
+    def train(
+        self,
+        network: nn.Module,
+        encoding: Encoding,
+        train: Windows,
+        validation: Windows,
+        panel: Panel,
+        earlier: pd.DataFrame | None = None,
+    ) -> Trained:
+        """Train a network.
+
+        Parameters
+        ----------
+        network : Module
+            Its weights are changed.
+        encoding : Encoding
+            Between values and network.
+        train, validation : Windows
+            Of values less their seasonal mean; nothing is validated on where the second has none.
+        panel : Panel
+            The training data, to name time and node where training fails.
+        earlier : DataFrame, optional
+            History of the trainings before, where the weights are to be trained on.
+
+        Returns
+        -------
+        Trained
+            The network and how it went.
+
+        Raises
+        ------
+        DataError
+            If no training window has both an observed input and an observed target.
+        TrainingError
+            If the loss becomes infinite or no number.
+        OutOfMemoryError
+            If memory does not suffice.
+        """
+        datasets, skipped = self._datasets(encoding, train, validation)
+        batch_size = min(self.batch_size, len(datasets[0]))
+        with explained_training(self.name, network, datasets[0].load, batch_size, self.device, panel):
+            net = self._net(network, encoding, *datasets, earlier).initialize()
+            net.partial_fit(datasets[0])
+        history = history_frame(net, earlier)
+        history.attrs["skipped_windows"] = skipped
+        callbacks = dict(net.callbacks_)
+        best, own = callbacks["best"], {name: callbacks[name] for name, _ in self.own_callbacks}
+        return Trained(net.module_.eval(), history, best.best_epoch_, best.correction_, own)
+
+    def _datasets(
+        self, encoding: Encoding, train: Windows, validation: Windows
+    ) -> tuple[tuple[BatchDataset, BatchDataset | None], int]:
+        """Datasets of the windows in which something was observed, and how many training windows were left out."""
+        n_windows = len(train)
+        datasets = [_dataset(encoding, windows) for windows in (train, validation)]
+        if datasets[0] is None:
+            raise DataError(
+                f"none of the {n_windows} training windows has both an observed input and an observed target; "
+                "X is (nearly) all missing."
+            )
+        return (datasets[0], datasets[1]), n_windows - len(datasets[0])
+
+    def _net(
+        self,
+        network: nn.Module,
+        encoding: Encoding,
+        train: BatchDataset,
+        validation: BatchDataset | None,
+        earlier: pd.DataFrame | None,
+    ) -> ForecastNet:
+        order = torch.Generator().manual_seed(self.seed)
+        best = BestWeights(self.patience, corrects=encoding.linear is not None)
+        key = None
+        if self.checkpoint_dir is not None:
+            start = [] if earlier is None else [w.cpu().numpy() for w in network.state_dict().values()]
+            windows = train.load.windows
+            key = fingerprint(self.settings, [windows.values, windows.time, windows.starts, *start])
+        return ForecastNet(
+            network,
+            criterion=MaskedLoss(self.loss, self._error_weights(encoding)),
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=self.weight_decay,
+            # many small parameters: one kernel for all
+            optimizer__fused=self.device.type in ("cpu", "cuda"),
+            optimizer__param_groups=undecayed(network),
+            lr=self.learning_rate,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            train_split=None if validation is None else predefined_split(validation),
+            callbacks=self._callbacks(best, key, len(train)),
+            iterator_train__sampler=ShuffledWindows(len(train), order),
+            iterator_train__collate_fn=keep_batch,
+            iterator_train__generator=order,
+            iterator_valid__collate_fn=keep_batch,
+            loss_weights=self.loss_weights,
+            precision=self.precision,
+            device=self.device,
+            warm_start=True,
+            verbose=0,
+        )
+
+    def _callbacks(self, best: BestWeights, key: str | None, n_windows: int) -> list[tuple[str, Any]]:
+        """All callbacks; `best` is the last, because it may end the training that the others still have to see.
+
+        The checkpoint is the first: it writes what an epoch left before the others begin the next one.
+        """
+        named: list[tuple[str, Any]] = []
+        if key is not None:
+            named.append(("checkpoint", Checkpoint(self.checkpoint_dir, self.name, key)))
+        named += [
+            (f"train_{name}", PassthroughScoring(f"train_{name}", on_train=True))
+            for name in self.loss_weights
+        ]
+        if self.grad_clip is not None:
+            named.append(("clip", GradientNormClipping(self.grad_clip)))
+        if self.lr_schedule == "cosine":
+            named.append(("schedule", LRScheduler(CosineAnnealingLR, T_max=self.max_epochs)))
+        elif self.lr_schedule == "one_cycle":
+            cycle = {
+                "max_lr": self.learning_rate,
+                "total_steps": self.max_epochs * -(-n_windows // self.batch_size),
+                "cycle_momentum": False,
+            }
+            named.append(("schedule", LRScheduler(OneCycleLR, step_every="batch", **cycle)))
+        named += self.own_callbacks
+        named += [(f"user_{i}", callback) for i, callback in enumerate(self.callbacks or [])]
+        if self.verbose:
+            named.append(("progress", Progress(best)))
+        return [*named, ("best", best)]
+
+    def _error_weights(self, encoding: Encoding) -> Tensor:
+        """Weight of each node's scaled error, of mean 1 per feature."""
+        scale = encoding.scale
+        weight = scale / scale.mean(0) if self.node_weights == "scale" else np.ones_like(scale)
+        return torch.from_numpy(weight.astype(np.float32))
+
+
+def _dataset(encoding: Encoding, windows: Windows) -> BatchDataset | None:
+    seen = windows.observed()
+    if not seen.all():
+        windows.starts = windows.starts[seen]
+    return BatchDataset(len(windows), WindowLoader(encoding, windows)) if len(windows) else None

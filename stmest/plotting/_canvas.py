@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import inspect
 import io
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,13 +14,14 @@ import pandas as pd
 
 from ..exceptions import DataError
 from ..runtime import require
+from ._docs import fill_in
 
 __all__ = [
     "COLOURS", "DASHES", "MARKERS", "Display", "given_axes", "head", "in_unit", "label_nodes", "label_time", "new_axes",
     "png", "positions", "step_labels", "tidy",
 ]  # fmt: skip
 
-# Okabe and Ito's colours, told apart with any colour vision; dashes and markers tell things apart without any colour.
+# Okabe and Ito's colours differ with any colour vision; dashes and markers differ without any colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 3)), (0, (1, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -179,6 +181,13 @@ class Display:
 
     axes_: np.ndarray
     plot: Callable[..., Any]
+
+    def __init_subclass__(cls) -> None:
+        """Fill in what the docstrings of the displays share."""
+        for member in (cls, *vars(cls).values()):
+            documented = getattr(member, "__func__", member)  # of a class method
+            if documented is cls or inspect.isfunction(documented):
+                fill_in(documented)
 
     @property
     def figure_(self) -> Any:

@@ -1,4 +1,4 @@
-"""How well experts and scales are told apart: what they make of the windows, by t-SNE in a plane."""
+"""How well experts and scales differ: what they make of the windows, by t-SNE in a plane."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 from ..exceptions import DataError
 from ..runtime import require
 from ._canvas import COLOURS, MARKERS, Display, given_axes, new_axes
+from ._docs import fill_in
 
 __all__ = ["EmbeddingDisplay", "plot_embedding"]
 
-_FEWEST = 10  # t-SNE of fewer points tells nothing
+_FEWEST = 10  # t-SNE of fewer points means nothing
 
 
+@fill_in
 def plot_embedding(
     points: ArrayLike, groups: ArrayLike, *, name: str = "group", axes: Any = None
 ) -> np.ndarray:
@@ -31,20 +33,15 @@ def plot_embedding(
         Group of each point.
     name : str, default="group"
         What the groups are, for the legend.
-    axes : matplotlib Axes, optional
-        Where to draw; default a new figure, not known to pyplot.
+    {axis}
 
-    Returns
-    -------
-    ndarray of matplotlib Axes, of shape (1,)
-        The panel.
+    {panel}
 
     Raises
     ------
     DataError
         If the shapes do not agree.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
     """
     require("matplotlib", extra="plot")
     place, group = np.asarray(points, dtype=float), np.asarray(groups)
@@ -84,8 +81,7 @@ class EmbeddingDisplay(Display):
         Where t-SNE puts them, after `plot`.
     axes_ : ndarray of matplotlib Axes
         One per kind of embedding, after `plot`.
-    figure_ : matplotlib Figure
-        The figure they are in.
+    {figure}
 
     Notes
     -----
@@ -103,10 +99,8 @@ class EmbeddingDisplay(Display):
 
         Parameters
         ----------
-        title : str, optional
-            Title of the figure.
-        axes : sequence of matplotlib Axes, optional
-            Where to draw, one per kind of embedding.
+        {title}
+        {axes: one per kind of embedding}
 
         Returns
         -------
@@ -149,7 +143,7 @@ class EmbeddingDisplay(Display):
         estimator : STM3Forecaster
             Fitted; STM2 (without experts) has scales only.
         X : array-like, DataFrame, DataArray or Tensor
-            Readings, at least `input_length` rows.
+            Values of at least `input_length` time steps.
         n_points : int, default=600
             Points of each kind at most, drawn at random.
         random_state : int, RandomState or None, default=0

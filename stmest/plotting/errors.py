@@ -24,6 +24,7 @@ from ._canvas import (
     step_labels,
     tidy,
 )
+from ._docs import fill_in
 
 __all__ = ["ErrorDisplay", "plot_error_by_horizon", "plot_error_by_node"]
 
@@ -31,6 +32,7 @@ __all__ = ["ErrorDisplay", "plot_error_by_horizon", "plot_error_by_node"]
 _WIDE_SPREAD = 50
 
 
+@fill_in
 def plot_error_by_horizon(
     errors: Mapping[str, ArrayLike], *, unit: str | None = None, axes: Any = None
 ) -> np.ndarray:
@@ -40,22 +42,16 @@ def plot_error_by_horizon(
     ----------
     errors : mapping of str to array-like of shape (horizon,)
         Mean absolute errors by name of the forecaster.
-    unit : str, optional
-        Unit of the readings.
-    axes : matplotlib Axes, optional
-        Where to draw; default a new figure, not known to pyplot.
+    {unit: observations}
+    {axis}
 
-    Returns
-    -------
-    ndarray of matplotlib Axes, of shape (1,)
-        The panel.
+    {panel}
 
     Raises
     ------
     DataError
         If there is no forecaster, or they have different horizons.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
     """
     require("matplotlib", extra="plot")
     table, horizon = _checked(errors, "horizon")
@@ -75,6 +71,7 @@ def plot_error_by_horizon(
     return panels
 
 
+@fill_in
 def plot_error_by_node(
     errors: Mapping[str, ArrayLike],
     *,
@@ -90,22 +87,16 @@ def plot_error_by_node(
         Mean absolute errors by name of the forecaster; NaN for nodes without observed targets, which are left out.
     node_names : sequence of length n_nodes, optional
         Names of the nodes; default their positions. More than 30 are not written.
-    unit : str, optional
-        Unit of the readings.
-    axes : matplotlib Axes, optional
-        Where to draw; default a new figure, not known to pyplot.
+    {unit: observations}
+    {axis}
 
-    Returns
-    -------
-    ndarray of matplotlib Axes, of shape (1,)
-        The panel.
+    {panel}
 
     Raises
     ------
     DataError
         If there is no forecaster, or the numbers of nodes do not agree.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
     """
     require("matplotlib", extra="plot")
     table, n_nodes = _checked(errors, "n_nodes")
@@ -146,15 +137,13 @@ class ErrorDisplay(Display):
         Mean absolute error of each node, by forecaster.
     node_names : sequence, optional
         Names of the nodes.
-    unit : str, optional
-        Unit of the readings.
+    {unit: observations}
 
     Attributes
     ----------
     axes_ : ndarray of matplotlib Axes, of shape (2,)
         By step and by node, after `plot`.
-    figure_ : matplotlib Figure
-        The figure they are in.
+    {figure}
 
     Examples
     --------
@@ -182,10 +171,8 @@ class ErrorDisplay(Display):
 
         Parameters
         ----------
-        title : str, optional
-            Title of the figure.
-        axes : sequence of two matplotlib Axes, optional
-            Where to draw.
+        {title}
+        {axes: errors by step first, errors by node second}
 
         Returns
         -------
@@ -234,7 +221,7 @@ class ErrorDisplay(Display):
         estimator : forecaster, or mapping of str to forecaster
             Fitted forecasters of the same horizon and look-back.
         X : array-like, DataFrame, DataArray or Tensor
-            Readings, as for `predict_windows`.
+            Values, as for `predict_windows`.
         **options
             ``unit``, ``title`` and ``axes``, as in `from_predictions`.
 
@@ -271,8 +258,7 @@ class ErrorDisplay(Display):
             Forecasts.
         node_names : sequence, optional
             Names of the nodes.
-        unit : str, optional
-            Unit of the readings.
+        {unit: observations}
         title, axes
             As in `plot`.
 

@@ -11,10 +11,12 @@ from numpy.typing import ArrayLike
 from ..exceptions import DataError
 from ..runtime import require
 from ._canvas import Display, given_axes, in_unit, new_axes
+from ._docs import fill_in
 
 __all__ = ["FieldDisplay", "plot_fields"]
 
 
+@fill_in
 def plot_fields(
     truth: ArrayLike,
     forecast: ArrayLike,
@@ -38,10 +40,8 @@ def plot_fields(
         Evenly spaced coordinates of rows and columns; default their numbers, row 0 on top.
     labels : tuple of two str, default=("grid row", "grid column")
         What the vertical and the horizontal axis show.
-    unit : str, optional
-        Unit of the field.
-    axes : sequence of matplotlib Axes, optional
-        Where to draw, three per step; default a new figure, not known to pyplot.
+    {unit: field}
+    {axes: three per step}
 
     Returns
     -------
@@ -52,8 +52,7 @@ def plot_fields(
     ------
     DataError
         If shapes, steps or axes do not agree.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
 
     Notes
     -----
@@ -106,8 +105,7 @@ class FieldDisplay(Display):
     ----------
     axes_ : ndarray of matplotlib Axes, of shape (3 * n_steps,)
         Row by row, after `plot`.
-    figure_ : matplotlib Figure
-        The figure they are in.
+    {figure}
 
     Examples
     --------
@@ -146,10 +144,8 @@ class FieldDisplay(Display):
         ----------
         steps : sequence of int, optional
             Steps ahead to draw, counted from 1; default the first, the middle and the last.
-        title : str, optional
-            Title of the figure.
-        axes : sequence of matplotlib Axes, optional
-            Where to draw, three per step.
+        {title}
+        {axes: three per step}
 
         Returns
         -------
@@ -187,7 +183,7 @@ class FieldDisplay(Display):
         Parameters
         ----------
         y_true, y_pred : array-like of shape (horizon, n_rows, n_columns)
-            What came, and the forecast.
+            Observed field, and the forecast.
         steps, title, axes
             As in `plot`.
         **data
@@ -211,7 +207,7 @@ class FieldDisplay(Display):
         axes: Any = None,
         **data: Any,
     ) -> FieldDisplay:
-        """Forecast the last `horizon` rows of X from those before them, and draw both.
+        """Forecast the last `horizon` time steps of X from those before them, and draw both.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Forecasts beside what came, with intervals, one panel per node."""
+"""Forecasts beside the observed values, with intervals, one panel per node."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from ..data.panel import Panel
 from ..exceptions import DataError, ParameterError
 from ..runtime import require
 from ._canvas import COLOURS, DASHES, Display, given_axes, head, label_time, new_axes, positions, tidy
+from ._docs import fill_in
 
 __all__ = ["ForecastDisplay", "plot_forecast"]
 
 
+@fill_in
 def plot_forecast(
     truth: ArrayLike,
     forecasts: Mapping[str, ArrayLike],
@@ -32,32 +34,29 @@ def plot_forecast(
     title: str | None = None,
     axes: Any = None,
 ) -> np.ndarray:
-    """Draw what was forecast from one origin beside what came, one panel per node.
+    """Draw what was forecast from one origin beside the observed values, one panel per node.
 
     Parameters
     ----------
     truth : array-like of shape (horizon, n_nodes)
-        Readings that were to be forecast, NaN where missing or not known yet.
+        Values that were to be forecast, NaN where missing or not known yet.
     forecasts : mapping of str to array-like of shape (horizon, n_nodes)
         Forecasts by name.
     intervals : mapping of str to (lower, upper), optional
         Bounds of some of the forecasts, each of shape (horizon, n_nodes), by the same names.
     coverage : float, default=0.9
-        Share of the readings that the intervals are to hold, for the legend.
+        Share of the values that the intervals are to hold, for the legend.
     history : array-like of shape (n_history, n_nodes), optional
-        Readings before the origin.
+        Values before the origin.
     nodes : sequence of int, optional
         Positions of the nodes to draw; default the first three.
     node_names : sequence of length n_nodes, optional
         Titles of the panels; default their positions.
     time : Index of length n_history + horizon, optional
         Times of history and truth; default steps from the origin (the first forecast is step 1).
-    unit : str, optional
-        Unit of the readings, for the vertical axes.
-    title : str, optional
-        Title of the figure.
-    axes : sequence of matplotlib Axes, optional
-        Where to draw, one per node; default a new figure, not known to pyplot.
+    {unit: observations}
+    {title}
+    {axes: one per node}
 
     Returns
     -------
@@ -68,8 +67,7 @@ def plot_forecast(
     ------
     DataError
         If shapes, nodes or axes do not agree.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
     """
     require("matplotlib", extra="plot")
     truth = np.asarray(truth, dtype=float)
@@ -101,7 +99,7 @@ def plot_forecast(
 
 
 class ForecastDisplay(Display):
-    """Forecasts from one origin beside what came.
+    """Forecasts from one origin beside the observed values.
 
     Parameters
     ----------
@@ -112,8 +110,7 @@ class ForecastDisplay(Display):
     ----------
     axes_ : ndarray of matplotlib Axes
         One per node, after `plot`.
-    figure_ : matplotlib Figure
-        The figure they are in.
+    {figure}
 
     Examples
     --------
@@ -150,10 +147,8 @@ class ForecastDisplay(Display):
         ----------
         nodes : sequence, optional
             Names or positions of the nodes to draw; default the first three.
-        title : str, optional
-            Title of the figure.
-        axes : sequence of matplotlib Axes, optional
-            Where to draw, one per node.
+        {title}
+        {axes: one per node}
 
         Returns
         -------
@@ -180,21 +175,21 @@ class ForecastDisplay(Display):
         title: str | None = None,
         axes: Any = None,
     ) -> ForecastDisplay:
-        """Forecast the last `horizon` rows of X from those before them, and draw both.
+        """Forecast the last `horizon` time steps of X from those before them, and draw both.
 
         Parameters
         ----------
         estimator : forecaster, or mapping of str to forecaster
             Fitted forecasters of the same horizon; the first one is drawn thickest.
         X : array-like, DataFrame, DataArray or Tensor, optional
-            Readings, as for `predict_windows`; of several features, the first that is forecast is drawn. Default: what
-            follows the rows that the forecaster saw last, beside no truth.
+            Values, as for `predict_windows`; of several features, the first that is forecast is drawn. Default: what follows
+            the time steps that the forecaster saw last, beside no truth.
         nodes : sequence, optional
             Names or positions of the nodes to draw; default the first three.
         coverage : float, optional
-            Draw the first forecaster's interval that is to hold this share of the readings; needs `predict_interval`.
+            Draw the first forecaster's interval that is to hold this share of the values; needs `predict_interval`.
         n_history : int, optional
-            Readings before the origin to draw; default three horizons.
+            Time steps before the origin to draw; default three horizons.
         unit, title, axes
             As in `plot_forecast`.
 
@@ -243,7 +238,7 @@ class ForecastDisplay(Display):
         Parameters
         ----------
         y_true : array-like of shape (horizon, n_nodes)
-            Readings that were to be forecast.
+            Values that were to be forecast.
         y_pred : array-like of shape (horizon, n_nodes), or mapping of str to such
             Forecasts.
         nodes, title, axes
@@ -343,15 +338,15 @@ def _check(
 def _draw(
     axis: Any, steps: Any, past: np.ndarray, truth: np.ndarray, forecasts: dict[str, np.ndarray]
 ) -> None:
-    """Draw one node: readings in black, forecasts in colour from the origin on, the forecast part shaded."""
-    readings = np.concatenate([past, truth])
-    axis.plot(steps, readings, color="black", linewidth=1.8, label="observed", zorder=2)
-    alone = np.isfinite(readings) & ~_has_neighbour(readings)
-    axis.plot(np.asarray(steps)[alone], readings[alone], ".", color="black", markersize=3)
+    """Draw one node: observed values in black, forecasts in colour from the origin on, the forecast part shaded."""
+    values = np.concatenate([past, truth])
+    axis.plot(steps, values, color="black", linewidth=1.8, label="observed", zorder=2)
+    alone = np.isfinite(values) & ~_has_neighbour(values)
+    axis.plot(np.asarray(steps)[alone], values[alone], ".", color="black", markersize=3)
     first = len(past)
-    for i, (name, values) in enumerate(forecasts.items()):
+    for i, (name, forecast) in enumerate(forecasts.items()):
         axis.plot(
-            steps[first:], values, color=COLOURS[i % len(COLOURS)], linestyle=DASHES[i % len(DASHES)],
+            steps[first:], forecast, color=COLOURS[i % len(COLOURS)], linestyle=DASHES[i % len(DASHES)],
             linewidth=2.2 if i == 0 else 1.6, label=name, zorder=4 if i == 0 else 3,
         )  # fmt: skip
     axis.axvspan(steps[max(0, first - 1)], steps[-1], color="0.93", zorder=0, linewidth=0)
@@ -370,6 +365,6 @@ def _draw_intervals(
 
 
 def _has_neighbour(values: np.ndarray) -> np.ndarray:
-    """Whether a reading has an observed one beside it; a line shows nothing of those that have none."""
+    """Whether a value has an observed one beside it; a line shows nothing of those that have none."""
     padded = np.concatenate([[np.nan], values, [np.nan]])
     return np.isfinite(padded[:-2]) | np.isfinite(padded[2:])

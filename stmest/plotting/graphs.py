@@ -13,6 +13,7 @@ from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..runtime import require
 from ._canvas import COLOURS, DASHES, Display, given_axes, head, label_nodes, new_axes
+from ._docs import fill_in
 
 __all__ = ["GraphDisplay", "plot_graph_map", "plot_graph_matrix"]
 
@@ -20,27 +21,23 @@ __all__ = ["GraphDisplay", "plot_graph_map", "plot_graph_matrix"]
 _STANDS_OUT = 1.1
 
 
+@fill_in
 def plot_graph_matrix(weights: pd.DataFrame, *, axes: Any = None) -> np.ndarray:
     """Draw a graph as a matrix of weights.
 
     Parameters
     ----------
     weights : DataFrame of shape (n_nodes, n_nodes)
-        Row i tells how much node i listens to each node, as in ``graph_`` of the forecasters.
-    axes : matplotlib Axes, optional
-        Where to draw; default a new figure, not known to pyplot.
+        Row i holds how much node i listens to each node, as in ``graph_`` of the forecasters.
+    {axis}
 
-    Returns
-    -------
-    ndarray of matplotlib Axes, of shape (1,)
-        The panel.
+    {panel}
 
     Raises
     ------
     DataError
         If the table is not square.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
 
     Notes
     -----
@@ -62,6 +59,7 @@ def plot_graph_matrix(weights: pd.DataFrame, *, axes: Any = None) -> np.ndarray:
     return panels
 
 
+@fill_in
 def plot_graph_map(
     weights: pd.DataFrame,
     coordinates: ArrayLike,
@@ -76,23 +74,19 @@ def plot_graph_map(
     Parameters
     ----------
     weights : DataFrame of shape (n_nodes, n_nodes)
-        Row i tells how much node i listens to each node.
+        Row i holds how much node i listens to each node.
     coordinates : array-like of shape (n_nodes, 2)
         Places of the nodes: x and y, or latitude and longitude in degrees.
     given : Graph, optional
-        A known graph over the same nodes: links that it has too are told from those that it lacks.
+        A known graph over the same nodes: links that it has too look different from those that it lacks.
     n_links : int, default=2
         Links to draw per listening node at most, the strongest; a node's own weight is no link. Those that do not stand
         out, by a tenth over what the node gives the others on average, are left out.
     geographic : bool, default=False
         Whether the coordinates are latitude and longitude.
-    axes : matplotlib Axes, optional
-        Where to draw; default a new figure, not known to pyplot.
+    {axis}
 
-    Returns
-    -------
-    ndarray of matplotlib Axes, of shape (1,)
-        The panel.
+    {panel}
 
     Raises
     ------
@@ -100,8 +94,7 @@ def plot_graph_map(
         If the sizes do not agree.
     ParameterError
         If n_links is no integer of at least 1.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
     """
     require("matplotlib", extra="plot")
     matrix = _square(weights)
@@ -138,7 +131,7 @@ class GraphDisplay(Display):
     Parameters
     ----------
     weights : DataFrame of shape (n_nodes, n_nodes)
-        Row i tells how much node i listens to each node.
+        Row i holds how much node i listens to each node.
     given : Graph, optional
         The known graph; its coordinates are the default places.
     coordinates : array-like of shape (n_nodes, 2), optional
@@ -148,8 +141,7 @@ class GraphDisplay(Display):
     ----------
     axes_ : ndarray of matplotlib Axes
         Matrix and, with coordinates, map, after `plot`.
-    figure_ : matplotlib Figure
-        The figure they are in.
+    {figure}
 
     Examples
     --------
@@ -182,10 +174,8 @@ class GraphDisplay(Display):
         ----------
         n_links, geographic
             As in `plot_graph_map`.
-        title : str, optional
-            Title of the figure.
-        axes : sequence of matplotlib Axes, optional
-            Where to draw: one, or with coordinates two.
+        {title}
+        {axes: the matrix first and, with coordinates, the map second}
 
         Returns
         -------

@@ -11,12 +11,14 @@ from sklearn.utils.validation import check_is_fitted
 from ..exceptions import DataError
 from ..runtime import require
 from ._canvas import COLOURS, DASHES, Display, given_axes, head, new_axes, tidy
+from ._docs import fill_in
 
 __all__ = ["HistoryDisplay", "plot_history"]
 
 _LOSSES = {"train_loss": "training loss", "valid_loss": "validation loss"}
 
 
+@fill_in
 def plot_history(history: pd.DataFrame, *, best_epoch: int | None = None, axes: Any = None) -> np.ndarray:
     """Draw losses and learning rate of each epoch.
 
@@ -27,8 +29,7 @@ def plot_history(history: pd.DataFrame, *, best_epoch: int | None = None, axes: 
         validation part, ``valid_loss``.
     best_epoch : int, optional
         Epoch whose weights are kept, to be marked; 0: those at the start.
-    axes : sequence of two matplotlib Axes, optional
-        Where to draw losses and learning rate; default a new figure, not known to pyplot.
+    {axes: losses first, learning rate second}
 
     Returns
     -------
@@ -39,8 +40,7 @@ def plot_history(history: pd.DataFrame, *, best_epoch: int | None = None, axes: 
     ------
     DataError
         If the history has no epoch, or lacks a column.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
     """
     require("matplotlib", extra="plot")
     lacking = {"epoch", "train_loss", "learning_rate"} - set(history.columns)
@@ -87,8 +87,7 @@ class HistoryDisplay(Display):
     ----------
     axes_ : ndarray of matplotlib Axes, of shape (2,)
         Losses and learning rate, after `plot`.
-    figure_ : matplotlib Figure
-        The figure they are in.
+    {figure}
 
     Examples
     --------
@@ -108,10 +107,8 @@ class HistoryDisplay(Display):
 
         Parameters
         ----------
-        title : str, optional
-            Title of the figure.
-        axes : sequence of two matplotlib Axes, optional
-            Where to draw.
+        {title}
+        {axes: losses first, learning rate second}
 
         Returns
         -------

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..runtime import require
 from ._canvas import png
+from ._docs import fill_in
 from .errors import ErrorDisplay
 from .fields import FieldDisplay
 from .forecast import ForecastDisplay
@@ -127,6 +128,7 @@ def _forecasts(report: Any, best: Any) -> dict[str, str]:
     return _picture(display, "Forecasts of the best and the worst nodes", text)
 
 
+@fill_in
 def report_picture(report: Any, title: str) -> ForecastDisplay | None:
     """Draw the forecasts of an easy, a middling and a hard node, from an origin in the middle of the test part.
 
@@ -145,8 +147,7 @@ def report_picture(report: Any, title: str) -> ForecastDisplay | None:
 
     Raises
     ------
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
     """
     done = [row for row in report.rows if row.error is None]
     if not done:
@@ -199,7 +200,7 @@ def _fields(report: Any, best: Any) -> dict[str, str]:
     shape = (-1, *report.data["grid"])
     truth, forecast = _first(sample.truth), _first(sample.forecasts[best.name])
     display = FieldDisplay(truth.reshape(shape), forecast.reshape(shape), unit=report.unit).plot()
-    text = f"What came, what {best.name} forecast, and the difference, from one origin in the middle of the test part."
+    text = f"The observed field, what {best.name} forecast, and the difference, from one origin in the middle of the test part."
     return _picture(display, "The field", text)
 
 
@@ -280,10 +281,10 @@ def _data(data: dict[str, Any]) -> dict[str, str]:
         out["step"] = f"{data['step'].removeprefix('0 days ')}; " + (
             "no gap in the times" if not gaps else f"{gaps:,} gaps in the times"
         )
-    out["missing readings"] = f"{data['missing_share']:.2%}; worst node {max(data['missing_by_node']):.2%}"
-    out["longest run without readings"] = f"{data['longest_missing_run']:,} rows at one node"
+    out["missing values"] = f"{data['missing_share']:.2%}; worst node {max(data['missing_by_node']):.2%}"
+    out["longest run of missing values"] = f"{data['longest_missing_run']:,} rows at one node"
     out["nodes that never change"] = _listed(data["constant_nodes"])
-    out["nodes without any reading"] = _listed(data["unobserved_nodes"])
+    out["nodes without any value"] = _listed(data["unobserved_nodes"])
     return out
 
 

@@ -12,10 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 from ..exceptions import DataError
 from ..runtime import require
 from ._canvas import COLOURS, Display, given_axes, label_nodes, new_axes, tidy
+from ._docs import fill_in
 
 __all__ = ["RoutingDisplay", "plot_routing", "plot_routing_change"]
 
 
+@fill_in
 def plot_routing(routing: pd.DataFrame, *, axes: Any = None) -> np.ndarray:
     """Draw the probability of each expert for each node, nodes of the same first expert side by side.
 
@@ -23,20 +25,15 @@ def plot_routing(routing: pd.DataFrame, *, axes: Any = None) -> np.ndarray:
     ----------
     routing : DataFrame of shape (n_nodes, n_experts)
         Probabilities, as in `STM3Forecaster.routing_`.
-    axes : matplotlib Axes, optional
-        Where to draw; default a new figure, not known to pyplot.
+    {axis}
 
-    Returns
-    -------
-    ndarray of matplotlib Axes, of shape (1,)
-        The panel.
+    {panel}
 
     Raises
     ------
     DataError
         If there is no expert.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
     """
     require("matplotlib", extra="plot")
     probabilities = np.asarray(routing, dtype=float)
@@ -58,6 +55,7 @@ def plot_routing(routing: pd.DataFrame, *, axes: Any = None) -> np.ndarray:
     return panels
 
 
+@fill_in
 def plot_routing_change(change: ArrayLike, *, axes: Any = None) -> np.ndarray:
     """Draw the share of the nodes whose first expert changed in each epoch.
 
@@ -65,20 +63,15 @@ def plot_routing_change(change: ArrayLike, *, axes: Any = None) -> np.ndarray:
     ----------
     change : array-like of shape (n_epochs,)
         Shares, as in `STM3Forecaster.routing_change_`.
-    axes : matplotlib Axes, optional
-        Where to draw; default a new figure, not known to pyplot.
+    {axis}
 
-    Returns
-    -------
-    ndarray of matplotlib Axes, of shape (1,)
-        The panel.
+    {panel}
 
     Raises
     ------
     DataError
         If there is no epoch.
-    MissingDependencyError
-        If matplotlib is not installed.
+    {matplotlib}
     """
     require("matplotlib", extra="plot")
     shares = np.asarray(change, dtype=float)
@@ -109,8 +102,7 @@ class RoutingDisplay(Display):
     ----------
     axes_ : ndarray of matplotlib Axes, of shape (2,)
         Routing and change, after `plot`.
-    figure_ : matplotlib Figure
-        The figure they are in.
+    {figure}
 
     Examples
     --------
@@ -130,10 +122,8 @@ class RoutingDisplay(Display):
 
         Parameters
         ----------
-        title : str, optional
-            Title of the figure.
-        axes : sequence of two matplotlib Axes, optional
-            Where to draw.
+        {title}
+        {axes: routing first, its change second}
 
         Returns
         -------

@@ -1,1 +1,1 @@
-"""The training loop: a skorch net with several loss terms, validation in time and an honest Ctrl-C."""
+"""The training loop: a skorch net with auxiliary loss terms, validation in time, checkpoints, and Ctrl-C that keeps the best."""

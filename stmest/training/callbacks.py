@@ -17,7 +17,7 @@ from ..exceptions import TrainingError
 
 __all__ = ["BestWeights", "Unfreeze"]
 
-_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of a correction; the first is none of it
+_RESIDUAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class BestWeights(Callback):
@@ -28,25 +28,25 @@ class BestWeights(Callback):
     patience : int or None
         Stop after so many epochs without a better validation loss; None never stops.
     corrects : bool, default=False
-        Whether the network corrects another forecast, so that a forecast of 0 by it leaves that as it is. Then a part of
-        the correction may be kept instead of all of it.
+        Whether the network forecasts the residual of another forecast, so that a forecast of 0 by it leaves that as it is.
+        Then a residual weight below 1 may be chosen.
 
     Attributes
     ----------
     best_epoch_ : int
         Epoch of the kept weights, counted from 1; 0 for the weights that training began with.
     correction_ : float
-        With `corrects`: by which the network's forecast is to be multiplied, one of 0, 0.25, 0.5, 0.75 and 1.
+        With `corrects`: the residual weight, by which the network's forecast is to be multiplied: 0, 0.25, 0.5, 0.75 or 1.
     stopped_ : bool
         Whether training was ended by this callback.
 
     Notes
     -----
     The weights that training begins with take part: they are validated first. They are kept unless the best epoch beats
-    them by more than one standard error of the difference over the validation batches (of which there must be three to
-    tell): where there is little to validate on, the best of many epochs looks better than the start by chance alone, and a
-    network that corrects a ridge had better leave it alone. A correction is first shrunk: what a network has learnt beyond
-    the ridge is part noise, and less of it often validates better than all. Without a validation part the last epoch is kept.
+    them by more than one standard error of the difference over the validation batches (of which there must be at least
+    three): where there is little to validate on, the best of many epochs looks better than the start by chance alone, and
+    a linear forecast had better stay as it is. The residual is first shrunk: what a network has learnt beyond the linear
+    forecast is part noise, and less of it often validates better than all. Without a validation part the last epoch is kept.
     """
 
     def __init__(self, patience: int | None = None, corrects: bool = False):
@@ -65,7 +65,7 @@ class BestWeights(Callback):
                 "another. Look for values far outside the range of the training rows in the last rows of X."
             )
         self.best_batches_ = self._start_batches = list(zip(sizes, losses[:, 0].tolist(), strict=True))
-        # a network that has learnt nothing yet is not in the race: it is what the race is against
+        # a network that has learnt nothing yet cannot be kept for its loss: it is what the others are compared with
         self._from_nothing = self.corrects and bool((losses[:, 0] == losses[:, -1]).all())
         self.best_loss_ = float(np.average(losses[:, 0], weights=sizes)) if sizes else None
         self.best_weights_ = None if self.best_loss_ is None else _copy_of_weights(net)
@@ -107,17 +107,17 @@ class BestWeights(Callback):
             setattr(self, name, value)
 
     def on_train_end(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Put the best weights back, and say how much of their correction is worth keeping."""
+        """Put the best weights back, and choose the residual weight."""
         if self.best_weights_ is not None:
             if not self._from_nothing and not self._beats_the_start():
                 self._go_back()
             net.module_.load_state_dict(self.best_weights_)
             if self.corrects and not (self._from_nothing and self.best_epoch_ == self._start[0]):
-                sizes, losses = _validation_losses(net, X, y, _SHARES)
-                self.correction_ = _worthwhile_share(np.array(sizes), losses)
+                sizes, losses = _validation_losses(net, X, y, _RESIDUAL_WEIGHTS)
+                self.correction_ = _best_residual_weight(np.array(sizes), losses)
                 if self._from_nothing and not self.correction_:
                     self._go_back()
-                    self.correction_ = 1.0  # of nothing
+                    self.correction_ = 1.0  # of a residual of 0
                     net.module_.load_state_dict(self.best_weights_)
         self.best_weights_ = self._start = None
 
@@ -173,8 +173,8 @@ def _copy_of_weights(net: Any) -> dict[str, Any]:
     return copy.deepcopy(net.module_.state_dict())
 
 
-def _validation_losses(net: Any, X: Any, y: Any, shares: Sequence[float]) -> tuple[list[int], np.ndarray]:
-    """Windows of every validation batch, and its loss (batches, shares) when the forecast is multiplied by each share.
+def _validation_losses(net: Any, X: Any, y: Any, weights: Sequence[float]) -> tuple[list[int], np.ndarray]:
+    """Windows of every validation batch, and its loss (batches, weights) when the forecast is multiplied by each weight.
 
     Both are empty where there is no validation part.
     """
@@ -184,15 +184,15 @@ def _validation_losses(net: Any, X: Any, y: Any, shares: Sequence[float]) -> tup
     for x, target in [] if dataset is None else net.get_iterator(dataset, training=False):
         forecast, auxiliary = net.evaluation_step((x, target))
         sizes.append(len(target))
-        losses.append([net.get_loss((share * forecast, auxiliary), target).item() for share in shares])
-    return sizes, np.array(losses).reshape(-1, len(shares))
+        losses.append([net.get_loss((weight * forecast, auxiliary), target).item() for weight in weights])
+    return sizes, np.array(losses).reshape(-1, len(weights))
 
 
-def _worthwhile_share(sizes: np.ndarray, losses: np.ndarray) -> float:
-    """Which share of a correction has the least loss; 0 where its gain may be chance."""
+def _best_residual_weight(sizes: np.ndarray, losses: np.ndarray) -> float:
+    """Which residual weight has the least loss; 0 where its gain may be chance."""
     best = int(np.average(losses, axis=0, weights=sizes).argmin())
     gain = losses[:, 0] - losses[:, best]
-    return _SHARES[best] if len(sizes) < 3 or _exceeds_noise(sizes, gain) else 0.0
+    return _RESIDUAL_WEIGHTS[best] if len(sizes) < 3 or _exceeds_noise(sizes, gain) else 0.0
 
 
 def _exceeds_noise(sizes: np.ndarray, gain: np.ndarray) -> bool:

@@ -1,7 +1,7 @@
 """How much memory training will take, known before it starts, and what to say when there is not enough.
 
-Builds on torch only; used by the forecasters that train a network. The estimate counts what the network keeps for its
-backward pass, on one and on two windows, and extends that line to the batch; it is meant to be right within a factor of 2.
+Builds on torch and psutil; used by the forecasters that train a network. The estimate counts what the network keeps for
+its backward pass, on one and on two windows, and extrapolates to the batch; it is meant to be right within a factor of 2.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +32,7 @@ __all__ = [
 _COPIES_OF_WEIGHTS = 5
 # At its peak, the backward pass holds about as much again in gradients and in the workspace of its kernels (measured)
 _BACKWARD = 2.2
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _kept(network: nn.Module, inputs: dict[str, Tensor], device: torch.device) -
 def available_memory(device: torch.device) -> int | None:
     """Bytes that can still be had on a device; None where that cannot be told.
 
-    On a CPU the limit of a container counts where it is below the memory of the machine (Linux only).
+    On a CPU the limit of a Linux container counts where it is below the memory of the machine.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -116,23 +118,22 @@ def available_memory(device: torch.device) -> int | None:
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
+        return min([psutil.virtual_memory().available, *_container_limits()])
+    except (OSError, psutil.Error):  # a sandbox may hide what the machine has
         return None
-    return min(free, *_container_limits(), free)
 
 
 def _container_limits() -> list[int]:
-    """What the control groups of a container leave."""
-    root = Path("/sys/fs/cgroup")
+    """What the control groups of a container leave; psutil sees the machine only."""
     left = []
     for limit, used in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
         try:
-            left.append(int((root / limit).read_text()) - int((root / used).read_text()))
+            left.append(
+                int((_CONTROL_GROUPS / limit).read_text()) - int((_CONTROL_GROUPS / used).read_text())
+            )
         except (OSError, ValueError):  # no control group of that version, or "max": no limit
             continue
     return left

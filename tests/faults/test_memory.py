@@ -10,8 +10,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -114,9 +116,30 @@ def test_where_the_memory_cannot_be_told_training_just_begins(monkeypatch):
     assert model.n_iter_ == model.max_epochs
 
 
-@ON_LINUX
 def test_the_available_memory_is_plausible():
-    assert 50e6 < available_memory(CPU) < 1e15
+    assert 50e6 < available_memory(CPU) <= psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    "names", [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")]
+)
+@pytest.mark.parametrize(("limit", "left"), [("1500\n", 1000), ("max\n", None), (f"{2**63}\n", None)])
+def test_the_limit_of_a_container_counts_where_it_is_lower(names, limit, left, tmp_path, monkeypatch):
+    folder = tmp_path / "memory" if "limit" in names[0] else tmp_path
+    folder.mkdir(exist_ok=True)
+    for name, text in zip(names, (limit, "500\n"), strict=True):
+        (folder / name).write_text(text)
+    monkeypatch.setattr(memory, "_CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
+    assert available_memory(CPU) == (left or 10**6)
+
+
+def test_a_machine_that_hides_its_memory_is_no_error(monkeypatch):
+    def hidden():
+        raise FileNotFoundError("/proc/meminfo")
+
+    monkeypatch.setattr(psutil, "virtual_memory", hidden)
+    assert available_memory(CPU) is None
 
 
 # ------------------------------------------------------------------ during training and forecasting

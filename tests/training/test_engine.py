@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 
 from stmest.exceptions import TrainingError
 from stmest.linear.window_ridge import fit_recipe
-from stmest.training.callbacks import BestWeights, _worthwhile_share
+from stmest.training.callbacks import BestWeights, _best_residual_weight
 from tests.forecasters.tiny import TinyForecaster
 
 ALONE = {"linear_skip": False, "seasonal_profile": None}
@@ -155,7 +155,7 @@ def test_a_gain_within_the_noise_of_the_validation_batches_leaves_the_start(gain
 
 
 class Overshooting(TinyForecaster):
-    """A network that corrects twice as much as it learnt to, on top of a line that knows next to nothing."""
+    """A network that forecasts twice the residual it learnt, on top of a linear forecast that knows next to nothing."""
 
     def _fit_linear(self, panel, cut, graph):
         weak = [(1.0, None, 1e9, 0)]
@@ -180,18 +180,18 @@ def drifting():
     return X
 
 
-def test_of_a_correction_that_is_too_large_a_part_is_kept():
+def test_a_residual_that_is_too_large_gets_a_weight_below_one():
     X = drifting()
     model = Overshooting(**SETTINGS).fit(X)
     assert model.correction_ == 0.5
     assert model.best_epoch_ > 0
-    line = model.linear_.forecast(X[None, -4:, :, None])[0, ..., 0]
+    linear = model.linear_.forecast(X[None, -4:, :, None])[0, ..., 0]
     whole = copy.deepcopy(model)
     whole.correction_ = 1.0
-    np.testing.assert_allclose(model.predict() - line, 0.5 * (whole.predict() - line), rtol=1e-4)
+    np.testing.assert_allclose(model.predict() - linear, 0.5 * (whole.predict() - linear), rtol=1e-4)
     assert pickle.loads(pickle.dumps(model)).correction_ == 0.5
     plain = TinyForecaster(**SETTINGS, linear_skip=False).fit(X)
-    assert plain.correction_ == 1.0  # there is nothing that it corrects
+    assert plain.correction_ == 1.0  # there is no linear forecast below it
 
 
 def test_training_that_goes_on_keeps_what_it_had_where_it_only_spoils():
@@ -204,7 +204,7 @@ def test_training_that_goes_on_keeps_what_it_had_where_it_only_spoils():
 
 
 @pytest.mark.parametrize(
-    ("losses", "share"),
+    ("losses", "weight"),
     [
         ([[1.0, 0.9, 0.8, 0.9, 1.0]] * 3, 0.5),
         ([[1.0, 0.9, 0.8, 0.7, 0.6]] * 3, 1.0),
@@ -212,5 +212,5 @@ def test_training_that_goes_on_keeps_what_it_had_where_it_only_spoils():
         ([[1.0, 0.9, 0.8, 0.7, 0.6], [1.0, 1.1, 1.2, 1.3, 1.35], [1.0, 1.0, 1.0, 1.0, 1.0]], 0.0),  # chance
     ],
 )
-def test_the_share_of_a_correction_with_the_least_loss_is_kept_if_it_is_no_chance(losses, share):
-    assert _worthwhile_share(np.array([8, 8, 8]), np.array(losses)) == share
+def test_the_residual_weight_with_the_least_loss_is_taken_if_its_gain_is_no_chance(losses, weight):
+    assert _best_residual_weight(np.array([8, 8, 8]), np.array(losses)) == weight

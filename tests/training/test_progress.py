@@ -8,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 
-from stmest.training.progress import StatusLine
 from tests.forecasters.tiny import TinyForecaster
 
 
@@ -41,6 +40,7 @@ def test_a_file_gets_a_line_per_epoch(X, monkeypatch):
     assert len(lines) == 3
     assert lines[0].startswith("epoch   1/3  train ")
     assert all(word in lines[1] for word in ("valid", "best", " s  ", "left"))
+    assert lines[2].endswith("at most 0 s left")
 
 
 @pytest.mark.parametrize("kind", [Terminal, Cell])
@@ -49,36 +49,22 @@ def test_a_terminal_and_a_notebook_get_one_line_that_is_rewritten(X, monkeypatch
     assert text.count("\n") == 1
     assert text.endswith("\n")
     shown = text.rstrip("\n").split("\r")
-    assert sum("batch" not in state for state in shown if state) == 3
-    assert "batch 1/" in shown[1]
-    assert shown[-1].startswith("epoch   3/3  train ")
+    assert [i for i in (1, 2, 3) if any(state.startswith(f"epoch   {i}/3 ") for state in shown)] == [1, 2, 3]
+    assert shown[-1].startswith("epoch   3/3 #")  # the bar is full
+    assert all(word in shown[-1] for word in ("train ", "valid ", "best ", "at most 0 s left"))
+
+
+def test_a_text_wider_than_the_terminal_is_cut(X, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "41")
+    text = _fit(X, monkeypatch, Terminal(), verbose=1)
+    assert max(map(len, text.rstrip("\n").split("\r"))) == 40
+
+
+def test_batches_in_quick_succession_are_left_out(X, monkeypatch):
+    text = _fit(X, monkeypatch, Terminal(), verbose=1, batch_size=1, input_length=2, horizon=1)
+    assert text.count("\r") < 100  # of about 800 batches
 
 
 @pytest.mark.parametrize("kind", [Terminal, Cell, io.StringIO])
 def test_nothing_is_written_unless_asked_for(X, monkeypatch, kind):
     assert _fit(X, monkeypatch, kind()) == ""
-
-
-def test_a_shorter_text_leaves_nothing_of_the_longer_one(monkeypatch):
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    line = StatusLine()
-    line.step("a long text")
-    line.step("short")
-    line.close()
-    assert sys.stdout.getvalue() == "\ra long text\rshort      \n"
-
-
-def test_a_text_wider_than_the_terminal_is_cut(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "20")
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    StatusLine().step("x" * 50)
-    assert sys.stdout.getvalue() == "\r" + 19 * "x"
-
-
-def test_updates_in_quick_succession_are_left_out(monkeypatch):
-    monkeypatch.setattr(sys, "stdout", Terminal())
-    line = StatusLine()
-    for i in range(1000):
-        line.update(str(i))
-    assert sys.stdout.getvalue().startswith("\r0")
-    assert sys.stdout.getvalue().count("\r") < 100

@@ -1,4 +1,4 @@
-"""Time indexes: which times come next, and whether one index continues another.
+"""Time indexes: their usual step, which times come next, and whether one index continues another.
 
 Builds on pandas only; used by the containers and the forecasters.
 """
@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..exceptions import DataError
 
-__all__ = ["follows", "future_index", "in_zone", "zone_name"]
+__all__ = ["follows", "future_index", "in_zone", "usual_step", "wall_clock", "zone_name"]
 
 
 def future_index(index: pd.Index, n_steps: int) -> pd.Index:
@@ -41,10 +41,51 @@ def future_index(index: pd.Index, n_steps: int) -> pd.Index:
         return pd.period_range(last + 1, periods=n_steps, freq=index.freq)
     if isinstance(index, pd.DatetimeIndex):
         freq = index.freq or (pd.infer_freq(index) if len(index) > 2 else None)
-        step = freq if freq is not None else _usual_step(index, pd.Timedelta(1, "h"))
+        step = freq if freq is not None else usual_step(index) or pd.Timedelta(1, "h")
         return pd.date_range(last, periods=n_steps + 1, freq=step, name=index.name)[1:]
-    step = _usual_step(index, 1)
+    step = usual_step(index) or 1
     return pd.Index([last + step * (i + 1) for i in range(n_steps)], name=index.name)
+
+
+def usual_step(index: pd.Index) -> Any:
+    """The most frequent difference between neighbours of a time index.
+
+    Parameters
+    ----------
+    index : pandas.Index
+        Datetimes or numbers, in time order.
+
+    Returns
+    -------
+    pandas.Timedelta, int, float or None
+        The smallest, where several are equally frequent; None for fewer than two values.
+
+    Examples
+    --------
+    >>> usual_step(pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-07"]))
+    Timedelta('1 days 00:00:00')
+    """
+    if len(index) < 2:
+        return None
+    return pd.Series(index[1:] - index[:-1]).mode().iloc[0]
+
+
+def wall_clock(index: pd.Index | None) -> pd.DatetimeIndex | None:
+    """The times that the clocks of its zone show: life follows them, also when they are put forward or back.
+
+    Parameters
+    ----------
+    index : pandas.Index or None
+        Time index of any kind; of a period, its start counts.
+
+    Returns
+    -------
+    pandas.DatetimeIndex or None
+        Times without a zone; None where the index has no dates.
+    """
+    if isinstance(index, pd.PeriodIndex):
+        return index.to_timestamp()
+    return index.tz_localize(None) if isinstance(index, pd.DatetimeIndex) else None
 
 
 def follows(earlier: pd.Index | None, later: pd.Index | None) -> bool:
@@ -118,10 +159,3 @@ def in_zone(index: pd.Index, zone: str | None) -> pd.Index:
         raise DataError(
             f"X is in the time zone {given}, the training rows in {zone}; give both in one: X.tz_convert(...)."
         ) from error
-
-
-def _usual_step(index: pd.Index, default: Any) -> Any:
-    """The most frequent difference between neighbours of an index (the smallest of these, where several tie)."""
-    if len(index) < 2:
-        return default
-    return pd.Series(index[1:] - index[:-1]).mode().iloc[0]

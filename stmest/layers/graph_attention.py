@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..exceptions import GraphError, ParameterError
+from ..exceptions import ParameterError
 from ..ops import Choice
 from ..ops.backends import numba_problem
 from ..ops.edge_attention import Edges, edge_attention, edge_softmax
 from ..runtime import require
+from .graph_conv import checked_adjacency
 
 __all__ = ["KINDS", "AttentionGraph", "GraphAttention", "choose_attention"]
 
@@ -110,7 +111,7 @@ class AttentionGraph(nn.Module):
             )
         self.n_nodes, self.kind, self.backend, self.complete = n_nodes, kind, backend, adjacency is None
         # A function of the given graph, and so not part of the weights
-        edges = _edges(torch.eye(n_nodes) if adjacency is None else _checked(adjacency, n_nodes))
+        edges = _edges(torch.eye(n_nodes) if adjacency is None else checked_adjacency(adjacency, n_nodes))
         for name, tensor in edges._asdict().items():
             self.register_buffer(name, tensor, persistent=False)
 
@@ -297,18 +298,6 @@ def _as_matrix(weight: Tensor, edges: Edges) -> Tensor:
     out = weight.new_zeros(n, n)
     out[edges.targets, edges.sources] = weight
     return out
-
-
-def _checked(adjacency: Tensor, n_nodes: int) -> Tensor:
-    if tuple(adjacency.shape) != (n_nodes, n_nodes):
-        raise GraphError(
-            f"adjacency has shape {tuple(adjacency.shape)}; {n_nodes} nodes need {(n_nodes, n_nodes)}."
-        )
-    if not bool(torch.isfinite(adjacency).all()) or bool((adjacency < 0).any()):
-        raise GraphError(
-            "adjacency holds negative, missing or infinite weights; edges need finite weights >= 0."
-        )
-    return adjacency
 
 
 def _edges(adjacency: Tensor) -> Edges:

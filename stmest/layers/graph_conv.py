@@ -22,11 +22,51 @@ from ..exceptions import GraphError
 from ..ops import choose_backend
 from .norms import ScaleNorm
 
-__all__ = ["AGCCN", "GraphSupports", "NodeAdaptiveConv", "ScaleAttention", "Supports", "transition_matrices"]
+__all__ = [
+    "AGCCN",
+    "GraphSupports",
+    "NodeAdaptiveConv",
+    "ScaleAttention",
+    "Supports",
+    "checked_adjacency",
+    "transition_matrices",
+]
 
 # Edges among the pairs of nodes below which a CPU multiplies faster edge by edge (up to 1,000 nodes, one thread). That way has no
 # use for more threads, the dense one has.
 SPARSE_SHARE = 0.15
+
+
+def checked_adjacency(adjacency: Tensor, n_nodes: int | None = None) -> Tensor:
+    """Return an adjacency after checking it.
+
+    Parameters
+    ----------
+    adjacency : Tensor of shape (n, n)
+        Weights of edges.
+    n_nodes : int, optional
+        The n that is needed; default: any.
+
+    Returns
+    -------
+    Tensor
+        The same.
+
+    Raises
+    ------
+    GraphError
+        If it has another shape, or weights that are negative, missing or infinite.
+    """
+    n = len(adjacency) if n_nodes is None else n_nodes
+    if tuple(adjacency.shape) != (n, n):
+        raise GraphError(
+            f"adjacency has shape {tuple(adjacency.shape)}; {n} nodes need a square matrix {(n, n)}."
+        )
+    if not bool(torch.isfinite(adjacency).all()) or bool((adjacency < 0).any()):
+        raise GraphError(
+            "adjacency holds negative, missing or infinite weights; edges need finite weights >= 0."
+        )
+    return adjacency
 
 
 def transition_matrices(adjacency: Tensor) -> Tensor:
@@ -46,15 +86,7 @@ def transition_matrices(adjacency: Tensor) -> Tensor:
     -------
     Tensor of shape (1 or 2, n, n)
     """
-    if adjacency.dim() != 2 or adjacency.shape[0] != adjacency.shape[1]:
-        raise GraphError(
-            f"adjacency has shape {tuple(adjacency.shape)}; a square matrix (n_nodes, n_nodes) is needed."
-        )
-    if not bool(torch.isfinite(adjacency).all()) or bool((adjacency < 0).any()):
-        raise GraphError(
-            "adjacency holds negative, missing or infinite weights; edges need finite weights >= 0."
-        )
-    forth = adjacency.t()
+    forth = checked_adjacency(adjacency).t()
     walks = [forth] if torch.equal(forth, adjacency) else [forth, adjacency]
     stacked = torch.stack(walks)
     stacked = stacked / stacked.amax().clamp(min=torch.finfo(stacked.dtype).tiny)  # no overflow in the sums

@@ -89,6 +89,22 @@ class Panel:
         pieces = [first + window_starts(last - first, length, stride) for first, last in pairwise(bounds)]
         return np.concatenate(pieces)
 
+    def rows(self, start: int, stop: int) -> Panel:
+        """A slice along time of a panel of one series, not copied.
+
+        Parameters
+        ----------
+        start, stop : int
+            First time step, and the one after the last.
+
+        Returns
+        -------
+        Panel
+            The time steps from `start` on, up to and without `stop`.
+        """
+        index = None if self.index is None else self.index[start:stop]
+        return replace(self, values=self.values[start:stop], index=index)
+
     def tail(self, n_rows: int) -> Panel:
         """The last rows (of the last trajectory), copied, so that the rest of the data can be freed.
 

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.containers import as_panel
+from ..data.output import ToWide
 from ..data.panel import Panel, feature_positions
 from ..data.time_index import follows, future_index, zone_name
 from ..exceptions import DataError, DataTypeError, ParameterError
@@ -208,9 +209,11 @@ class BaseForecaster(Windowing, Conformal, Bridges, SavedAsFile, ABC, BaseEstima
 
     def _to_panel(self, X: Any, reset: bool) -> Panel:
         """Convert X, and remember or compare nodes and features."""
-        if isinstance(X, Panel):
-            return X  # rows that were compared when they were taken in
-        panel = as_panel(X, fields=self._reads_fields)
+        panel = X if isinstance(X, Panel) else as_panel(X, fields=self._reads_fields)
+        if panel is X and panel.ndim == 2 and panel.nodes is not None:
+            # scikit-learn compares names of columns only where fit saw a table
+            table = isinstance(panel.restore, ToWide) if reset else hasattr(self, "feature_names_in_")
+            X = pd.DataFrame(panel.values[..., 0], columns=panel.nodes) if table else X
         if not reset:
             panel.check_grid(getattr(self, "grid_shape_", None))  # models saved earlier know of no fields
         if not reset and panel.values.shape[2] != self.n_inputs_:

@@ -147,6 +147,11 @@ class NetworkForecaster(TrainingParameters, NetworkState, BaseForecaster):
         return self.input_length
 
     @property
+    def context_length_(self) -> int:
+        """Rows of history that one forecast needs."""
+        return self._context_length
+
+    @property
     def _windows_at_once(self) -> int:  # type: ignore[override]
         return self.batch_size
 

@@ -33,6 +33,7 @@ _HOMES = {
     "ForecastSplit": "data.splits",
     "compare": "evaluation.report",
     "forecast_scorer": "evaluation.scorer",
+    "fetch_panel": "datasets",
     "load": "forecasters.model_file",
     "load_field": "datasets",
     "load_panel": "datasets",
@@ -58,7 +59,7 @@ _SUBMODULES = (
 
 if TYPE_CHECKING:
     from .data.splits import ForecastSplit
-    from .datasets import load_field, load_panel, make_sensor_network
+    from .datasets import fetch_panel, load_field, load_panel, make_sensor_network
     from .datasets.navier_stokes import make_navier_stokes
     from .evaluation.report import compare
     from .evaluation.scorer import forecast_scorer
@@ -118,6 +119,7 @@ __all__ = [
     "UNetForecaster",
     "__version__",
     "compare",
+    "fetch_panel",
     "forecast_scorer",
     "graph_from_coordinates",
     "graph_from_correlation",

@@ -88,7 +88,7 @@ def window_errors(forecaster: Any, data: str, first: int, end: int) -> tuple[np.
     """Squared and absolute scaled error of each window whose targets lie in the given rows."""
     X, cut = load(data), DATA[data][2]
     scale = X.iloc[:cut].to_numpy().std(axis=0)
-    truth, forecast = forecaster.predict_windows(X.iloc[first - forecaster._context_length : end])
+    truth, forecast = forecaster.predict_windows(X.iloc[first - forecaster.context_length_ : end])
     error = (forecast - truth) / scale
     return np.square(error).mean((1, 2)), np.abs(error).mean((1, 2))
 

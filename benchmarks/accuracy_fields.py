@@ -104,7 +104,7 @@ class NavierStokes:
 
     def score(self, model: Any) -> dict[str, Any]:
         """Errors of the second half of each flow from its first half."""
-        context = model._context_length
+        context = model.context_length_
         truth, forecast = model.predict_windows(self.test[:, self.length - context :], stride=self.length)
         return {**measures(truth, forecast, self.train), "mse_by_step": by_step(truth, forecast)}
 
@@ -122,7 +122,7 @@ class Era5:
 
     def score(self, model: Any) -> dict[str, Any]:
         """Errors 12 hours ahead from every hour, and of rollouts."""
-        tail = self.X[self.cut - model._context_length :]
+        tail = self.X[self.cut - model.context_length_ :]
         truth, forecast = model.predict_windows(tail)
         rolled = model.predict_windows(tail, stride=4, steps=max(ROLLOUT))
         curve = by_step(*rolled)

@@ -37,7 +37,7 @@ def error(forecaster: Any, fraction: float, fill: str) -> float:
     """Scaled squared error over the test part, of forecasts that saw only part of the readings."""
     X = accuracy_ett.load(DATA)
     train = X.iloc[:CUT]
-    complete = X.iloc[TEST - forecaster._context_length : END]
+    complete = X.iloc[TEST - forecaster.context_length_ : END]
     # the gaps of the test part itself must not depend on how far back the forecaster looks
     seen = holey(X.iloc[CUT:END], fraction, seed=1).loc[complete.index]
     if fill == "mean":

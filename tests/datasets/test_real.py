@@ -10,6 +10,7 @@ import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -238,3 +239,8 @@ def test_grids_have_coordinates():
     assert nasa.sizes["channel"] == 7
     with pytest.raises(DataError, match="no field; use load_panel"):
         load_field("molene_brittany_temp")
+
+
+def test_the_page_of_the_documentation_names_every_data_set():
+    page = (Path(__file__).parents[2] / "docs/how_to/real_data.md").read_text(encoding="utf-8")
+    assert [name for name in real._FILES if f"`{name}`" not in page] == []

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tabulate import tabulate
 
 from stmest.runtime import versions
 
@@ -195,12 +196,5 @@ def spread(values: Iterable[float | None]) -> tuple[str, str]:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns aligned, first left, others right."""
-    lines = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    aligns = ["left", *["right"] * (len(header) - 1)]
+    return tabulate([header, *rows], tablefmt="plain", colalign=aligns, disable_numparse=True)

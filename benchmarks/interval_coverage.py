@@ -22,6 +22,7 @@ import torch
 from _common import RESULTS, machine, save, table
 
 from stmest import RidgeForecaster, STM3Forecaster, load_panel
+from stmest.metrics.intervals import interval_coverage, interval_width
 
 COVERAGES = (0.5, 0.8, 0.9, 0.95)
 INPUT_LENGTH, DAY = 24, 24
@@ -55,12 +56,10 @@ def held(model: Any, X: pd.DataFrame, first: int, stride: int, moving: bool) -> 
             model.update(X.iloc[known:origin])
             known = origin
         truth = X.iloc[origin : origin + model.horizon].to_numpy()
-        seen = np.isfinite(truth)
         for coverage in COVERAGES:
             lower, upper = model.predict_interval(X.iloc[origin - INPUT_LENGTH : origin], coverage)
-            inside = (truth >= lower.to_numpy()) & (truth <= upper.to_numpy())
-            hits[coverage].append(inside[seen].mean())
-            widths[coverage].append((upper - lower).to_numpy().mean())
+            hits[coverage].append(interval_coverage(truth, lower, upper))
+            widths[coverage].append(interval_width(lower, upper))
     shares = {f"held@{c:g}": float(np.mean(hits[c])) for c in COVERAGES}
     return shares | {f"width@{c:g}": float(np.mean(widths[c])) for c in COVERAGES}
 

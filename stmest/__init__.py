@@ -21,6 +21,7 @@ _HOMES = {
     "ForecastSplit": "data.splits",
     "compare": "evaluation.report",
     "forecast_scorer": "evaluation.scorer",
+    "fetch_panel": "datasets",
     "load": "forecasters.model_file",
     "load_field": "datasets",
     "load_panel": "datasets",

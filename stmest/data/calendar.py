@@ -1,6 +1,6 @@
 """Time of day, day of week and day of year as input channels.
 
-Builds on pandas only; used by the forecasters when the data carry dates.
+Builds on `time_index`; used by the forecasters when the data carry dates.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import ParameterError
+from .time_index import usual_step, wall_clock
 
 __all__ = [
     "CALENDAR_FEATURES",
     "calendar_channels",
+    "calendar_cycles",
     "calendar_features",
     "choose_calendar",
     "n_calendar_channels",
@@ -25,9 +27,36 @@ __all__ = [
 
 CalendarFeature = Literal["time_of_day", "day_of_week", "day_of_year"]
 CALENDAR_FEATURES: tuple[CalendarFeature, ...] = ("time_of_day", "day_of_week", "day_of_year")
+_FEATURE_OF = dict(zip(("day", "week", "year"), CALENDAR_FEATURES, strict=True))
 
 # Harmonics per cycle: three draw a morning and an evening peak, two a year's seasons.
 _HARMONICS = {"time_of_day": 3, "day_of_year": 2}
+
+
+def calendar_cycles(index: pd.Index | None) -> tuple[str, ...]:
+    """The cycles of the calendar that a time index can tell something about.
+
+    Parameters
+    ----------
+    index : pandas.Index or None
+        Times of the training rows.
+
+    Returns
+    -------
+    tuple of str
+        ``"day"`` for a usual step shorter than a day, ``"week"`` for one of at most a day, ``"year"``, each where the rows
+        cover at least two of them; empty without dates.
+    """
+    times = wall_clock(index)
+    if times is None or len(times) < 3:
+        return ()
+    step, span, day = usual_step(times), times[-1] - times[0], pd.Timedelta(1, "D")
+    supported = {
+        "day": step < day and span >= 2 * day,
+        "week": step <= day and span >= 14 * day,
+        "year": span >= 730 * day,
+    }
+    return tuple(cycle for cycle, told in supported.items() if told)
 
 
 def choose_calendar(index: pd.Index | None) -> tuple[CalendarFeature, ...]:
@@ -41,26 +70,15 @@ def choose_calendar(index: pd.Index | None) -> tuple[CalendarFeature, ...]:
     Returns
     -------
     tuple of str
-        ``"time_of_day"`` for steps shorter than a day, ``"day_of_week"`` for steps of at most a day over at least two
-        weeks, ``"day_of_year"`` over at least two years; empty without dates.
+        ``"time_of_day"``, ``"day_of_week"`` and ``"day_of_year"``, as far as `calendar_cycles` finds the day, the week and
+        the year; empty without dates.
 
     Examples
     --------
     >>> choose_calendar(pd.date_range("2024-01-01", periods=24 * 21, freq="h"))
     ('time_of_day', 'day_of_week')
     """
-    if isinstance(index, pd.PeriodIndex):
-        index = index.to_timestamp()
-    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
-        return ()
-    step, span = pd.Series(index[1:] - index[:-1]).median(), index[-1] - index[0]
-    day = pd.Timedelta(1, "D")
-    supported = {
-        "time_of_day": step < day,
-        "day_of_week": step <= day and span >= 14 * day,
-        "day_of_year": span >= 730 * day,
-    }
-    return tuple(kind for kind in CALENDAR_FEATURES if supported[kind])
+    return tuple(_FEATURE_OF[cycle] for cycle in calendar_cycles(index))
 
 
 def season_length(index: pd.Index | None) -> int:
@@ -82,14 +100,13 @@ def season_length(index: pd.Index | None) -> int:
     >>> season_length(pd.date_range("2024-01-01", periods=500, freq="15min"))
     96
     """
-    if isinstance(index, pd.PeriodIndex):
-        index = index.to_timestamp()
-    if not isinstance(index, pd.DatetimeIndex):
+    times = wall_clock(index)
+    if times is None:
         return 24
-    per_day = int(pd.Series(1, index=index).groupby(index.normalize()).size().mode().iloc[-1])
-    if per_day > 1 or len(index) < 2:
+    per_day = int(pd.Series(1, index=times).groupby(times.normalize()).size().mode().iloc[-1])
+    if per_day > 1 or len(times) < 2:
         return per_day
-    return 7 if pd.Series(index).diff().mode().iloc[0] <= pd.Timedelta(1, "D") else 1
+    return 7 if usual_step(times) <= pd.Timedelta(1, "D") else 1
 
 
 def slots_per_day(index: pd.Index | None, most: int) -> int:
@@ -112,12 +129,10 @@ def slots_per_day(index: pd.Index | None, most: int) -> int:
     >>> slots_per_day(pd.date_range("2024-01-01", periods=500, freq="15min"), most=288)
     96
     """
-    if isinstance(index, pd.PeriodIndex):
-        index = index.to_timestamp()
-    if not isinstance(index, pd.DatetimeIndex) or len(index) < 2:
+    times = wall_clock(index)
+    if times is None or len(times) < 2:
         return 1
-    step = pd.Series(index[1:] - index[:-1]).median()
-    return int(np.clip(round(pd.Timedelta(1, "D") / step), 1, most))
+    return int(np.clip(round(pd.Timedelta(1, "D") / usual_step(times)), 1, most))
 
 
 def n_calendar_channels(kinds: Sequence[str]) -> int:
@@ -171,22 +186,20 @@ def calendar_features(index: pd.Index, kinds: Sequence[str]) -> np.ndarray:
     unknown = [kind for kind in kinds if kind not in CALENDAR_FEATURES]
     if unknown:
         raise ParameterError(f"unknown time feature {unknown[0]!r}; known are {list(CALENDAR_FEATURES)}.")
-    if isinstance(index, pd.PeriodIndex):
-        index = index.to_timestamp()
-    if not isinstance(index, pd.DatetimeIndex):
+    times = wall_clock(index)
+    if times is None:
         raise ParameterError(
             f"time features {list(kinds)} need an index of dates, but the data have {type(index).__name__}; "
             "give X as a DataFrame with a DatetimeIndex, or leave time_features='auto'."
         )
-    index = index.tz_localize(None)  # the wall clock, also on the days when it is put forward or back
     columns: list[np.ndarray] = []
     for kind in kinds:
         if kind == "day_of_week":
-            columns.append(np.eye(7)[index.dayofweek])
+            columns.append(np.eye(7)[times.dayofweek])
             continue
-        seconds = np.asarray((index - index.normalize()).total_seconds())
-        days = np.asarray(index.dayofyear) - 1 + seconds / 86_400
+        seconds = np.asarray((times - times.normalize()).total_seconds())
+        days = np.asarray(times.dayofyear) - 1 + seconds / 86_400
         phase = seconds / 86_400 if kind == "time_of_day" else days / 365.2425
         angle = 2 * np.pi * phase[:, None] * np.arange(1, _HARMONICS[kind] + 1)
         columns += [np.sin(angle), np.cos(angle)]
-    return np.concatenate(columns or [np.empty((len(index), 0))], axis=1).astype(np.float32)
+    return np.concatenate(columns or [np.empty((len(times), 0))], axis=1).astype(np.float32)

@@ -27,10 +27,10 @@ from .output import AsList, AsTuple, Stacked, ToArray, ToLong, ToTensor, ToWide
 from .panel import Panel, join_panels
 from .validation import array_of_tensor, as_floats, refuse_extremes
 
-__all__ = ["as_panel"]
+__all__ = ["as_panel", "long_columns"]
 
 # (time, node, value) column names of long tables that are recognised without being told, lower case
-_LONG_COLUMNS = ({"time", "node", "value"}, {"ds", "unique_id", "y"})
+_LONG_COLUMNS = (("time", "node", "value"), ("ds", "unique_id", "y"))
 
 
 def as_panel(X: Any, *, fields: bool = False) -> Panel:
@@ -67,7 +67,7 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
             raise DataError(f"X is a list of {len(X)} containers that themselves hold many trajectories.")
         return join_panels(parts, AsTuple() if isinstance(X, tuple) else AsList())
     if isinstance(X, pd.DataFrame):
-        if isinstance(X.index, pd.MultiIndex) or _long_columns(X) is not None:
+        if isinstance(X.index, pd.MultiIndex) or _exactly_long(X) is not None:
             return _from_long(X)
         return _from_wide(X)
     if isinstance(X, pd.Series):
@@ -175,18 +175,33 @@ def _from_wide(frame: pd.DataFrame) -> Panel:
     return Panel(array.reshape(len(frame), len(nodes), len(features)), index, nodes, features, 3, ToWide())
 
 
-def _long_columns(frame: pd.DataFrame) -> tuple[Hashable, Hashable, Hashable] | None:
-    """The (time, node, value) columns of a long table, if it has just these."""
+def long_columns(frame: pd.DataFrame) -> tuple[Hashable, ...] | None:
+    """Which columns of a long table are time, node and value.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Any table.
+
+    Returns
+    -------
+    tuple of (time, node, value) or None
+        Names of the columns, which are known by their names: time, node, value or ds, unique_id, y, in upper or lower
+        case; None where the table does not have them.
+    """
     lower = {str(name).lower(): name for name in frame.columns}
     for names in _LONG_COLUMNS:
-        if frame.shape[1] == 3 and set(lower) == names:
-            time, node, value = ("ds", "unique_id", "y") if "ds" in names else ("time", "node", "value")
-            return lower[time], lower[node], lower[value]
+        if lower.keys() >= set(names):
+            return tuple(lower[name] for name in names)
     return None
 
 
+def _exactly_long(frame: pd.DataFrame) -> tuple[Hashable, ...] | None:
+    return long_columns(frame) if frame.shape[1] == 3 else None
+
+
 def _from_long(frame: pd.DataFrame) -> Panel:
-    columns = _long_columns(frame)
+    columns = _exactly_long(frame)
     indexed = frame if columns is None else frame.set_index([columns[0], columns[1]])
     if indexed.index.nlevels != 2:
         raise DataError(f"X has a row index of {indexed.index.nlevels} levels; needed: (time, node).")

@@ -1,4 +1,4 @@
-"""Time indexes: which times come next, and whether one index continues another.
+"""Time indexes: their usual step, which times come next, and whether one index continues another.
 
 Builds on pandas only; used by the containers and the forecasters.
 """
@@ -12,7 +12,7 @@ from pandas.tseries.frequencies import to_offset
 
 from ..exceptions import DataError
 
-__all__ = ["follows", "frequency", "future_index", "in_zone", "zone_name"]
+__all__ = ["follows", "frequency", "future_index", "in_zone", "usual_step", "wall_clock", "zone_name"]
 
 
 def frequency(index: pd.Index | None) -> Any:
@@ -40,9 +40,7 @@ def frequency(index: pd.Index | None) -> Any:
             named = pd.infer_freq(index)
         if named is not None:
             return named
-    if index is None or len(index) < 2:
-        return None
-    return _usual_step(index, None)
+    return None if index is None else usual_step(index)
 
 
 def future_index(index: pd.Index, n_steps: int, freq: Any = None) -> pd.Index:
@@ -79,6 +77,47 @@ def future_index(index: pd.Index, n_steps: int, freq: Any = None) -> pd.Index:
     step = frequency(index) if freq is None or isinstance(freq, (str, pd.Timedelta)) else freq
     step = 1 if step is None else step
     return pd.Index([last + step * (i + 1) for i in range(n_steps)], name=index.name)
+
+
+def usual_step(index: pd.Index) -> Any:
+    """The most frequent difference between neighbours of a time index.
+
+    Parameters
+    ----------
+    index : pandas.Index
+        Datetimes or numbers, in time order.
+
+    Returns
+    -------
+    pandas.Timedelta, int, float or None
+        The smallest, where several are equally frequent; None for fewer than two values.
+
+    Examples
+    --------
+    >>> usual_step(pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-07"]))
+    Timedelta('1 days 00:00:00')
+    """
+    if len(index) < 2:
+        return None
+    return pd.Series(index[1:] - index[:-1]).mode().iloc[0]
+
+
+def wall_clock(index: pd.Index | None) -> pd.DatetimeIndex | None:
+    """The times that the clocks of its zone show: life follows them, also when they are put forward or back.
+
+    Parameters
+    ----------
+    index : pandas.Index or None
+        Time index of any kind; of a period, its start counts.
+
+    Returns
+    -------
+    pandas.DatetimeIndex or None
+        Times without a zone; None where the index has no dates.
+    """
+    if isinstance(index, pd.PeriodIndex):
+        return index.to_timestamp()
+    return index.tz_localize(None) if isinstance(index, pd.DatetimeIndex) else None
 
 
 def follows(earlier: pd.Index | None, later: pd.Index | None, freq: Any = None) -> bool:
@@ -161,10 +200,3 @@ def _fits(freq: Any, time: pd.Timestamp) -> bool:
     if not isinstance(freq, (str, pd.Timedelta)):
         return False
     return isinstance(freq, pd.Timedelta) or bool(to_offset(freq).is_on_offset(time))
-
-
-def _usual_step(index: pd.Index, default: Any) -> Any:
-    """The most frequent difference between neighbours of an index (the smallest of these, where several tie)."""
-    if len(index) < 2:
-        return default
-    return pd.Series(index[1:] - index[:-1]).mode().iloc[0]

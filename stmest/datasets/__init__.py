@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .generators import SensorNetwork, make_sensor_network, mask_gaps
-from .real import RealPanel, load_field, load_panel
+from .real import RealPanel, fetch_panel, load_field, load_panel
 
 if TYPE_CHECKING:
     from .navier_stokes import make_navier_stokes
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RealPanel",
     "SensorNetwork",
+    "fetch_panel",
     "load_field",
     "load_panel",
     "make_navier_stokes",

@@ -1,9 +1,9 @@
-"""Reads known public data sets from the download cache, a folder on this machine.
+"""Reads known public data sets from a folder on this machine, or downloads them.
 
-Nothing is downloaded: for none of these files an address is known that is certain to stay and to serve the
-same bytes, so the files have to be put into the folder by hand. Each one is told by its SHA-256, so that what
-is read is what the published figures were measured on. Builds on `graphs`; used by tests, benchmarks and
-documentation.
+A file is looked for in the folder that the environment variable ``STMEST_DATA`` names, then among the downloads that pooch
+keeps. Only `fetch_panel` downloads, and only files whose address is certain to stay and to serve the same bytes; others
+have to be put into the folder by hand. The SHA-256 of each file is checked, so that what is read is what the published
+figures were measured on. Builds on `graphs`; used by tests, benchmarks and documentation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pandas as pd
 from ..exceptions import DataError
 from ..graphs import Graph, graph_from_distances
 
-__all__ = ["FOLDER_VARIABLE", "RealPanel", "load_field", "load_panel"]
+__all__ = ["FOLDER_VARIABLE", "RealPanel", "fetch_panel", "load_field", "load_panel"]
 
 FOLDER_VARIABLE = "STMEST_DATA"
 
@@ -32,7 +32,13 @@ class _File(NamedTuple):
     sha256: str
     step: str
     origin: str
+    url: str | None = None
 
+
+# A commit, not a branch: what lies there cannot change
+_ETT = (
+    "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/1d16c8f4f943005d613b5bc962e9eeb06058cf07/ETT-small"
+)
 
 _FILES = {
     "ETTh1": _File(
@@ -40,12 +46,14 @@ _FILES = {
         "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
         "1 h",
         "zhouhaoyi/ETDataset, CC BY-ND 4.0; Informer, AAAI 2021; transformer load, OT in degC",
+        f"{_ETT}/ETTh1.csv",
     ),
     "ETTm1": _File(
         "ltsf/ETTm1.csv",
         "6ce1759b1a18e3328421d5d75fadcb316c449fcd7cec32820c8dafda71986c9e",
         "15 min",
         "zhouhaoyi/ETDataset, CC BY-ND 4.0; Informer, AAAI 2021; transformer load, OT in degC",
+        f"{_ETT}/ETTm1.csv",
     ),
     "exchange_rate": _File(
         "ltsf/exchange_rate.csv",
@@ -222,8 +230,8 @@ def load_panel(name: str, folder: str | os.PathLike[str] | None = None) -> RealP
         molene_brittany_temp, metr_la_1week_losloop, beijing_air_12sites, pjm_load_10regions, grid_era5_t2m_uk
         and grid_nasa_atmos_24x24.
     folder : path, optional
-        Folder with the subfolders ``panels`` (npz) and ``ltsf`` (csv); default: the environment variable
-        ``STMEST_DATA``. Nothing is downloaded.
+        Folder with the subfolders ``panels`` (npz) and ``ltsf`` (csv). Default: the one that the environment
+        variable ``STMEST_DATA`` names, then the downloads of `fetch_panel`. Nothing is downloaded.
 
     Returns
     -------
@@ -236,10 +244,79 @@ def load_panel(name: str, folder: str | os.PathLike[str] | None = None) -> RealP
     DataError
         If the name is unknown, the folder or the file is not there, or the file has other contents.
     """
+    known = _known(name)
+    named = os.environ.get(FOLDER_VARIABLE) if folder is None else folder
+    places = [Path(named)] if named else []
+    if folder is None:
+        places += _downloads()
+    path = next((place / known.path for place in places if (place / known.path).is_file()), None)
+    if path is None:
+        raise DataError(_not_there(name, known, named))
+    return _read(name, known, path)
+
+
+def fetch_panel(name: str) -> RealPanel:
+    """Read a known public data set, and download it first where it is not there yet.
+
+    Parameters
+    ----------
+    name : str
+        As for `load_panel`. An address that is certain to serve the very file is known of ETTh1 and ETTm1; the other files
+        have to be put into the folder that ``STMEST_DATA`` names.
+
+    Returns
+    -------
+    RealPanel
+        As `load_panel` returns it. The file is kept in pooch's folder for downloads (on Linux ``~/.cache/stmest``), where
+        `load_panel` finds it too.
+
+    Raises
+    ------
+    DataError
+        If the name is unknown, the file has no address and is not there, the download fails, or it brings other contents.
+    MissingDependencyError
+        If the file is to be downloaded and pooch (extra ``io``) is missing.
+    """
+    known = _known(name)
+    named = os.environ.get(FOLDER_VARIABLE)
+    if named and (Path(named) / known.path).is_file():
+        return _read(name, known, Path(named) / known.path)
+    if known.url is None:
+        return load_panel(name)
+    from ..runtime import require  # brings torch, which reading a file does not need
+
+    pooch = require("pooch", "io")
+    kept = pooch.os_cache("stmest") / known.path
+    by_hand = f"Put the file {known.path} (SHA-256 {known.sha256}) into a folder by hand and set {FOLDER_VARIABLE} to that folder"
+    try:
+        pooch.retrieve(known.url, f"sha256:{known.sha256}", fname=kept.name, path=kept.parent)
+    except ValueError as error:  # pooch compared the hashes, and keeps nothing
+        raise DataError(
+            f"{known.url} served another file than {name!r}: {_one_line(error)}. {by_hand}."
+        ) from error
+    except OSError as error:  # the errors of requests are OSErrors too
+        raise DataError(
+            f"{name!r} could not be downloaded from {known.url} to {kept.parent}: {_one_line(error)}. Try again, or: {by_hand}."
+        ) from error
+    return _read(name, known, kept)
+
+
+def _known(name: str) -> _File:
     if name not in _FILES:
         raise DataError(f"data set {name!r} is unknown; known are {', '.join(_FILES)}.")
-    known = _FILES[name]
-    path = _located(name, known, folder)
+    return _FILES[name]
+
+
+def _downloads() -> list[Path]:
+    """The folder in which pooch keeps downloads; none where pooch is not installed."""
+    try:
+        import pooch
+    except ImportError:
+        return []
+    return [Path(pooch.os_cache("stmest"))]
+
+
+def _read(name: str, known: _File, path: Path) -> RealPanel:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != known.sha256:
         raise DataError(
@@ -250,22 +327,27 @@ def load_panel(name: str, folder: str | os.PathLike[str] | None = None) -> RealP
     return _from_csv(path, meta) if known.path.startswith("ltsf/") else _from_npz(path, meta)
 
 
-def _located(name: str, known: _File, folder: str | os.PathLike[str] | None) -> Path:
-    place = folder if folder is not None else os.environ.get(FOLDER_VARIABLE)
-    if not place:
-        raise DataError(
-            f"load_panel({name!r}) reads {known.path} from the download cache, whose folder the environment "
-            f"variable {FOLDER_VARIABLE} names, but it is not set. Put the file there by hand (origin: "
-            f"{known.origin}) and set {FOLDER_VARIABLE}=/path/to/folder, or pass folder=."
+def _not_there(name: str, known: _File, named: str | os.PathLike[str] | None) -> str:
+    """What to do about a file that is not there."""
+    if named:
+        found = f"{name!r} is expected at {Path(named) / known.path}, where there is no file."
+    else:
+        found = (
+            f"{name!r} is read from {known.path} in the folder that the environment variable {FOLDER_VARIABLE} names, but it "
+            "is not set."
         )
-    path = Path(place) / known.path
-    if not path.is_file():
-        raise DataError(
-            f"{name!r} is expected at {path}, where there is no file. Put it there (origin: {known.origin}; "
-            f"SHA-256 {known.sha256}), or let {FOLDER_VARIABLE} name the folder that holds {known.path}. "
-            "Nothing is downloaded."
-        )
-    return path
+    if known.url is None:
+        fetched = "Nothing is downloaded, as no address is certain to serve this file."
+    else:
+        fetched = f"Or let stmest.fetch_panel({name!r}) download it."
+    return (
+        f"{found} Put the file there by hand (origin: {known.origin}; SHA-256 {known.sha256}), and set {FOLDER_VARIABLE} to the "
+        f"folder that holds {known.path}, or pass folder=. {fetched}"
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".")
 
 
 def _from_csv(path: Path, meta: dict[str, Any]) -> RealPanel:

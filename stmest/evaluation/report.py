@@ -2,8 +2,8 @@
 
 The rows are cut once in time. Every forecaster learns from the first part and forecasts every window whose targets
 lie in the second; look-back may reach before the cut, so that forecasters with short and long memory have the same
-targets. A forecaster that fails keeps its row, with what went wrong. Builds on the forecasters' face only, and on
-`metrics`; used by the command line.
+targets. A forecaster that fails keeps its row, with what went wrong. Builds on the public methods of the forecasters, which
+are given Panels, and on `metrics`; used by the command line.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import clone
 
 from ..data.calendar import season_length
 from ..data.containers import as_panel
+from ..data.output import ToArray
 from ..data.panel import Panel
 from ..exceptions import DataError, ParameterError
 from ..graphs import as_graph
@@ -141,7 +141,7 @@ class _Trial:
             row.parameters = {key: plain(value) for key, value in forecaster.get_params(deep=False).items()}
             progress(f"{label}: fitting on {self.cut} rows")
             start = time.perf_counter()
-            forecaster.fit(_container(self.panel, 0, self.cut), adj=self.graph)
+            forecaster.fit(self.panel.rows(0, self.cut), adj=self.graph)
             row.fit_seconds = time.perf_counter() - start
             row.n_parameters = _count(forecaster)
             row.predict_ms, truth, forecast = self._forecast(forecaster)
@@ -161,17 +161,16 @@ class _Trial:
 
     def _forecast(self, forecaster: Any) -> tuple[float, np.ndarray, np.ndarray]:
         """Milliseconds per window, truth and forecasts of all windows whose targets lie in the test part."""
-        context = forecaster._context_length
+        context = forecaster.context_length_
         if context > self.cut:
             raise DataError(
                 f"needs {context} rows of look-back, but only {self.cut} rows precede the test part."
             )
-        tail = _container(self.panel, self.cut - context, self.panel.n_times)
+        tail = self.panel.rows(self.cut - context, self.panel.n_times)
         start = time.perf_counter()
         truth, forecast = forecaster.predict_windows(tail)
         milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(truth))
-        if self.panel.grid is not None:  # the cells of a field are nodes from here on
-            truth, forecast = (a.reshape(*a.shape[:2], -1, *a.shape[4:]) for a in (truth, forecast))
+        truth, forecast = self._by_node(truth), self._by_node(forecast)
         targets = list(getattr(forecaster, "target_", range(self.panel.values.shape[2])))
         if self.truth is None and len(truth) == self.n_windows:
             self.truth, self.targets = truth, targets
@@ -193,10 +192,15 @@ class _Trial:
     def _interval(self, forecaster: Any, window: int) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds of the forecasts from one origin."""
         origin = self.cut + int(window)
-        past = _container(self.panel, origin - forecaster._context_length, origin)
+        past = replace(self.panel.rows(origin - forecaster.context_length_, origin), restore=ToArray())
         lower, upper = forecaster.predict_interval(past, coverage=_COVERAGE)
-        bounds = as_panel(lower).values, as_panel(upper).values
-        return (bounds[0][..., 0], bounds[1][..., 0]) if self.panel.ndim == 2 else bounds
+        return self._by_node(lower[None])[0], self._by_node(upper[None])[0]
+
+    def _by_node(self, windows: np.ndarray) -> np.ndarray:
+        """Forecasts of windows with the cells of a field, if it is one, as nodes."""
+        if self.panel.grid is None:
+            return windows
+        return windows.reshape(*windows.shape[:2], -1, *windows.shape[4:])
 
     def _score(self, row: ModelResult, truth: np.ndarray, forecast: np.ndarray) -> None:
         train = self.panel.values[: self.cut][..., self.targets]
@@ -256,21 +260,6 @@ def _checked(models: Mapping[str, Any], panel: Panel, test_fraction: float) -> t
             f"{panel.n_times - cut} to forecast; needed: 2 and horizon = {horizon}."
         )
     return horizon, cut
-
-
-def _container(panel: Panel, start: int, stop: int) -> Any:
-    """Rows of a panel as an array, or as a wide table where there are times or names; fields as what they came as."""
-    values = panel.values[start:stop]
-    if panel.grid is not None:
-        part = replace(panel, values=values, index=None if panel.index is None else panel.index[start:stop])
-        return part.restore(part.shaped(values), part.index, part)
-    if panel.index is None and panel.nodes is None:
-        return values[..., 0] if panel.ndim == 2 else values
-    nodes = list(range(values.shape[1])) if panel.nodes is None else panel.nodes
-    features = list(range(values.shape[2])) if panel.features is None else panel.features
-    columns = pd.Index(nodes) if panel.ndim == 2 else pd.MultiIndex.from_product([nodes, features])
-    index = pd.RangeIndex(panel.n_times) if panel.index is None else panel.index
-    return pd.DataFrame(values.reshape(len(values), -1), index=index[start:stop], columns=columns)
 
 
 def _node_names(panel: Panel) -> list[Any]:

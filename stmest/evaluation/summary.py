@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.panel import Panel
+from ..data.time_index import usual_step
 from .tables import plain
 
 __all__ = ["summarise"]
@@ -56,9 +57,8 @@ def summarise(panel: Panel) -> dict[str, Any]:
     if index is not None:
         out |= {"first_time": str(index[0]), "last_time": str(index[-1])}
     if isinstance(index, pd.DatetimeIndex) and len(index) > 1:
-        steps = pd.Series(index).diff().iloc[1:]
-        usual = steps.mode().iloc[0]
-        out |= {"step": str(usual), "gaps": int((steps != usual).sum())}
+        usual = usual_step(index)
+        out |= {"step": str(usual), "gaps": int((index[1:] - index[:-1] != usual).sum())}
     return out
 
 

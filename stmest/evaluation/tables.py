@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tabulate import tabulate
 
 __all__ = ["aligned_table", "finite_or_none", "plain"]
 
@@ -51,7 +52,10 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
         f"MAE, RMSE in {unit}; MAE@k: k steps ahead alone; MASE: 1 is a naive forecast of season {settings['season']} "
         "on the training rows."
     )
-    return "\n".join([count, legend, "", *_aligned(columns), *failed])
+    aligns = ["left", *["right"] * len(forms)]
+    cells = zip(*columns, strict=True)
+    heading, *lines = tabulate(cells, tablefmt="plain", colalign=aligns, disable_numparse=True).splitlines()
+    return "\n".join([count, legend, "", heading, "-" * len(heading), *lines, *failed])
 
 
 def plain(value: Any) -> Any:
@@ -107,13 +111,3 @@ def _decimals(errors: pd.Series) -> int:
     """Decimals that leave about four digits in the smallest error."""
     finite = errors[np.isfinite(errors.astype(float)) & (errors > 0)]
     return 3 if finite.empty else int(np.clip(3 - math.floor(math.log10(finite.min())), 0, 8))
-
-
-def _aligned(columns: list[list[str]]) -> list[str]:
-    """Lines of a table: the first column to the left, numbers to the right, a rule below the heading."""
-    widths = [max(map(len, column)) for column in columns]
-    lines = []
-    for cells in zip(*columns, strict=True):
-        first, *rest = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        lines.append("  ".join([first.strip().ljust(widths[0]), *rest]))
-    return [lines[0], "-" * len(lines[0]), *lines[1:]]

@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.containers import as_panel
 from ..data.input_spec import InputSpec
+from ..data.output import ToWide
 from ..data.panel import Panel
 from ..data.splits import SELECTION_FRACTION, Split
 from ..exceptions import DataError, DataTypeError, ParameterError
@@ -244,6 +245,8 @@ class BaseForecaster(ABC, BaseEstimator):
 
     def _check_names(self, X: Any, panel: Panel, reset: bool) -> None:
         """Let scikit-learn remember or compare number and names of the nodes."""
+        if isinstance(X, Panel) and isinstance(X.restore, ToWide):  # a table that was read before
+            X = pd.DataFrame(panel.values[:1, :, 0], columns=panel.nodes) if panel.ndim == 2 else X
         named = isinstance(X, pd.DataFrame) and panel.ndim == 2 and X.shape[1] == panel.values.shape[1]
         try:
             validate_data(self, X if named else panel.values, reset=reset, skip_check_array=True)

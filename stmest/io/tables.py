@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..data.containers import as_panel
+from ..data.containers import as_panel, long_columns
 from ..exceptions import DataError
 from ..graphs import Graph
 from .fields import unit_in
@@ -23,7 +23,6 @@ from .graphs import read_graph
 
 __all__ = ["read_graph", "read_table"]
 
-_LONG = ({"time", "node", "value"}, {"ds", "unique_id", "y"})
 _FORMS = (
     "a wide table (time in the first column, one column per sensor), a long table (columns time, node, value or ds, "
     "unique_id, y) or an npz with `values`"
@@ -124,10 +123,9 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, None]:
 
 def _from_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """A wide table with a time index from the columns of a file."""
-    lower = {str(column).lower(): column for column in frame.columns}
-    for columns in _LONG:
-        if columns <= set(lower):
-            return _from_long(frame, lower, columns, name)
+    columns = long_columns(frame)
+    if columns is not None:
+        return _from_long(frame, columns, name)
     if frame.shape[1] < 2 or not len(frame):
         raise DataError(
             f"{name}: {frame.shape[0]} rows and {frame.shape[1]} column(s) were found ({_some(frame.columns)}); "
@@ -140,15 +138,13 @@ def _from_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return readings
 
 
-def _from_long(frame: pd.DataFrame, lower: dict[str, Any], columns: set[str], name: str) -> pd.DataFrame:
+def _from_long(frame: pd.DataFrame, columns: tuple[Hashable, ...], name: str) -> pd.DataFrame:
     if frame.shape[1] > len(columns):
-        extra = [column for low, column in lower.items() if low not in columns]
+        extra = [column for column in frame.columns if column not in columns]
         raise DataError(
-            f"{name}: a long table with the extra column(s) {_some(extra)}; needed: {sorted(columns)} only."
+            f"{name}: a long table with the extra column(s) {_some(extra)}; needed: {_some(columns)} only."
         )
-    time, node, value = (
-        lower[key] for key in (("time", "node", "value") if "time" in columns else ("ds", "unique_id", "y"))
-    )
+    time, node, value = columns
     long = pd.DataFrame(
         {"time": _times(frame[time], name), "node": frame[node], "value": _numbers(frame[value], name)}
     )

@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..data.calendar import calendar_cycles
 from ..data.chunks import row_pieces
 from ..data.panel import Panel
 from ..data.savable import savable
+from ..data.time_index import usual_step, wall_clock
 from ..exceptions import DataError
 
 __all__ = ["CYCLES", "Residuals", "SeasonalProfile", "detect_period", "less_season", "supported_cycles"]
 
 CYCLES = ("time_of_day", "time_of_week", "day_of_year")
+_CYCLE_OF = dict(zip(("day", "week", "year"), CYCLES, strict=True))
 
 _DAY = pd.Timedelta(1, "D")
 _SMOOTHING_DAYS = 15  # a mean over two or three years is too noisy for single days
@@ -109,17 +112,17 @@ class SeasonalProfile:
         DataError
             If a cycle of the calendar is asked of rows without dates.
         """
+        times = wall_clock(index)
         if isinstance(self.cycle, (int, np.integer)):
             if index is None or not pd.api.types.is_integer_dtype(index):
-                rows = _steps_since_epoch(index, self.step) if _has_dates(index) else np.arange(n_rows)
+                rows = np.arange(n_rows) if times is None else _steps_since_epoch(index, self.step)
                 return (first + rows) % int(self.cycle)
             return (np.asarray(index, dtype=np.int64) // int(self.step or 1)) % int(self.cycle)
-        if not _has_dates(index):
+        if times is None:
             raise DataError(
                 f"the seasonal profile {self.cycle!r} needs dates, but the rows have none. Give a DataFrame with a "
                 "DatetimeIndex, a period in rows (seasonal_profile=24), or seasonal_profile=None."
             )
-        times = _timestamps(index)
         if self.cycle == "day_of_year":
             return np.asarray(times.dayofyear) - 1
         slots = _slots_per_day(self.step)
@@ -239,25 +242,14 @@ def supported_cycles(values: np.ndarray, index: pd.Index | None) -> list[str | i
     Returns
     -------
     list
-        With dates: ``"time_of_day"`` for steps below a day, ``"time_of_week"`` for steps of at most a day,
-        ``"day_of_year"``, each where the rows cover at least two such cycles. Without dates: the period that
+        With dates: ``"time_of_day"``, ``"time_of_week"`` and ``"day_of_year"``, as far as
+        `stmest.data.calendar.calendar_cycles` finds the day, the week and the year. Without dates: the period that
         `detect_period` finds. Empty where there is none.
     """
-    if not _has_dates(index):
+    if wall_clock(index) is None:
         period = detect_period(values)
         return [] if period is None else [period]
-    times, step = _timestamps(index), _step(index)
-    if len(times) < 3:
-        return []
-    span = times[-1] - times[0]
-    found: list[str | int] = []
-    if step < _DAY and span >= 2 * _DAY:
-        found.append("time_of_day")
-    if step <= _DAY and span >= 14 * _DAY:
-        found.append("time_of_week")
-    if span >= 730 * _DAY:
-        found.append("day_of_year")
-    return found
+    return [_CYCLE_OF[cycle] for cycle in calendar_cycles(index)]
 
 
 def detect_period(values: np.ndarray) -> int | None:
@@ -305,31 +297,20 @@ def detect_period(values: np.ndarray) -> int | None:
     return int(peaks[mean[peaks] >= 0.95 * mean[peaks].max()][0])
 
 
-def _has_dates(index: pd.Index | None) -> bool:
-    return isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex))
-
-
-def _timestamps(index: Any) -> pd.DatetimeIndex:
-    """Times on the wall clock: life follows it, also on the days when it is put forward or back."""
-    return index.to_timestamp() if isinstance(index, pd.PeriodIndex) else index.tz_localize(None)
-
-
 def _step(index: pd.Index | None) -> Any:
     """The usual distance of two rows; None where there is no index or one row only."""
-    if index is None or len(index) < 2:
-        return None
-    times = _timestamps(index) if _has_dates(index) else index
-    if not (_has_dates(index) or pd.api.types.is_integer_dtype(times)):
-        return None
-    return pd.Series(times[1:] - times[:-1]).mode().iloc[0]
+    times = wall_clock(index)
+    if times is None and index is not None and pd.api.types.is_integer_dtype(index):
+        times = index
+    return None if times is None else usual_step(times)
 
 
 def _steps_since_epoch(index: Any, step: Any) -> np.ndarray:
     if isinstance(index, pd.PeriodIndex):
         return index.asi8
-    times = _timestamps(index)
     return np.asarray(
-        (times - pd.Timestamp(0)) // (step if step is not None else pd.Timedelta(1, "h")), dtype=np.int64
+        (wall_clock(index) - pd.Timestamp(0)) // (step if step is not None else pd.Timedelta(1, "h")),
+        dtype=np.int64,
     )
 
 

@@ -1,1 +1,1 @@
-"""How far forecasts are off: errors, images, and whether two forecasters really differ."""
+"""How far forecasts are off: errors, intervals, images, and whether two forecasters really differ."""

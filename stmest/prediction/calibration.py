@@ -87,7 +87,9 @@ class Calibration:
         first = max(0, max(cut, n_times - most) - look_back)
         rows = panel.rows(first, n_times)
         rows = replace(rows, values=np.array(rows.values, dtype=np.float32))
-        return cls(predictor, season, rows, panel.bounds - first if panel.parts else None, not split.validates)
+        return cls(
+            predictor, season, rows, panel.bounds - first if panel.parts else None, not split.validates
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_errors"}

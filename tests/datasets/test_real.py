@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pooch
 import pytest
 
-from stmest.datasets import load_field, load_panel, real
-from stmest.exceptions import DataError
+from stmest.datasets import fetch_panel, load_field, load_panel, real
+from stmest.exceptions import DataError, MissingDependencyError
 
 needs_files = pytest.mark.skipif(
     "STMEST_DATA" not in os.environ,
@@ -47,7 +54,32 @@ def cache(tmp_path, monkeypatch):
         table[path.split("/")[1].split(".")[0]] = real._File(path, digest, "1 d", "somewhere")
     monkeypatch.setattr(real, "_FILES", table)
     monkeypatch.setenv("STMEST_DATA", str(tmp_path))
+    monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "downloads" / project)
     return tmp_path
+
+
+@pytest.fixture
+def server(cache, monkeypatch):
+    """The files of `cache` at an address of this machine, and nowhere else; counts what was asked for."""
+    asked = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            asked.append(self.path)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=cache))
+    threading.Thread(target=server.serve_forever).start()
+    table = {
+        name: file._replace(url=f"http://127.0.0.1:{server.server_port}/{file.path}")
+        for name, file in real._FILES.items()
+    }
+    monkeypatch.setattr(real, "_FILES", table)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("STMEST_DATA")
+    server.asked = asked
+    yield server
+    server.shutdown()
+    server.server_close()
 
 
 def test_npz_with_adjacency(cache):
@@ -104,8 +136,65 @@ def test_errors_say_what_to_do(cache, monkeypatch):
     with pytest.raises(DataError, match=r"expected at .*adj\.npz.*STMEST_DATA.*Nothing is downloaded"):
         load_panel("adj")
     monkeypatch.delenv("STMEST_DATA")
-    with pytest.raises(DataError, match=r"reads panels/adj\.npz.*STMEST_DATA.*not set.*folder="):
-        load_panel("adj")
+    for read in (load_panel, fetch_panel):
+        with pytest.raises(
+            DataError, match=r"read from panels/adj\.npz.*STMEST_DATA.*not set.*folder=.*no address"
+        ):
+            read("adj")
+
+
+def test_what_is_fetched_once_is_there_for_good(cache, server):
+    with pytest.raises(DataError, match=r"fetch_panel\('table'\) download it"):
+        load_panel("table")
+    for read in (fetch_panel, fetch_panel, load_panel):
+        np.testing.assert_array_equal(read("table").frame(), [[1, 2], [np.nan, 4]])
+    assert server.asked == ["/ltsf/table.csv"]
+    (cache / "downloads/stmest/ltsf/table.csv").write_text("damaged")
+    with pytest.raises(DataError, match="not the expected file"):
+        load_panel("table")
+    assert fetch_panel("table").nodes == ["x", "y"]
+    assert len(server.asked) == 2
+
+
+def test_the_folder_comes_before_the_downloads(cache, server, monkeypatch):
+    monkeypatch.setenv("STMEST_DATA", str(cache))
+    assert fetch_panel("adj").nodes == ["a", "b"]
+    assert server.asked == []
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    assert load_panel("adj").nodes == ["a", "b"]
+
+
+def test_a_download_with_other_contents_is_refused_and_not_kept(cache, server):
+    (cache / "ltsf/table.csv").write_text("date,x\n2020-01-01,1\n")
+    expected = real._FILES["table"].sha256
+    with pytest.raises(DataError, match=rf"served another file.*{expected}.*by hand.*STMEST_DATA"):
+        fetch_panel("table")
+    assert list((cache / "downloads").rglob("*.*")) == []
+
+
+def test_without_a_connection_or_pooch_it_is_said_what_to_do(cache, server, monkeypatch):
+    (cache / "panels/adj.npz").unlink()
+    with pytest.raises(DataError, match=r"could not be downloaded from http.*404.*by hand.*STMEST_DATA"):
+        fetch_panel("adj")
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(DataError, match=r"'table' could not be downloaded.*by hand"):
+        fetch_panel("table")
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(MissingDependencyError, match=r"stmest\[io\]"):
+        fetch_panel("table")
+    with pytest.raises(DataError, match="fetch_panel"):
+        load_panel("table")
+
+
+def test_addresses_are_fixed():
+    addresses = {name: file.url for name, file in real._FILES.items() if file.url}
+    assert set(addresses) == {"ETTh1", "ETTm1"}
+    for name, url in addresses.items():
+        assert re.fullmatch(
+            rf"https://raw\.githubusercontent\.com/zhouhaoyi/ETDataset/[0-9a-f]{{40}}/ETT-small/{name}\.csv",
+            url,
+        )
 
 
 @needs_files
@@ -150,3 +239,8 @@ def test_grids_have_coordinates():
     assert nasa.sizes["channel"] == 7
     with pytest.raises(DataError, match="no field; use load_panel"):
         load_field("molene_brittany_temp")
+
+
+def test_the_page_of_the_documentation_names_every_data_set():
+    page = (Path(__file__).parents[2] / "docs/how_to/real_data.md").read_text(encoding="utf-8")
+    assert [name for name in real._FILES if f"`{name}`" not in page] == []

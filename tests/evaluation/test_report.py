@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import xarray as xr
 from sklearn.base import BaseEstimator
 
@@ -23,6 +24,7 @@ from stmest import (
     compare,
 )
 from stmest.data.calendar import season_length
+from stmest.data.containers import as_panel
 from stmest.evaluation import mae, mase
 from stmest.evaluation.tables import plain
 
@@ -38,7 +40,7 @@ def readings():
 class Failing(BaseEstimator):
     """Learns well, forecasts never."""
 
-    _context_length = 4
+    context_length_ = 4
 
     def __init__(self, *, horizon=6):
         self.horizon = horizon
@@ -55,7 +57,7 @@ class Cheating(Failing):
     """Forecasts fewer windows than the others, easier ones perhaps."""
 
     def predict_windows(self, X, stride=1):
-        values = np.asarray(X)[-self.horizon :][None]
+        values = X.values[-self.horizon :, :, 0][None]
         return values, values
 
 
@@ -110,6 +112,33 @@ def test_array_frame_and_third_axis_give_the_same_table(readings):
         frame = compare(_models(), other, season=24).to_frame()
         errors = ["MAE", "RMSE", "MASE", "R2", "MAE@2", "MAE@4", "MAE@6"]
         pd.testing.assert_frame_equal(frame[errors], plain_array[errors])
+
+
+@pytest.mark.parametrize("kind", ["wide", "long", "array", "tensor", "xarray"])
+def test_every_container_is_scored_and_forecast_as_by_hand(readings, kind):
+    X = {
+        "wide": readings,
+        "long": readings.rename_axis("time")
+        .melt(ignore_index=False, var_name="node")
+        .set_index("node", append=True),
+        "array": readings.to_numpy(),
+        "tensor": torch.tensor(readings.to_numpy()),
+        "xarray": xr.DataArray(
+            readings.to_numpy(), {"time": readings.index, "node": list("abc")}, ["time", "node"]
+        ),
+    }[kind]
+    first, past = (as_panel(X).rows(start, stop) for start, stop in ((0, 160), (148, 160)))
+    report = compare({"ridge": RidgeForecaster(horizon=6, input_length=12)}, X)
+    by_hand = RidgeForecaster(horizon=6, input_length=12).fit(
+        first.restore(first.shaped(first.values), first.index, first)
+    )
+    forecast = by_hand.predict()
+    assert type(report["ridge"].forecaster.predict()) is type(forecast) is type(X)
+    sample = report.samples[0]
+    np.testing.assert_array_equal(sample.forecasts["ridge"], as_panel(forecast).values[..., 0])
+    bounds = by_hand.predict_interval(past.restore(past.shaped(past.values), past.index, past), coverage=0.9)
+    for mine, bound in zip(sample.intervals["ridge"], bounds, strict=True):
+        np.testing.assert_array_equal(mine, as_panel(bound).values[..., 0])
 
 
 def test_forecasters_given_stay_unfitted_and_fitted_ones_are_kept(readings):

@@ -14,7 +14,6 @@ from stmest import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
 from stmest.data.windows import forward_filled
 from stmest.exceptions import DataError, ParameterError
 
-
 ROWS_ARE_TIME_STEPS = {
     "check_methods_sample_order_invariance": "rows are time steps: their order is the data",
     "check_methods_subset_invariance": "rows are time steps: a forecast needs them together",

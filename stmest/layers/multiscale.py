@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..ops import causal_conv1d, choose_backend, selective_scan
+from ..ops.multiscale import MAX_STEPS, BankWeights, multiscale_mamba
 from .mamba import init_a_log, init_dt_bias, init_dt_weight, no_decay
 
 __all__ = ["MultiscaleLift", "MultiscaleMamba", "unfold_time"]
@@ -294,25 +295,29 @@ class MultiscaleMamba(nn.Module):
         return out.view(r, k, d, m)
 
     def _can_fuse(self, x: Tensor) -> bool:
-        wanted = self.scan_backend in ("auto", "numba") and x.dtype == torch.float32
-        if not wanted or choose_backend(x).name != "numba":
-            return False
-        from ..ops.multiscale import MAX_STEPS  # needs numba
-
-        return x.shape[-1] <= MAX_STEPS
+        usable = x.dtype == torch.float32 and x.shape[-1] <= MAX_STEPS
+        return usable and self.scan_backend in ("auto", "numba") and choose_backend(x).name == "numba"
 
     def _run_fused(self, x: Tensor, n_rows: Sequence[int]) -> Tensor:
         """All of the bank as one operator, which keeps nothing but its input; (r, k, d, g, t) -> the same."""
-        from ..ops.multiscale import multiscale_mamba  # needs numba
-
         to_scan, to_gate = self.in_proj.chunk(2, dim=-1)
         kernels = torch.cat([torch.matmul(to_scan.unsqueeze(1), kernel) for kernel in self.scale_kernels], 1)
         low_rank, to_b, to_c = self._selection_weights()
-        return multiscale_mamba(
-            x, kernels, to_gate, self.scale_bias, self.conv_weight, self.conv_bias, low_rank @ self.dt_proj, to_b, to_c,
-            self.dt_bias.unsqueeze(1) + self.omega, -torch.exp(self.A_log), self.D, self.out_proj,
-            list(n_rows), list(self.scales),
-        )  # fmt: skip
+        weights = BankWeights(
+            kernels=kernels,
+            to_gate=to_gate,
+            bias=self.scale_bias,
+            conv=self.conv_weight,
+            conv_bias=self.conv_bias,
+            to_delta=low_rank @ self.dt_proj,
+            to_b=to_b,
+            to_c=to_c,
+            delta_bias=self.dt_bias.unsqueeze(1) + self.omega,
+            rates=-torch.exp(self.A_log),
+            skip=self.D,
+            to_out=self.out_proj,
+        )
+        return multiscale_mamba(x, weights, n_rows, self.scales)
 
     def _run_blocks(self, x: Tensor, n_rows: Sequence[int]) -> Tensor:
         """The same in torch around the scan, block by block."""

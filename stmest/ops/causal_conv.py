@@ -52,7 +52,7 @@ def causal_conv1d(
         cast = (x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
         if backend == "numba":
             backends.require_usable("numba", _numba_obstacle(x.device.type, dtype))
-            from .numba_cpu import convolution  # needs numba
+            from .cpu.causal_conv import convolution  # needs numba
 
             y = convolution(*cast, activation)
         elif backend == "causal_conv1d":

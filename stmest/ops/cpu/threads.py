@@ -2,7 +2,7 @@
 
 Parts are cut by shape alone and keep their sums apart, so no bit depends on who runs which. Threads take several parts at a
 time, fewer towards the end: where something else holds a core, PyTorch's own spinning workers for instance, the others do more.
-Kernels release the GIL. Builds on torch alone; used by the modules that run kernels.
+Kernels release the GIL. Builds on torch alone; used by the operators beside it.
 """
 
 from __future__ import annotations

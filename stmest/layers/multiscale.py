@@ -94,8 +94,8 @@ class MultiscaleLift(nn.Module):
         widest, k = self.scales[-1], len(self.scales)
         kernel, bias = self._composed()
         f = self.n_inputs
-        readings = unfold_time(x.permute(2, 3, 0, 1), widest)  # (n, widest * f, b * t)
-        out = torch.matmul(kernel[..., :f].flatten(1), readings)  # (n, k * d, b * t)
+        values = unfold_time(x.permute(2, 3, 0, 1), widest)  # (n, widest * f, b * t)
+        out = torch.matmul(kernel[..., :f].flatten(1), values)  # (n, k * d, b * t)
         shared = bias.unsqueeze(-1)
         if time is not None:
             calendar = unfold_time(time.permute(2, 0, 1).unsqueeze(0), widest)[0]  # (widest * c, b * t)
@@ -118,7 +118,7 @@ class MultiscaleLift(nn.Module):
 
 
 class MultiscaleMamba(nn.Module):
-    """A bank of Mamba blocks, each reading all scales with one shared base and a scale-specific step size.
+    """A bank of Mamba blocks, each for all scales, with one shared base and a scale-specific step size.
 
     Inside a block, scale is a batch axis: projections, short convolution, decay rates and skip are shared by them all.
     Scale q has a dense convolution along time of width k_q behind the input projection, and an offset of the raw step

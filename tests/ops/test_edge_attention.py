@@ -101,7 +101,7 @@ def test_softmax_sums_to_one_per_target():
     torch.testing.assert_close(total, torch.ones(8, 2))
 
 
-def test_wrong_input_is_told():
+def test_wrong_input_is_an_error():
     edges = _edges(4)
     with pytest.raises(ParameterError, match=r"projected \(n, 3, h, c, r\)"):
         edge_attention(torch.randn(5, 3, 1, 2, 2), edges)

@@ -178,22 +178,22 @@ def _backward(
             )  # fmt: skip
 
     run_parts(len(bounds) - 1, sum(all_sizes) * LANES, work)
-    pieces = [p.unflatten(-1, size) for p, size in zip(totals.sum(0).split(lengths, -1), shapes, strict=True)]
-    return [d_x, *_collect(pieces, weights, widths)]
+    sums = [v.unflatten(-1, size) for v, size in zip(totals.sum(0).split(lengths, -1), shapes, strict=True)]
+    return [d_x, *_collect(sums, weights, widths)]
 
 
-def _collect(pieces: list[Tensor], weights: Sequence[Tensor], widths: Sequence[int]) -> list[Tensor]:
+def _collect(sums: list[Tensor], weights: Sequence[Tensor], widths: Sequence[int]) -> list[Tensor]:
     """Turn sums (e, k, ...) into gradients of the parameters: kernels and the two biases have their scale, others sum it."""
     gradients = []
-    for position, (piece, weight) in enumerate(zip(pieces, weights, strict=True)):
+    for position, (part, weight) in enumerate(zip(sums, weights, strict=True)):
         if position == 0:
-            gradients.append(torch.cat([piece[:, q, :width] for q, width in enumerate(widths)], 1))
+            gradients.append(torch.cat([part[:, q, :width] for q, width in enumerate(widths)], 1))
         elif position in (2, 8):  # bias, delta_bias
             gradients.append(
-                piece.clone(memory_format=torch.contiguous_format)
+                part.clone(memory_format=torch.contiguous_format)
             )  # outputs must share no memory
         else:
-            total = piece.sum(1)
+            total = part.sum(1)
             gradients.append(total[..., : weight.shape[-1]].contiguous())  # without padded states
     return gradients
 

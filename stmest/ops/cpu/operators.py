@@ -1,4 +1,4 @@
-"""Functions with gradients of their own as torch operators, without the operators' toll where nothing looks at them.
+"""Functions with gradients of their own as torch operators, called directly where nothing traces or transforms them.
 
 Builds on torch; used by the operators beside it.
 """

@@ -106,8 +106,8 @@ def _backward(
             )  # fmt: skip
 
     run_parts(n_parts, sum(sizes) * WIDTH, work)
-    pieces = totals.sum(0).split(lengths)
-    return [d_x, *(piece.reshape(v.shape).clone() for piece, v in zip(pieces, weights, strict=True))]
+    sums = totals.sum(0).split(lengths)
+    return [d_x, *(part.reshape(v.shape).clone() for part, v in zip(sums, weights, strict=True))]
 
 
 @_backward.register_fake

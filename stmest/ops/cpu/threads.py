@@ -60,7 +60,7 @@ def run_parts(n_parts: int, n_scratch: int, work: Callable[[int, int, int], None
 
 
 def _shares(n_parts: int, n_workers: int) -> Iterator[tuple[int, int]]:
-    """First and last-plus-one part of what is taken at a time: half a fair share of what is left, but no crumbs."""
+    """First and last-plus-one part of what is taken at a time: half a fair share of what is left, a quarter of one at least."""
     first, least = 0, -(-n_parts // (4 * n_workers))
     while first < n_parts:
         last = min(n_parts, first + max(least, (n_parts - first) // (2 * n_workers)))

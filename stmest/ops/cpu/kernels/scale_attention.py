@@ -150,11 +150,11 @@ def _attend(shape, i, tiles):
         here = (i * shape.scales + j) * WIDTH
         store(tiles.share, here, load_block(tiles.share, here) * total)
     for c in range(d):
-        gathered = repeat(splat(ZERO))
+        mixed = repeat(splat(ZERO))
         for j in range(first, shape.scales):
             value = load_block(tiles.qkv, (j * 3 * d + 2 * d + c) * WIDTH)
-            gathered = multiply_add(load_block(tiles.share, (i * shape.scales + j) * WIDTH), value, gathered)
-        store(tiles.mixed, (i * d + c) * WIDTH, gathered)
+            mixed = multiply_add(load_block(tiles.share, (i * shape.scales + j) * WIDTH), value, mixed)
+        store(tiles.mixed, (i * d + c) * WIDTH, mixed)
 
 
 @kernel

@@ -25,9 +25,9 @@ from _scan_rivals import Rival, load_rivals
 from torch import Tensor
 
 from stmest.layers.mamba import MambaBlock
-from stmest.ops.numba_math import multiply_add
-from stmest.ops.numba_simd import BLOCK, LANES, load_block, store
-from stmest.ops.numba_tiles import kernel
+from stmest.ops.cpu.simd.arithmetic import multiply_add
+from stmest.ops.cpu.simd.compiler import kernel
+from stmest.ops.cpu.simd.vectors import BLOCK, LANES, load_block, store
 
 SEED = 0
 SHAPES = {  # (b, t, d, s); the last two are what many small nodes with narrow layers make of it

@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..ops import choose_backend
+from ..ops.scale_attention import scale_attention
 from .norms import ScaleNorm
 
 __all__ = ["AGCCN", "GraphSupports", "NodeAdaptiveConv", "ScaleAttention", "Supports", "transition_matrices"]
@@ -361,8 +362,6 @@ class AGCCN(nn.Module):
 
     def _attend_fused(self, u: Tensor) -> Tensor:
         """All that follows the graph convolution as one operator, which keeps nothing but its input."""
-        from ..ops.scale_attention import scale_attention  # needs numba
-
         first, last, attention = self.conv_norm, self.attention_norm, self.attention
         return scale_attention(
             u, first.weight, first.bias, attention.in_proj.weight, attention.out_proj.weight, last.weight, last.bias,

@@ -11,15 +11,14 @@ long contiguous planes, and every linear map is a product with matrices that sta
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ..ops import causal_conv1d, choose_backend, selective_scan
+from ..ops.multiscale import MAX_STEPS, BankWeights, multiscale_mamba
 from .mamba import init_a_log, init_dt_bias, init_dt_weight, no_decay
 
 __all__ = ["MultiscaleLift", "MultiscaleMamba", "unfold_time"]
@@ -40,111 +39,20 @@ def unfold_time(x: Tensor, n_taps: int) -> Tensor:
         Taps outside, channels inside.
     """
     r, d, g, t = x.shape
-    if n_taps == 1:
-        return x.reshape(r, d, g * t)
-    half = n_taps // 2
-    out = x.new_empty(r, n_taps, d, g, t)
-    for tap in range(n_taps):
-        shift = max(-t, min(t, tap - half))  # out[..., i] = x[..., clip(i + shift)]
-        inside = out[:, tap]
-        if shift < 0:
-            inside[..., :-shift] = x[..., :1]
-            inside[..., -shift:] = x[..., : t + shift]
-        else:
-            inside[..., : t - shift] = x[..., shift:]
-            inside[..., t - shift :] = x[..., -1:]
-    return out.view(r, n_taps * d, g * t)
+    before, after = (end.expand(r, d, g, n_taps // 2) for end in (x[..., :1], x[..., -1:]))
+    padded = torch.cat([before, x, after], -1)
+    return torch.cat([padded[..., tap : tap + t] for tap in range(n_taps)], 1).view(r, n_taps * d, g * t)
 
 
-def _fold_time(unfolded: Tensor, out: Tensor) -> None:
-    """Add the adjoint of `unfold_time` of (r, n_taps * d, g * t) to `out` (r, d, g, t)."""
-    r, d, g, t = out.shape
-    n_taps = unfolded.shape[1] // d
-    taps = unfolded.view(r, n_taps, d, g, t)
-    for tap in range(n_taps):
-        shift = max(-t, min(t, tap - n_taps // 2))
-        part = taps[:, tap]
-        if shift < 0:
-            out[..., :1] += part[..., :-shift].sum(-1, keepdim=True)
-            out[..., : t + shift] += part[..., -shift:]
-        else:
-            out[..., shift:] += part[..., : t - shift]
-            if shift:
-                out[..., -1:] += part[..., t - shift :].sum(-1, keepdim=True)
+def _convolve(x: Tensor, bias: Tensor, weights: Iterable[Tensor]) -> Tensor:
+    """Convolve densely over time, with kernels of its own for each row and scale.
 
-
-class _ScaleConvolution(torch.autograd.Function):
-    """One dense convolution over time per row and scale, position-major result, cut in two halves.
-
-    x (r, k, d, g, t), bias (r, k, 2 o) and for each scale q a weight (r, k_q * d, 2 o) -> two of (r, k, g * t, o), views
-    of one tensor. The neighbourhoods are laid out again on the way back instead of being kept: they would be the largest
-    tensors of the network.
+    x (r, k, d, g, t), bias (r, k, o), for each scale q a weight (r, k_q * d, o) -> (r, k, g * t, o), position-major.
     """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-        r, k, d, g, t = x.shape
-        out = x.new_empty(r, k, g * t, bias.shape[-1])
-        for q, weight in enumerate(weights):
-            torch.bmm(unfold_time(x[:, q], weight.shape[1] // d).transpose(1, 2), weight, out=out[:, q])
-        out += bias.unsqueeze(2)
-        ctx.save_for_backward(x, *weights)
-        return out.chunk(2, dim=-1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, *weights = ctx.saved_tensors
-        d = x.shape[2]
-        gradient = torch.cat(gradients, dim=-1)
-        x_gradient = torch.zeros_like(x) if ctx.needs_input_grad[0] else None
-        weight_gradients = []
-        for q, weight in enumerate(weights):
-            part = gradient[:, q]
-            weight_gradients.append(torch.bmm(unfold_time(x[:, q], weight.shape[1] // d), part))
-            if x_gradient is not None:
-                _fold_time(torch.bmm(weight, part.transpose(1, 2)), x_gradient[:, q])
-        return x_gradient, gradient.sum(2), *weight_gradients
-
-
-class _Selection(torch.autograd.Function):
-    """Raw step size, B and C from what is scanned: ``[h W_delta + Omega_q, h W_B, h W_C]``.
-
-    h (r, k, m, d), weight (d, d + 2 s), offset (k, d) -> (r, k, m, d), twice (r, k, m, s), views of one tensor.
-    Written out because autograd would join the three gradients into one tensor, the widest of the block, before it
-    multiplies; here each is multiplied where it lies.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, h: Tensor, weight: Tensor, offset: Tensor) -> tuple[Tensor, ...]:
-        d = h.shape[-1]
-        out = torch.matmul(h, weight)
-        out[..., :d] += offset.unsqueeze(1)
-        ctx.save_for_backward(h, weight)
-        s = (out.shape[-1] - d) // 2
-        return out.split([d, s, s], dim=-1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        h, weight = ctx.saved_tensors
-        r, k, m, d = h.shape
-        flat = h.reshape(-1, d).t()
-        # channel-major products have long rows, which is three times as fast; one transposition at the end
-        h_gradient = h.new_zeros(r * k, d, m)
-        weight_gradients = []
-        for part, columns in zip(
-            gradients, weight.split([g.shape[-1] for g in gradients], dim=1), strict=True
-        ):
-            rows = part.reshape(r * k, m, -1)
-            h_gradient.baddbmm_(columns.unsqueeze(0).expand(r * k, -1, -1), rows.transpose(1, 2))
-            weight_gradients.append(flat @ rows.flatten(0, 1))
-        offset_gradient = gradients[0].sum((0, 2))
-        return (
-            h_gradient.transpose(1, 2).contiguous().view_as(h),
-            torch.cat(weight_gradients, 1),
-            offset_gradient,
-        )
+    d = x.shape[2]
+    scales = zip(x.unbind(1), weights, strict=True)
+    outputs = [torch.bmm(unfold_time(z, w.shape[1] // d).transpose(1, 2), w) for z, w in scales]
+    return torch.stack(outputs, 1) + bias.unsqueeze(2)
 
 
 class MultiscaleLift(nn.Module):
@@ -186,8 +94,8 @@ class MultiscaleLift(nn.Module):
         widest, k = self.scales[-1], len(self.scales)
         kernel, bias = self._composed()
         f = self.n_inputs
-        readings = unfold_time(x.permute(2, 3, 0, 1), widest)  # (n, widest * f, b * t)
-        out = torch.matmul(kernel[..., :f].flatten(1), readings)  # (n, k * d, b * t)
+        values = unfold_time(x.permute(2, 3, 0, 1), widest)  # (n, widest * f, b * t)
+        out = torch.matmul(kernel[..., :f].flatten(1), values)  # (n, k * d, b * t)
         shared = bias.unsqueeze(-1)
         if time is not None:
             calendar = unfold_time(time.permute(2, 0, 1).unsqueeze(0), widest)[0]  # (widest * c, b * t)
@@ -210,7 +118,7 @@ class MultiscaleLift(nn.Module):
 
 
 class MultiscaleMamba(nn.Module):
-    """A bank of Mamba blocks, each reading all scales with one shared base and a scale-specific step size.
+    """A bank of Mamba blocks, each for all scales, with one shared base and a scale-specific step size.
 
     Inside a block, scale is a batch axis: projections, short convolution, decay rates and skip are shared by them all.
     Scale q has a dense convolution along time of width k_q behind the input projection, and an offset of the raw step
@@ -294,25 +202,29 @@ class MultiscaleMamba(nn.Module):
         return out.view(r, k, d, m)
 
     def _can_fuse(self, x: Tensor) -> bool:
-        wanted = self.scan_backend in ("auto", "numba") and x.dtype == torch.float32
-        if not wanted or choose_backend(x).name != "numba":
-            return False
-        from ..ops.multiscale import MAX_STEPS  # needs numba
-
-        return x.shape[-1] <= MAX_STEPS
+        usable = x.dtype == torch.float32 and x.shape[-1] <= MAX_STEPS
+        return usable and self.scan_backend in ("auto", "numba") and choose_backend(x).name == "numba"
 
     def _run_fused(self, x: Tensor, n_rows: Sequence[int]) -> Tensor:
         """All of the bank as one operator, which keeps nothing but its input; (r, k, d, g, t) -> the same."""
-        from ..ops.multiscale import multiscale_mamba  # needs numba
-
         to_scan, to_gate = self.in_proj.chunk(2, dim=-1)
         kernels = torch.cat([torch.matmul(to_scan.unsqueeze(1), kernel) for kernel in self.scale_kernels], 1)
         low_rank, to_b, to_c = self._selection_weights()
-        return multiscale_mamba(
-            x, kernels, to_gate, self.scale_bias, self.conv_weight, self.conv_bias, low_rank @ self.dt_proj, to_b, to_c,
-            self.dt_bias.unsqueeze(1) + self.omega, -torch.exp(self.A_log), self.D, self.out_proj,
-            list(n_rows), list(self.scales),
-        )  # fmt: skip
+        weights = BankWeights(
+            kernels=kernels,
+            to_gate=to_gate,
+            bias=self.scale_bias,
+            conv=self.conv_weight,
+            conv_bias=self.conv_bias,
+            to_delta=low_rank @ self.dt_proj,
+            to_b=to_b,
+            to_c=to_c,
+            delta_bias=self.dt_bias.unsqueeze(1) + self.omega,
+            rates=-torch.exp(self.A_log),
+            skip=self.D,
+            to_out=self.out_proj,
+        )
+        return multiscale_mamba(x, weights, n_rows, self.scales)
 
     def _run_blocks(self, x: Tensor, n_rows: Sequence[int]) -> Tensor:
         """The same in torch around the scan, block by block."""
@@ -320,9 +232,9 @@ class MultiscaleMamba(nn.Module):
         block = torch.repeat_interleave(torch.tensor(n_rows)).to(x.device)
         kernels, bias = self._composed()
         weights = (kernel.index_select(0, block) for kernel in kernels)
-        mixed, gates = _ScaleConvolution.apply(
-            x, bias.index_select(0, block), *weights
-        )  # (r, k, g * t, d_inner) each
+        mixed, gates = _convolve(x, bias.index_select(0, block), weights).chunk(
+            2, -1
+        )  # (r, k, g * t, d_inner)
         parts = zip(mixed.split(list(n_rows)), gates.split(list(n_rows)), strict=True)
         outputs = [self._scan(e, h, gate, t) for e, (h, gate) in enumerate(parts) if len(h) > 0]
         out = outputs[0] if len(outputs) == 1 else torch.cat(outputs)
@@ -352,12 +264,11 @@ class MultiscaleMamba(nn.Module):
         h, gate = (_sequences(v, n_steps) for v in (h, gate))  # (r * k * g, t, d_inner)
         h = causal_conv1d(h, self.conv_weight[e], self.conv_bias[e], backend=self._conv_backend)
         low_rank, to_b, to_c = (weight[e] for weight in self._selection_weights())
-        selection = torch.cat([low_rank @ self.dt_proj[e], to_b, to_c], dim=-1)  # (d_inner, d_inner + 2 s)
-        delta, B, C = (
-            _sequences(v, n_steps) for v in _Selection.apply(h.view(shape), selection, self.omega[e])
-        )
-        rates = -torch.exp(self.A_log[e])
-        y = selective_scan(h, delta, rates, B, C, self.D[e], gate, self.dt_bias[e], backend=self.scan_backend)
+        delta = torch.matmul(h.view(shape), low_rank @ self.dt_proj[e]) + self.omega[e].unsqueeze(1)
+        y = selective_scan(
+            h, _sequences(delta, n_steps), -torch.exp(self.A_log[e]), h @ to_b, h @ to_c, self.D[e], gate,
+            self.dt_bias[e], backend=self.scan_backend,
+        )  # fmt: skip
         return y.view(shape)  # type: ignore[union-attr]
 
     def _selection_weights(self) -> tuple[Tensor, ...]:

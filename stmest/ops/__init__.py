@@ -1,7 +1,8 @@
-"""Numerical kernels of the Mamba layers: the selective scan and the causal depthwise convolution.
+"""Operations that need more than torch: selective scan, causal convolution, attention on edges and over scales.
 
-Each has one entry that picks a backend and can say which and why; ``reference`` is the oracle every backend is
-tested against. Builds on torch alone (numba and the CUDA kernels are imported where they are used); used by ``layers``.
+Each has one function here, which runs a backend: torch (``reference``, ``chunked``), the CPU kernels of ``cpu``, or a CUDA
+package. ``reference`` is the oracle of the scans. Builds on torch alone, as numba and the CUDA packages are imported
+where they are used; used by ``layers``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A probe returns the empty string or a sentence naming the obstacle; it runs once per process. The CUDA packages are
 imported only when a tensor on a CUDA device asks for them: their import fails outright on a machine without CUDA.
-Builds on torch and the error tree; used by ``selective_scan`` and ``causal_conv``.
+Builds on torch and the error tree; used by the doors beside it.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ import importlib.util
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from types import ModuleType
 from typing import Any
 
 import torch
 
 from ..exceptions import MissingDependencyError
+from .internals import constant_when_compiled
 
 __all__ = [
     "cuda_function",
     "cuda_problem",
     "forget_probes",
-    "numba_kernels",
     "numba_problem",
     "require_usable",
     "without_autocast",
@@ -37,24 +36,25 @@ _CUDA_FUNCTIONS = {
 
 
 @functools.cache
-def _load_numba_kernels() -> tuple[ModuleType | None, str]:
+def _probe_numba() -> str:
     try:
         found = importlib.util.find_spec("numba") is not None
     except ValueError:  # numba blocked by sys.modules["numba"] = None
         found = False
     if not found:
-        return None, "numba is not installed"
+        return "numba is not installed"
     try:
-        return importlib.import_module("stmest.ops.numba_cpu"), ""
+        importlib.import_module("stmest.ops.cpu.selective_scan")
     except ModuleNotFoundError as error:
-        return None, f"importing numba failed: {error!r}"
+        return f"importing numba failed: {error!r}"
     except Exception as error:  # a broken numba (version clash with numpy, no LLVM) raises anything
         warnings.warn(
             f"numba is installed but unusable ({error!r}); the Mamba scan falls back to its slower torch form.",
             RuntimeWarning,
             stacklevel=2,
         )
-        return None, f"importing numba failed: {error!r}"
+        return f"importing numba failed: {error!r}"
+    return ""
 
 
 @functools.cache
@@ -78,32 +78,13 @@ def _load_cuda_function(package: str) -> tuple[Callable[..., Any] | None, str]:
         return None, f"importing {package} failed: {error!r}"
 
 
-def numba_kernels() -> ModuleType:
-    """Return the module with the CPU kernels; call only after `numba_problem` returned the empty string."""
-    module, problem = _load_numba_kernels()
-    if module is None:
-        raise MissingDependencyError(
-            f'The "numba" backend cannot be used: {problem}. Install it: pip install numba'
-        )
-    return module
-
-
-def _constant_when_compiled(probe: Any) -> Any:
-    """Let torch.compile take the answers as constants instead of tracing into the import machinery.
-
-    It is what ``torch.compiler.assume_constant_result`` does once it has imported the compiler, for a second and 70 MB.
-    """
-    probe._dynamo_marked_constant = True
-    return probe
-
-
-@_constant_when_compiled
+@constant_when_compiled
 def numba_problem() -> str:
     """Return "" if the CPU kernels can be used, else what stands in the way."""
-    return _load_numba_kernels()[1]
+    return _probe_numba()
 
 
-@_constant_when_compiled
+@constant_when_compiled
 def cuda_problem(package: str) -> str:
     """Return "" if the CUDA function of `package` can be imported, else what stands in the way."""
     return _load_cuda_function(package)[1]
@@ -122,7 +103,7 @@ def cuda_function(package: str) -> Callable[..., Any]:
 
 def forget_probes() -> None:
     """Probe anew at the next call, for instance after installing a package in a running session."""
-    _load_numba_kernels.cache_clear()
+    _probe_numba.cache_clear()
     _load_cuda_function.cache_clear()
 
 

@@ -1,6 +1,6 @@
 """The short depthwise causal convolution in front of Mamba's scan: one entry, three backends.
 
-Once the scan is fused, torch's own depthwise convolution is the dearest part of a Mamba block on a CPU, hence a kernel
+Once the scan is fused, torch's own depthwise convolution takes longest in a Mamba block on a CPU, hence a kernel
 of our own. Builds on the backends beside it; used by ``layers.mamba`` and the multiscale block.
 """
 
@@ -52,7 +52,7 @@ def causal_conv1d(
         cast = (x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
         if backend == "numba":
             backends.require_usable("numba", _numba_obstacle(x.device.type, dtype))
-            from .numba_cpu import convolution  # needs numba
+            from .cpu.causal_conv import convolution  # needs numba
 
             y = convolution(*cast, activation)
         elif backend == "causal_conv1d":

@@ -69,7 +69,7 @@ def edge_attention(projected: Tensor, edges: Edges, *, backend: str = "auto") ->
     with torch.autocast(projected.device.type, enabled=False):
         if backend == "numba":
             backends.require_usable("numba", obstacle)
-            from .numba_attention import EdgeAttention
+            from .cpu.edge_attention import EdgeAttention  # needs numba
 
             log_weight = edges.log_weight.float().contiguous()
             out = EdgeAttention.apply(projected.float(), edges.starts, edges.sources, log_weight)

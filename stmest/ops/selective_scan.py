@@ -125,7 +125,7 @@ def _run(backend: str, inputs: ScanInputs, return_final_state: bool) -> tuple[Te
 
 
 def _scan_numba(inputs: ScanInputs, return_final_state: bool) -> tuple[Tensor, Tensor]:
-    from .numba_cpu import scan  # needs numba
+    from .cpu.selective_scan import scan  # needs numba
 
     tracked = any(v is not None and v.requires_grad for v in inputs)
     keep = torch.is_grad_enabled() and tracked  # states are checkpointed only for a backward pass

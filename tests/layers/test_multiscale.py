@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from stmest.layers import multiscale
 from stmest.layers.multiscale import MultiscaleLift, MultiscaleMamba, unfold_time
 from stmest.ops import causal_conv1d, selective_scan
 
@@ -31,15 +30,6 @@ def test_unfold_time_repeats_the_ends(n_taps, t):
     padded = F.pad(x.flatten(0, 1), (half, half), mode="replicate").view(2, 3, 2, -1)
     expected = padded.unfold(-1, t, 1).permute(0, 3, 1, 2, 4).reshape(2, n_taps * 3, 2 * t)
     assert torch.equal(unfold_time(x, n_taps), expected)
-
-
-def test_fold_time_is_the_adjoint():
-    for t in (1, 2, 6):
-        x = torch.randn(2, 3, 2, t, dtype=torch.float64)
-        unfolded = unfold_time(x, 5)
-        y, back = torch.randn_like(unfolded), torch.zeros_like(x)
-        multiscale._fold_time(y, back)
-        assert torch.allclose((unfolded * y).sum(), (x * back).sum())
 
 
 def test_lift_equals_linear_then_convolution():

@@ -84,7 +84,7 @@ def test_instance_norm_can_keep_what_was_carried_forward():
     x = torch.zeros(1, 5, 1, 2)
     x[0, :, 0, 0] = torch.tensor(
         [99.0, 1.0, 3.0, 3.0, 3.0]
-    )  # first: nothing was observed yet; last two: carried
+    )  # first: nothing was observed yet; last two: filled forward
     x[0, :, 0, 1] = torch.tensor([0.0, 1.0, 1.0, 0.0, 0.0])
     scaled, statistics = norm(x)
     assert statistics.mean.item() == pytest.approx(2.0)

@@ -55,7 +55,8 @@ def assert_like_oracle(
     """Compare with the step loop in float64: largest error over largest value, for every output and gradient."""
     expected = outputs_and_gradients(scan_reference, [None if v is None else v.double() for v in inputs])
     for name, value in outputs_and_gradients(scan, inputs).items():
-        scale = expected[name].abs().max().clamp(min=1e-3)
+        # inputs are of order one, so a gradient far below that is a sum that cancels: its error is that of the terms
+        scale = expected[name].abs().max().clamp(min=0.1)
         error = ((value - expected[name]).abs().max() / scale).item()
         assert error < tolerance, f"{name}: {error:.1e}"
 

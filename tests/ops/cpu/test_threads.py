@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from stmest.ops.threads import run_parts
+from stmest.ops.cpu.threads import run_parts
 
 
 @pytest.fixture(params=[1, 2, 5])

@@ -1,26 +1,26 @@
-"""The depthwise causal convolution with SiLU as numba kernels, forward and backward, on tiles of ``numba_tiles``.
+"""The depthwise causal convolution with SiLU as numba kernels, forward and backward, on ``tiles``.
 
 Chunks of steps are independent: each is packed with the few steps before it (and, backwards, after it) that its
-filter reaches.
-Builds on ``numba_simd`` and ``numba_tiles``; called by ``numba_cpu``.
+filter reaches. Builds on the vector language of ``simd``; called by the operator of the same name.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .numba_math import (
+from ..simd.arithmetic import (
     multiply_add,
     sigmoid,
 )
-from .numba_simd import (
+from ..simd.compiler import kernel
+from ..simd.tiles import Layout, gather, pack_channels, part_range, scatter, unpack_channels, zero
+from ..simd.vectors import (
     FLOAT_BYTES,
     LANES,
     load,
     splat,
     store,
 )
-from .numba_tiles import Layout, gather, kernel, pack_channels, part_range, scatter, unpack_channels, zero
 
 __all__ = ["conv_backward", "conv_forward", "conv_scratch_vectors"]
 

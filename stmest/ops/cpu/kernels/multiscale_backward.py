@@ -1,4 +1,4 @@
-"""The backward pass of the multiscale Mamba block as numba kernels; see ``numba_multiscale`` for the forward one.
+"""The backward pass of the multiscale Mamba block as numba kernels; see ``multiscale`` for the forward one.
 
 A tile is computed forwards again up to the scan, then its gradients flow back channel by channel. Gradients of parameters are
 summed as vectors while tiles of one expert and scale follow each other, then over lanes into plain numbers.
@@ -10,15 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .numba_lanes import sum_lanes
-from .numba_math import (
+from ..simd.arithmetic import (
     exp2,
     multiply_add,
     sigmoid,
     softplus,
 )
-from .numba_multiscale import compute_features, gather_tile, mix, scatter_tile
-from .numba_simd import (
+from ..simd.compiler import kernel
+from ..simd.lanes import sum_lanes
+from ..simd.tiles import zero
+from ..simd.vectors import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
@@ -32,7 +33,7 @@ from .numba_simd import (
     store_scalar,
     sum_products,
 )
-from .numba_tiles import kernel, zero
+from .multiscale import compute_features, gather_tile, mix, scatter_tile
 
 __all__ = ["GradientTiles", "Sums", "backward_tiles"]
 

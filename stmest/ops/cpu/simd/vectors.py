@@ -6,19 +6,18 @@ by side that LLVM splits again. Kernels written with them unroll by themselves a
 Memory is reached through plain addresses (int64) and element offsets: the caller keeps the tensors alive.
 
 The same source serves AVX-512 (16 lanes), AVX2 (8) and everything else (4, SSE2 or NEON; the last untested). Builds on
-numba and llvmlite; used by ``numba_math``, ``numba_lanes`` and the numba kernels beside it.
+numba and llvmlite; used by the other modules of this package and by the kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import models, register_model
 
 __all__ = [
@@ -83,12 +82,15 @@ def emit_shuffle(builder: Any, a: Any, b: Any, lanes: list[int]) -> Any:
 
 
 def emit_call(builder: Any, name: str, *args: Any) -> Any:
-    """Call an LLVM intrinsic on vectors of one type."""
+    """Call an LLVM intrinsic on vectors of one type, which it also returns."""
     kind = args[0].type
-    signature = ir.FunctionType(kind, [kind] * len(args))
-    return builder.call(
-        get_or_insert_function(builder.module, signature, f"llvm.{name}.v{kind.count}f32"), args
-    )
+    return emit_intrinsic(builder, f"llvm.{name}.v{kind.count}f32", kind, args)
+
+
+def emit_intrinsic(builder: Any, name: str, result: Any, args: Sequence[Any]) -> Any:
+    """Call an LLVM intrinsic by its full name."""
+    signature = ir.FunctionType(result, [value.type for value in args])
+    return builder.call(builder.module.declare_intrinsic(name, fnty=signature), args)
 
 
 def emit_pointer(builder: Any, address: Any, index: Any, kind: Any) -> Any:

@@ -1,10 +1,10 @@
-"""Attention along the edges of a graph as numba kernels, forward and backward, and as a torch operator.
+"""Attention along the edges of a graph as numba kernels, forward and backward.
 
 A register block holds one channel of one node in many rows (windows times steps), which all share the graph: nothing is
 gathered, every product is a full vector, and the scores of a node stay in the cache. Only the softmax's maximum and sum
 are kept for the way back, where the scores are computed again; memory is linear in nodes, whatever the number of edges.
 
-Builds on ``numba_simd`` and ``numba_tiles``; called by ``edge_attention``.
+Builds on the vector language of ``simd``; called by the operator of the same name.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from llvmlite import ir
 from numba import types
-from torch import Tensor
-from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
-from .numba_math import LOG2_E, exp2, maximum, multiply_add, reciprocal
-from .numba_simd import (
+from ..simd.arithmetic import LOG2_E, exp2, maximum, multiply_add, reciprocal
+from ..simd.compiler import kernel
+from ..simd.vectors import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
@@ -32,10 +29,8 @@ from .numba_simd import (
     splat,
     store,
 )
-from .numba_tiles import kernel
-from .threads import run_parts
 
-__all__ = ["EdgeAttention"]
+__all__ = ["ROWS", "Problem", "attend_backward", "attend_forward"]
 
 ROWS = LANES * BLOCK
 ROW_BYTES = ROWS * FLOAT_BYTES
@@ -186,52 +181,3 @@ def attend_backward(first_block, last_block, scratch, problem, projected, tops, 
                         multiply_into(d_projected + keys, at, change, own_query)
                         multiply_into(d_projected + values, at, load_block(scratch, e * ROWS), own_out)
                     multiply_into(d_projected + query, c * stride, d_query, _filled(ONE))
-
-
-def _run(function: Any, n_blocks: int, n_scratch: int, *args: Any) -> None:
-    """Run a kernel on all blocks of rows."""
-    run_parts(n_blocks, n_scratch * ROWS, lambda *own: function(*own, *args))
-
-
-def _problem(padded: Tensor, starts: Tensor, sources: Tensor, log_weight: Tensor) -> Problem:
-    n, _, h, c, rows = padded.shape
-    addresses = (starts.data_ptr(), sources.data_ptr(), log_weight.data_ptr())
-    return Problem(n, h, c, rows, c**-0.5, *addresses)
-
-
-class EdgeAttention(torch.autograd.Function):
-    """Attention along edges of projected (n, 3, h, c, r), float32 on the CPU -> (n, h, c, r)."""
-
-    @staticmethod
-    def forward(ctx: Any, projected: Tensor, starts: Tensor, sources: Tensor, log_weight: Tensor) -> Tensor:
-        """Attend; keep what the way back needs."""
-        n, _, h, c, rows = projected.shape
-        missing = -rows % ROWS
-        padded = (F.pad(projected, (0, missing)) if missing else projected).contiguous()
-        problem = _problem(padded, starts, sources, log_weight)
-        out = padded.new_empty(n, h, c, problem.rows)
-        tops, sums = padded.new_empty(2, n, h, problem.rows).unbind(0)
-        ctx.most = int(starts.diff().max())
-        _run(
-            attend_forward, problem.rows // ROWS, ctx.most, problem, padded.data_ptr(), out.data_ptr(),
-            tops.data_ptr(), sums.data_ptr(),
-        )  # fmt: skip
-        ctx.save_for_backward(padded, starts, sources, log_weight, tops, sums)
-        return out[..., :rows]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        """Return the gradient of `projected`."""
-        # Under checkpointing these are other tensors than in forward, hence other addresses
-        padded, starts, sources, log_weight, tops, sums = ctx.saved_tensors
-        problem = _problem(padded, starts, sources, log_weight)
-        rows = gradient.shape[-1]
-        missing = problem.rows - rows
-        gradient = (F.pad(gradient, (0, missing)) if missing else gradient).contiguous()
-        out = torch.zeros_like(padded)
-        _run(
-            attend_backward, problem.rows // ROWS, 2 * ctx.most, problem, padded.data_ptr(), tops.data_ptr(),
-            sums.data_ptr(), gradient.data_ptr(), out.data_ptr(),
-        )  # fmt: skip
-        return out[..., :rows], None, None, None

@@ -2,7 +2,7 @@
 
 Parts are cut by shape alone and keep their sums apart, so no bit depends on who runs which. Threads take several parts at a
 time, fewer towards the end: where something else holds a core, PyTorch's own spinning workers for instance, the others do more.
-Kernels release the GIL. Builds on torch alone; used by the modules that run kernels.
+Kernels release the GIL. Builds on torch alone; used by the operators beside it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def run_parts(n_parts: int, n_scratch: int, work: Callable[[int, int, int], None
 
 
 def _shares(n_parts: int, n_workers: int) -> Iterator[tuple[int, int]]:
-    """First and last-plus-one part of what is taken at a time: half a fair share of what is left, but no crumbs."""
+    """First and last-plus-one part of what is taken at a time: half a fair share of what is left, a quarter of one at least."""
     first, least = 0, -(-n_parts // (4 * n_workers))
     while first < n_parts:
         last = min(n_parts, first + max(least, (n_parts - first) // (2 * n_workers)))

@@ -1,7 +1,7 @@
-"""Arithmetic on the vectors of ``numba_simd``: sums, products, exponentials and what is made of them.
+"""Arithmetic on vectors and blocks: sums, products, exponentials and what is made of them.
 
-Polynomials take the place of the mathematical library, which knows no vectors. Builds on ``numba_simd``; used by the numba
-kernels beside it.
+Polynomials take the place of the mathematical library, which knows no vectors. Builds on ``vectors``; used by the
+kernels.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import lower_builtin, type_callable
 
-from .numba_simd import (
+from .vectors import (
     FLOAT,
     HAS_AVX512,
     INTEGER,
@@ -25,6 +24,7 @@ from .numba_simd import (
     constant_lanes,
     constant_vector,
     emit_call,
+    emit_intrinsic,
     emit_join,
     emit_registers,
     intrinsic,
@@ -93,15 +93,13 @@ def _scale_by_power(builder: Any, value: Any, power: Any) -> Any:
         exponent = builder.shl(builder.fptosi(power, integers), constant_lanes([23] * value.type.count))
         return builder.bitcast(builder.add(builder.bitcast(value, integers), exponent), value.type)
     kind = ir.VectorType(FLOAT, LANES)
-    scale = get_or_insert_function(
-        builder.module,
-        ir.FunctionType(kind, [kind, kind, kind, ir.IntType(16), INTEGER]),
-        "llvm.x86.avx512.mask.scalef.ps.512",
-    )
-    every_lane, current_rounding = ir.Constant(ir.IntType(16), -1), ir.Constant(INTEGER, 4)
-    parts = zip(emit_registers(builder, value), emit_registers(builder, power), strict=True)
+    zeros, every_lane = constant_vector(LANES, 0), ir.Constant(ir.IntType(16), -1)
+    current_rounding = ir.Constant(INTEGER, 4)
     scaled = [
-        builder.call(scale, [v, p, constant_vector(LANES, 0), every_lane, current_rounding]) for v, p in parts
+        emit_intrinsic(
+            builder, "llvm.x86.avx512.mask.scalef.ps.512", kind, [v, p, zeros, every_lane, current_rounding]
+        )
+        for v, p in zip(emit_registers(builder, value), emit_registers(builder, power), strict=True)
     ]
     return emit_join(builder, scaled)
 

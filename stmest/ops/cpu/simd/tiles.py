@@ -1,28 +1,23 @@
-"""What the numba kernels of the scan and the convolution share: addressing, layouts, parts of work, tiles.
+"""What the kernels of the scan and the convolution share: addressing, layouts, parts of work, tiles.
 
 A kernel never works on tensors but on tiles: vectors packed in scratch memory that hold, for consecutive steps,
 either LANES neighbouring channels of one row or one channel of LANES rows. The first suits wide layers and needs no
 reordering; the second keeps all lanes busy when a layer has four or eight channels but thousands of rows, at the price
 of a transposition in registers. Everything between packing and unpacking is the same code for both.
 
-Builds on ``numba_simd``; used by ``numba_scan`` and ``numba_conv``.
+Builds on ``vectors`` and ``lanes``; used by the kernels.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 from numba import types
-from numba.core.caching import IndexDataCacheFile
 
-from .numba_lanes import sum_lanes, transpose_in, transpose_out
-from .numba_simd import (
+from .compiler import kernel
+from .lanes import sum_lanes, transpose_in, transpose_out
+from .vectors import (
     FLOAT_BYTES,
     LANES,
     block,
@@ -41,7 +36,6 @@ __all__ = [
     "RowLayout",
     "View",
     "gather",
-    "kernel",
     "load_projections",
     "pack_channels",
     "part_range",
@@ -51,31 +45,6 @@ __all__ = [
 ]
 
 ZERO = np.float32(0.0)
-
-
-@functools.cache
-def _sources_digest() -> str:
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("numba_*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile with the GIL released and keep the machine code on disk, where a directory can be written.
-
-    numba ties a cached kernel to the time stamp of its own file, but ours inline code and constants from one another:
-    a stale one would write past its buffers. So the cache is tied to the content of all kernel files.
-    """
-    options: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
-    try:
-        dispatcher = numba.njit(cache=True, **options)(function)
-        cache = dispatcher._cache
-        name = f"{cache._impl.filename_base}-{_sources_digest()}"
-        cache._cache_file = IndexDataCacheFile(cache._cache_path, name, _sources_digest())
-    except (RuntimeError, AttributeError):  # no directory to write to, or another numba with another cache
-        dispatcher = numba.njit(cache=False, **options)(function)
-    return dispatcher
 
 
 class View(NamedTuple):

@@ -1,7 +1,7 @@
 """Sums and transpositions across the lanes of vectors, for numba kernels.
 
-Arithmetic works on all lanes alike; here lanes exchange places, or are added up. Builds on ``numba_simd``; used by the
-numba kernels beside it.
+Arithmetic works on all lanes alike; here lanes exchange places, or are added up. Builds on
+``vectors``; used by ``tiles`` and the kernels.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core.cgutils import get_or_insert_function
 
-from .numba_simd import (
+from .vectors import (
     FLOAT,
     FLOAT_BYTES,
     INTEGER,
     LANES,
     constant_lanes,
     constant_vector,
+    emit_intrinsic,
     emit_pointer,
     emit_shuffle,
     intrinsic,
@@ -93,20 +93,12 @@ def transpose_in(typing_context: Any, source: Any, stride: Any, n_columns: Any, 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.VectorType(FLOAT, LANES)
         mask = _column_mask(builder, args[2])
-        masked_load = get_or_insert_function(
-            builder.module,
-            ir.FunctionType(kind, [kind.as_pointer(), INTEGER, mask.type, kind]),
-            f"llvm.masked.load.v{LANES}f32.p0",
-        )
         rows = []
         for lane in range(LANES):
             offset = builder.mul(args[1], ir.Constant(args[1].type, lane))
             pointer = emit_pointer(builder, args[0], offset, kind)
-            rows.append(
-                builder.call(
-                    masked_load, [pointer, ir.Constant(INTEGER, FLOAT_BYTES), mask, constant_vector(LANES, 0)]
-                )
-            )
+            inputs = [pointer, ir.Constant(INTEGER, FLOAT_BYTES), mask, constant_vector(LANES, 0)]
+            rows.append(emit_intrinsic(builder, f"llvm.masked.load.v{LANES}f32.p0", kind, inputs))
         for column, value in enumerate(_transposed(builder, rows)):
             offset = ir.Constant(args[1].type, column * LANES)
             builder.store(value, emit_pointer(builder, args[3], offset, kind), align=FLOAT_BYTES)
@@ -122,11 +114,6 @@ def transpose_out(typing_context: Any, source: Any, target: Any, stride: Any, n_
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.VectorType(FLOAT, LANES)
         mask = _column_mask(builder, args[3])
-        masked_store = get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), INTEGER, mask.type]),
-            f"llvm.masked.store.v{LANES}f32.p0",
-        )
         columns = [
             builder.load(
                 emit_pointer(builder, args[0], ir.Constant(args[2].type, k * LANES), kind), align=FLOAT_BYTES
@@ -136,7 +123,8 @@ def transpose_out(typing_context: Any, source: Any, target: Any, stride: Any, n_
         for lane, value in enumerate(_transposed(builder, columns)):
             offset = builder.mul(args[2], ir.Constant(args[2].type, lane))
             pointer = emit_pointer(builder, args[1], offset, kind)
-            builder.call(masked_store, [value, pointer, ir.Constant(INTEGER, FLOAT_BYTES), mask])
+            inputs = [value, pointer, ir.Constant(INTEGER, FLOAT_BYTES), mask]
+            emit_intrinsic(builder, f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), inputs)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64, types.int64), generate

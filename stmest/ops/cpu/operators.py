@@ -1,6 +1,6 @@
-"""Functions with gradients of their own as torch operators, without the operators' toll where nothing looks at them.
+"""Functions with gradients of their own as torch operators, called directly where nothing traces or transforms them.
 
-Builds on torch alone; used by the modules that run kernels.
+Builds on torch; used by the operators beside it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from ..internals import is_followed
 
 __all__ = ["Operator", "operator"]
 
@@ -55,7 +55,7 @@ class Operator:
 
     def __call__(self, *arguments: Any) -> Any:
         """Run the function on arguments given by position."""
-        if _is_followed(arguments[0]):
+        if is_followed(arguments[0]):
             return self.traced(*arguments)
         if self._differentiable is not None:
             return self._differentiable.apply(*arguments)
@@ -66,13 +66,3 @@ class Operator:
 def operator(name: str) -> Callable[[Callable[..., Any]], Operator]:
     """Make an `Operator` of the decorated function."""
     return lambda function: Operator(name, function)
-
-
-def _is_followed(tensor: Tensor) -> bool:
-    return (
-        torch.compiler.is_compiling()
-        or (not isinstance(tensor, torch.nn.Parameter) and type(tensor) is not Tensor)
-        or is_in_torch_dispatch_mode()
-        or torch._C._functorch.is_batchedtensor(tensor)  # vmap
-        or torch.jit.is_tracing()
-    )

@@ -3,7 +3,7 @@
 Four scales of four channels make matrices so small that torch spends its time between them. All of it concerns one position
 at a time, so a tile of positions, the innermost axis of (n, k, d, m), passes through the whole chain while it is in the
 cache. The backward pass repeats the forward one from the input; nothing is kept.
-Builds on ``numba_simd`` and ``numba_tiles``; called by ``scale_attention``.
+Builds on the vector language of ``simd``; called by the operator of the same name.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .numba_lanes import sum_lanes
-from .numba_math import LOG2_E, exp2, inverse_root, maximum, multiply_add, reciprocal
-from .numba_simd import (
+from ..simd.arithmetic import LOG2_E, exp2, inverse_root, maximum, multiply_add, reciprocal
+from ..simd.compiler import kernel
+from ..simd.lanes import sum_lanes
+from ..simd.tiles import zero
+from ..simd.vectors import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
@@ -27,7 +29,6 @@ from .numba_simd import (
     store,
     store_scalar,
 )  # fmt: skip
-from .numba_tiles import kernel, zero
 
 __all__ = ["BLOCK_BYTES", "WIDTH", "Shape", "Tiles", "Weights", "backward_tiles", "forward_tiles"]
 
@@ -149,11 +150,11 @@ def _attend(shape, i, tiles):
         here = (i * shape.scales + j) * WIDTH
         store(tiles.share, here, load_block(tiles.share, here) * total)
     for c in range(d):
-        gathered = repeat(splat(ZERO))
+        mixed = repeat(splat(ZERO))
         for j in range(first, shape.scales):
             value = load_block(tiles.qkv, (j * 3 * d + 2 * d + c) * WIDTH)
-            gathered = multiply_add(load_block(tiles.share, (i * shape.scales + j) * WIDTH), value, gathered)
-        store(tiles.mixed, (i * d + c) * WIDTH, gathered)
+            mixed = multiply_add(load_block(tiles.share, (i * shape.scales + j) * WIDTH), value, mixed)
+        store(tiles.mixed, (i * d + c) * WIDTH, mixed)
 
 
 @kernel

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +14,8 @@ from hypothesis import strategies as st
 
 from stmest.exceptions import ParameterError
 from stmest.ops import causal_conv1d, selective_scan
-from stmest.ops.reference import causal_conv1d_reference
 
-from .scan_inputs import (
+from ..scan_inputs import (
     NAMES,
     assert_gradients_of_one_result,
     assert_like_oracle,
@@ -24,7 +24,9 @@ from .scan_inputs import (
 )
 
 pytest.importorskip("numba")
-numba_cpu = pytest.importorskip("stmest.ops.numba_cpu")
+
+from stmest.ops.cpu import plan
+from stmest.ops.cpu.simd.compiler import digest, kernel_sources
 
 TOLERANCE = 2e-5
 
@@ -141,8 +143,8 @@ def test_bits_do_not_depend_on_the_number_of_threads(shape, threads):
 
 
 def test_one_long_row_is_shared_between_threads():
-    assert numba_cpu.plan(1, 16384, 128, 16).bundle_parts >= 4
-    assert numba_cpu.plan(100_000, 12, 8, 16).group_parts == numba_cpu.MOST_PARTS
+    assert plan.plan(1, 16384, 128, 16).bundle_parts >= 4
+    assert plan.plan(100_000, 12, 8, 16).group_parts == plan.MOST_PARTS
 
 
 def test_many_threads_of_the_caller_may_scan_at_once(threads):
@@ -197,13 +199,6 @@ def test_opcheck_of_the_scan(optional, keep):
     inputs = make_inputs(2, 20, 6, 3, optional=optional)
     leaves = [None if v is None else v.requires_grad_(keep) for v in inputs]
     torch.library.opcheck(torch.ops.stmest.selective_scan.default, (*leaves, True, keep))
-
-
-@pytest.mark.parametrize("bias", [True, False])
-def test_opcheck_of_the_convolution(bias):
-    x, weight = torch.randn(2, 9, 6, requires_grad=True), torch.randn(6, 4, requires_grad=True)
-    offset = torch.randn(6, requires_grad=True) if bias else None
-    torch.library.opcheck(torch.ops.stmest.causal_conv1d.default, (x, weight, offset, True))
 
 
 class Mixer(torch.nn.Module):
@@ -278,14 +273,14 @@ TARGET = """
     sys.path.insert(0, {folder!r})
     from scan_inputs import make_inputs, assert_like_oracle
     from stmest.ops import selective_scan, causal_conv1d
-    import stmest.ops.numba_simd as simd
+    from stmest.ops.cpu.simd.vectors import LANES
     def scan(*v):
         return selective_scan(*v[:8], initial_state=v[8], return_final_state=True, backend="numba")
     for shape in [(3, 20, 33, 5), (20, 20, 5, 3)]:
         assert_like_oracle(scan, make_inputs(*shape), 2e-5)
         x, w = torch.randn(shape[:3]), torch.randn(shape[2], 4)
         torch.testing.assert_close(causal_conv1d(x, w, backend="numba"), causal_conv1d(x, w, backend="torch"))
-    print(simd.LANES)
+    print(LANES)
 """
 TARGETS = {
     "AVX2": (
@@ -300,13 +295,13 @@ TARGETS = {
 @pytest.mark.parametrize("target", TARGETS)
 def test_narrower_processors(target, tmp_path):
     lanes, environment = TARGETS[target]
-    code = textwrap.dedent(TARGET).format(folder=os.path.dirname(__file__))
+    code = textwrap.dedent(TARGET).format(folder=str(Path(__file__).parents[1]))
     assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path), **environment).split() == [str(lanes)]
 
 
 CACHE = """
     import time, torch
-    import stmest.ops.numba_cpu
+    import stmest.ops.cpu.selective_scan
     from stmest.ops import selective_scan
     x = torch.randn(2, 5, 4, requires_grad=True)
     start = time.perf_counter()
@@ -320,33 +315,6 @@ def test_a_second_process_finds_the_machine_code_on_disk(tmp_path):
     compiling = float(run_python(CACHE, NUMBA_CACHE_DIR=str(tmp_path)))
     cached = float(run_python(CACHE, NUMBA_CACHE_DIR=str(tmp_path)))
     assert cached < compiling / 3
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    b=st.integers(1, 40),
-    t=st.integers(1, 150),
-    d=st.integers(1, 40),
-    width=st.integers(1, 6),
-    activation=st.booleans(),
-    bias=st.booleans(),
-    strided=st.booleans(),
-)
-def test_convolution_matches_the_oracle(b, t, d, width, activation, bias, strided):
-    generator = torch.Generator().manual_seed(b + t)
-    x = torch.randn(b, t, 2 * d, generator=generator).chunk(2, -1)[1]
-    inputs = [x if strided else x.contiguous(), torch.randn(d, width, generator=generator)]
-    inputs += [torch.randn(d, generator=generator)] if bias else []
-    grad_y = torch.randn(b, t, d, generator=generator)
-
-    def run(convolve, leaves):
-        leaves = [v.detach().requires_grad_() for v in leaves]
-        y = convolve(*leaves)
-        return [y, *torch.autograd.grad(y, leaves, grad_y.to(y.dtype))]
-
-    got = run(lambda *v: causal_conv1d(*v, activation=activation, backend="numba"), inputs)
-    expected = run(
-        lambda x, w, b=None: causal_conv1d_reference(x, w, b, activation), [v.double() for v in inputs]
-    )
-    for value, wanted in zip(got, expected, strict=True):
-        assert (value - wanted).abs().max() <= TOLERANCE * wanted.abs().max().clamp(min=1e-2)
+    indices = list(tmp_path.rglob("*.nbi"))
+    assert indices
+    assert all(digest(kernel_sources()) in path.name for path in indices)

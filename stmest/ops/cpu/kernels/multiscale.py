@@ -7,7 +7,7 @@ A tile holds all steps, as vectors [channel, step]; B and C are [block of states
 reads them in a row. Step counts are rounded up to a multiple of BLOCK (``padded``), so that linear maps run on BLOCK steps at
 once; what lies beyond the last step has no gradient.
 
-Builds on ``numba_simd`` and ``numba_tiles``; called by ``multiscale``.
+Builds on the vector language of ``simd``; called by the operator of the same name.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .numba_lanes import transpose_in, transpose_out
-from .numba_math import (
+from ..simd.arithmetic import (
     exp2,
     multiply_add,
     sigmoid,
     softplus,
 )
-from .numba_simd import (
+from ..simd.compiler import kernel
+from ..simd.lanes import transpose_in, transpose_out
+from ..simd.tiles import zero
+from ..simd.vectors import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
@@ -36,7 +38,6 @@ from .numba_simd import (
     store_scalar,
     sum_products,
 )
-from .numba_tiles import kernel, zero
 
 __all__ = [
     "Shape",

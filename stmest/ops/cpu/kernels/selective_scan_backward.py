@@ -1,4 +1,4 @@
-"""The backward pass of the selective scan as numba kernels; see ``numba_scan`` for the forward one.
+"""The backward pass of the selective scan as numba kernels; see ``selective_scan`` for the forward one.
 
 Chunks are walked from the last to the first. Within a chunk the states are recomputed from the checkpoint at its
 start, then the gradient of the state, ``carried``, runs backwards through the recurrence. All sums over rows go to
@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from .numba_math import (
+from ..simd.arithmetic import (
     exp2,
     multiply_add,
     sigmoid,
     softplus,
 )
-from .numba_scan import (
-    CHUNK,
-    ScanMemory,
-    _gather_projection,
-    _move_states,
-    _scatter_projection,
-    pack_parameters,
-)
-from .numba_simd import (
+from ..simd.compiler import kernel
+from ..simd.tiles import View, gather, load_projections, part_range, scatter, unpack_channels, zero
+from ..simd.vectors import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
@@ -35,7 +29,14 @@ from .numba_simd import (
     store,
     sum_products,
 )
-from .numba_tiles import View, gather, kernel, load_projections, part_range, scatter, unpack_channels, zero
+from .selective_scan import (
+    CHUNK,
+    ScanMemory,
+    gather_projection,
+    move_states,
+    pack_parameters,
+    scatter_projection,
+)
 
 __all__ = ["scan_backward"]
 
@@ -220,14 +221,14 @@ def _backward_group(
     row = group * LANES if layout.rows_in_lanes else group
     zero(carried, layout.units * width)
     if grad_final != 0:
-        _move_states(False, grad_final, layout, row, first_bundle, last_bundle, carried)
+        move_states(False, grad_final, layout, row, first_bundle, last_bundle, carried)
     n_chunks = (layout.steps + CHUNK - 1) // CHUNK
     for i in range(n_chunks):
         chunk = n_chunks - 1 - i
         start = chunk * CHUNK
         n_steps = min(CHUNK, layout.steps - start)
-        _gather_projection(B, layout, row, start, n_steps, B_tile)
-        _gather_projection(C, layout, row, start, n_steps, C_tile)
+        gather_projection(B, layout, row, start, n_steps, B_tile)
+        gather_projection(C, layout, row, start, n_steps, C_tile)
         zero(d_B_tile, n_steps * width)
         zero(d_C_tile, n_steps * width)
         for bundle in range(first_bundle, last_bundle):
@@ -235,10 +236,10 @@ def _backward_group(
                 group, bundle, chunk, row, start, n_steps, scratch, B_tile, C_tile, d_B_tile, d_C_tile, carried,
                 buffers, layout, memory, x, delta, z, grad_y, d_x, d_delta, d_z,
             )  # fmt: skip
-        _scatter_projection(d_B, layout, row, start, n_steps, d_B_tile)
-        _scatter_projection(d_C, layout, row, start, n_steps, d_C_tile)
+        scatter_projection(d_B, layout, row, start, n_steps, d_B_tile)
+        scatter_projection(d_C, layout, row, start, n_steps, d_C_tile)
     if grad_initial != 0:
-        _move_states(True, grad_initial, layout, row, first_bundle, last_bundle, carried)
+        move_states(True, grad_initial, layout, row, first_bundle, last_bundle, carried)
 
 
 @kernel

@@ -1,10 +1,10 @@
-"""The selective scan as numba kernels, forward and backward, on tiles packed by ``numba_tiles``.
+"""The selective scan as numba kernels on ``tiles``: the forward pass, and what ``selective_scan_backward`` shares with it.
 
 Softplus, bias, skip and gate are fused in. Time is cut into chunks of ``CHUNK`` steps; the forward pass keeps the state
 at the start of each chunk, the backward pass recomputes the states within it, so nothing of shape (b, t, d, s) exists.
 States are worked on ``BLOCK`` at a time: four independent recurrences hide the latency of the one. Exponents carry a
-factor log2(e), because 2**x is what the processor can do. Builds on ``numba_simd`` and ``numba_tiles``; called by
-``numba_cpu``.
+factor log2(e), because 2**x is what the processor can do. Builds on the vector language of ``simd``;
+called by the operator of the same name.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .numba_lanes import sum_each
-from .numba_math import LOG2_E, exp2, multiply_add, sigmoid, softplus
-from .numba_simd import (
+from ..simd.arithmetic import LOG2_E, exp2, multiply_add, sigmoid, softplus
+from ..simd.compiler import kernel
+from ..simd.lanes import sum_each
+from ..simd.tiles import Layout, gather, load_projections, pack_channels, part_range, scatter, zero
+from ..simd.vectors import (
     BLOCK,
     FLOAT_BYTES,
     LANES,
@@ -27,14 +29,16 @@ from .numba_simd import (
     store_scalar,
     sum_products,
 )
-from .numba_tiles import Layout, gather, kernel, load_projections, pack_channels, part_range, scatter, zero
 
 __all__ = [
     "CHUNK",
     "ScanMemory",
+    "gather_projection",
+    "move_states",
     "pack_parameters",
     "padded_states",
     "scan_forward",
+    "scatter_projection",
     "scratch_vectors",
 ]
 
@@ -102,7 +106,7 @@ def pack_parameters(layout, memory, scratch):
 
 
 @kernel
-def _move_states(into_tensor, tensor, layout, row, first_bundle, last_bundle, packed):
+def move_states(into_tensor, tensor, layout, row, first_bundle, last_bundle, packed):
     """Copy states of some bundles of one group between a (b, d, s) tensor and vectors (unit, state)."""
     width = -(-layout.states // BLOCK) * BLOCK
     for unit in range(first_bundle * layout.bundle, min(layout.units, last_bundle * layout.bundle)):
@@ -124,7 +128,7 @@ def _move_states(into_tensor, tensor, layout, row, first_bundle, last_bundle, pa
 
 
 @kernel
-def _gather_projection(view, layout, row, start, n_steps, target):
+def gather_projection(view, layout, row, start, n_steps, target):
     """Pack B or C of one group, [t, state], as the vectors or numbers that `load_projections` reads."""
     width = -(-layout.states // BLOCK) * BLOCK
     if layout.rows_in_lanes:
@@ -139,7 +143,7 @@ def _gather_projection(view, layout, row, start, n_steps, target):
 
 
 @kernel
-def _scatter_projection(view, layout, row, start, n_steps, source):
+def scatter_projection(view, layout, row, start, n_steps, source):
     """Unpack the gradient of B or C, whose tile is used up; with channels in lanes the lanes are summed."""
     width = -(-layout.states // BLOCK) * BLOCK
     if layout.rows_in_lanes:
@@ -194,14 +198,14 @@ def _forward_group(group, first_bundle, last_bundle, scratch, layout, memory, x,
     row = group * LANES if layout.rows_in_lanes else group
     zero(states, layout.units * width)
     if memory.initial != 0:
-        _move_states(False, memory.initial, layout, row, first_bundle, last_bundle, states)
+        move_states(False, memory.initial, layout, row, first_bundle, last_bundle, states)
     n_chunks = (layout.steps + CHUNK - 1) // CHUNK
     first_kept = 0 if memory.initial != 0 else 1
     for chunk in range(n_chunks):
         start = chunk * CHUNK
         n_steps = min(CHUNK, layout.steps - start)
-        _gather_projection(B, layout, row, start, n_steps, B_tile)
-        _gather_projection(C, layout, row, start, n_steps, C_tile)
+        gather_projection(B, layout, row, start, n_steps, B_tile)
+        gather_projection(C, layout, row, start, n_steps, C_tile)
         kept = group * (n_chunks - first_kept) + chunk - first_kept
         for bundle in range(first_bundle, last_bundle):
             unit = bundle * layout.bundle
@@ -226,7 +230,7 @@ def _forward_group(group, first_bundle, last_bundle, scratch, layout, memory, x,
                 )  # fmt: skip
             scatter(y, layout, row, start, n_steps, channel, n_units, n_units, x_tile)
     if memory.final != 0:
-        _move_states(True, memory.final, layout, row, first_bundle, last_bundle, states)
+        move_states(True, memory.final, layout, row, first_bundle, last_bundle, states)
 
 
 @kernel

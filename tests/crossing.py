@@ -1,0 +1,18 @@
+"""Which forecasters stand for all where the code that decides is the same for every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+# One that only repeats a value, one in closed form, the smallest network, and a real one
+REPRESENTATIVES = ("LastValue", "RidgeForecaster", "TinyForecaster", "STM3Forecaster")
+
+
+def crossed(names: Collection[str], everyday: Collection[str] = REPRESENTATIVES) -> list[Any]:
+    """The names as values of a parametrised test; those that are not everyday run with ``-m exhaustive`` only."""
+    if not set(names) & set(everyday):
+        raise ValueError(f"none of {sorted(everyday)} is among {sorted(names)}: the test would never run.")
+    return [pytest.param(name, marks=() if name in everyday else pytest.mark.exhaustive) for name in names]

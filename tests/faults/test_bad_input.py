@@ -33,13 +33,13 @@ def test_every_method_goes_through_the_border(name):
     for model in (make(name), fitted(name)):
         before = fingerprint(model)
         for use in USES if model is fitted(name) else ["fit"]:
-            with pytest.raises(DataError, match="Complex data.*complex128"):
+            with pytest.raises(DataError, match=r"Complex data.*complex128"):
                 getattr(model, use)(A.astype(complex))
         with pytest.raises(GraphError, match=r"\(4, 4\).*5 nodes"):
             model.fit(X, adj=np.eye(5))
         assert fingerprint(model) == before
     for use in USES[1:]:
-        with pytest.raises(DataError, match="(?s)unseen at fit time.*z"):
+        with pytest.raises(DataError, match=r"(?s)unseen at fit time.*z"):
             getattr(model, use)(named(*"abcz"))
     assert fingerprint(model) == before
 

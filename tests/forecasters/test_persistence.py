@@ -324,13 +324,15 @@ def test_forged_files_end_in_one_kind_of_error(forgery, fitted, path):
 
 
 def test_weights_of_another_shape_dtype_or_name(fitted, path):
+    def weight(arrays):
+        # safetensors reads arrays in another order every time, and a last axis of length 1 cannot be cut to 1
+        return min(name for name in arrays if name.startswith("weights_") and arrays[name].shape[-1] > 1)
+
     def shape(document, arrays):
-        name = next(name for name in arrays if name.startswith("weights_"))
-        arrays[name] = arrays[name][..., :1]
+        arrays[weight(arrays)] = arrays[weight(arrays)][..., :1]
 
     def dtype(document, arrays):
-        name = next(name for name in arrays if name.startswith("weights_"))
-        arrays[name] = arrays[name].astype(np.float64)
+        arrays[weight(arrays)] = arrays[weight(arrays)].astype(np.float64)
 
     def name(document, arrays):
         document["state"]["weights_"]["keys"][0] = "other"

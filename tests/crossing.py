@@ -11,8 +11,12 @@ import pytest
 REPRESENTATIVES = ("LastValue", "RidgeForecaster", "TinyForecaster", "STM3Forecaster")
 
 
-def crossed(names: Collection[str], everyday: Collection[str] = REPRESENTATIVES) -> list[Any]:
-    """The names as values of a parametrised test; those that are not everyday run with ``-m exhaustive`` only."""
-    if not set(names) & set(everyday):
-        raise ValueError(f"none of {sorted(everyday)} is among {sorted(names)}: the test would never run.")
-    return [pytest.param(name, marks=() if name in everyday else pytest.mark.exhaustive) for name in names]
+def crossed(forecasters: Collection[Any], everyday: Collection[str] = REPRESENTATIVES) -> list[Any]:
+    """Names or classes as values of a parametrised test; those that are not everyday run with ``-m exhaustive`` only."""
+    named = {getattr(forecaster, "__name__", forecaster): forecaster for forecaster in forecasters}
+    if not named.keys() & set(everyday):
+        raise ValueError(f"none of {sorted(everyday)} is among {sorted(named)}: the test would never run.")
+    return [
+        pytest.param(forecaster, marks=() if name in everyday else pytest.mark.exhaustive, id=name)
+        for name, forecaster in named.items()
+    ]

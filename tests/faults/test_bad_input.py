@@ -117,6 +117,14 @@ def test_other_nodes_than_in_training(name, change, words):
     assert fingerprint(model) == before
 
 
+@pytest.mark.parametrize("name", crossed(FORECASTERS, ["TinyForecaster"]))
+def test_names_of_several_types(name):
+    """As in scikit-learn, the names of columns are text or anything else, not both."""
+    for use in USES:
+        with pytest.raises(DataError, match="string names"):
+            getattr(fitted(name), use)(named("a", "b", "c", 1))
+
+
 def long_table(frame: pd.DataFrame) -> pd.DataFrame:
     """The same values as time, node, value."""
     return frame.rename_axis(index="time").reset_index().melt("time", var_name="node")

@@ -20,6 +20,7 @@ from stmest.forecasters import guard
 from stmest.training import diagnostics as memory
 from stmest.training.diagnostics import MemoryEstimate, available_memory, estimate_training, is_out_of_memory
 from stmest.training.engine import ShuffledWindows
+from tests.crossing import crossed
 
 from .common import NETWORKS, fingerprint, fitted, make, readings
 
@@ -60,7 +61,7 @@ def test_the_estimate_is_right_within_a_factor_of_two(name):
     assert 0.5 < found["estimate"] / found["measured"] < 2, found
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_the_estimate_changes_nothing_and_grows_with_the_batch(name):
     model = make(name).fit(readings())
     load = guard.BatchDataset(1, lambda positions: (_inputs(model, len(positions)), None)).load
@@ -82,7 +83,7 @@ def _inputs(model, n_windows):
     return {name: tensor.repeat(n_windows, *[1] * (tensor.ndim - 1)) for name, tensor in inputs.items()}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_what_surely_does_not_fit_is_refused_before_training(name, monkeypatch):
     model = make(name, batch_size=40)
     before = dict(vars(model))
@@ -123,7 +124,7 @@ def test_the_available_memory_is_plausible():
 
 
 @pytest.mark.parametrize("shortage", SHORTAGES, ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_running_out_of_memory_names_sizes_and_a_batch_size(name, shortage, monkeypatch):
     model = make(name, batch_size=32)
     before = dict(vars(model))
@@ -140,7 +141,7 @@ def test_running_out_of_memory_names_sizes_and_a_batch_size(name, shortage, monk
     assert vars(model) == before
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_running_out_of_memory_while_forecasting(name, monkeypatch):
     model = fitted(name)
 
@@ -163,7 +164,7 @@ def test_other_errors_pass():
 # ------------------------------------------------------------------ losses that are no numbers
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_a_loss_that_is_no_number_names_node_and_time(name, monkeypatch):
     X = readings()
     X.iloc[20, 2] = 1e17
@@ -181,7 +182,7 @@ def test_a_loss_that_is_no_number_names_node_and_time(name, monkeypatch):
     assert not hasattr(model, "network_")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_a_validation_loss_that_is_no_number_is_not_kept_silent(name, monkeypatch):
     """No epoch could be better than it, so that the untrained weights would be kept."""
 
@@ -193,7 +194,7 @@ def test_a_validation_loss_that_is_no_number_is_not_kept_silent(name, monkeypatc
         make(name).fit(readings())
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_a_forecast_that_is_no_number_is_an_error(name, monkeypatch):
     model, X = fitted(name), readings()
     X.iloc[-2, 1] = 1e17
@@ -241,9 +242,9 @@ def test_a_long_file_is_not_loaded(name, tmp_path):
 
 @ON_LINUX
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["LastValue", "SeasonalNaive", "MeanProfile", "RidgeForecaster", "TinyForecaster"]
-)
+@pytest.mark.parametrize("name", crossed(
+    ["LastValue", "SeasonalNaive", "MeanProfile", "RidgeForecaster", "TinyForecaster"], ["LastValue"]
+))  # fmt: skip
 def test_ten_million_rows(name, tmp_path):
     path = long_file(tmp_path, 10_000_000)
     found = run(ROOT / "tests/faults/_long_series.py", path, name)

@@ -71,7 +71,6 @@ UNUSABLE_X: dict[str, tuple[Any, str]] = {
     "a column of dates": (X.assign(a=X.index), "column 'a'.*datetime64"),
     "a column of categories": (X.assign(a=pd.Categorical(["x"] * N_TIMES)), "column 'a'.*category"),
     "a node named twice": (named("a", "b", "c", "a"), "twice: 'a'"),
-    "names of several types": (named("a", "b", "c", 1), "string names"),
     "three column levels": (X.set_axis(pd.MultiIndex.from_product([[1], [1], NODES]), axis=1), "3 column levels"),
     "a channel that one node lacks": (
         X.set_axis(pd.MultiIndex.from_tuples([("a", 0), ("a", 1), ("b", 0), ("c", 0)]), axis=1),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from stmest.cli.report.report import main
+from stmest.cli.report import main
 
 from stmest import ForecastSplit, LastValue, MADForecaster, compare, grid_graph, make_sensor_network
 from stmest.exceptions import DataError, ParameterError

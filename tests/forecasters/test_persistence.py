@@ -24,6 +24,7 @@ import stmest
 from stmest.exceptions import DataError, DeviceError, ModelFileError
 from stmest.forecasters import model_file as persistence
 from stmest.storage.tensor_file import read_tensor_file, write_tensor_file
+from tests.crossing import crossed
 
 from .small import FIELD_NAMES, names, network_names, small
 from .tiny import TinyForecaster
@@ -96,7 +97,7 @@ def test_a_loaded_model_predicts_the_same_bits(name, fitted, frame, path):
     assert {key for key in vars(other) if key != "device"} == {key for key in vars(model) if key != "device"}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", crossed(names()))
 def test_saved_loaded_and_saved_again_are_equal_bytes(name, fitted, path):
     other = saved(fitted[name], path)
     first = path.read_bytes()
@@ -104,7 +105,7 @@ def test_saved_loaded_and_saved_again_are_equal_bytes(name, fitted, path):
     assert path.read_bytes() == first
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", crossed(network_names()))
 def test_a_loaded_model_learns_on_as_the_original_does(name, frame, path):
     model = small(name, warm_start=True).fit(frame, ADJACENCY)
     other = saved(model, path)
@@ -130,7 +131,7 @@ def test_copies_and_warm_starts_keep_what_must_not_decay(name, fitted, frame, pa
     assert undecayed(other.set_params(warm_start=True).fit(frame, ADJACENCY)) == marked
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", crossed(names()))
 def test_a_loaded_model_goes_on_as_any_other(name, fitted, frame, path):
     later = frame.set_axis(ROWS + pd.Timedelta("80h"))
     other = saved(fitted[name], path)
@@ -358,7 +359,7 @@ def test_the_limit_does_not_stop_large_graphs(path):
 # ---------------------------------------------------------------- pickles
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", crossed(names()))
 @pytest.mark.parametrize("dump", [pickle.dumps, "joblib"])
 def test_pickles_hold_no_module(name, dump, fitted, path):
     if dump == "joblib":

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
-from stmest.cli.report.report import main
+from stmest.cli.report import main
 
 from stmest import ForecastSplit, RidgeForecaster, S2TXForecaster, compare, make_sensor_network
 from stmest.datasets import mask_gaps

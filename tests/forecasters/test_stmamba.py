@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
-from stmest.cli.report.report import main
+from stmest.cli.report import main
 
 from stmest import ForecastSplit, Graph, STMambaForecaster, compare, make_sensor_network
 from stmest.exceptions import DataError, MissingDependencyError, ParameterError

@@ -12,9 +12,9 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from stmest.cli.report import main
 
 from stmest import ForecastSplit, LastValue, MADForecaster, compare, grid_graph, make_sensor_network
+from stmest.cli.report import main
 from stmest.exceptions import DataError, ParameterError
 from stmest.forecasters.mad import SIZES
 

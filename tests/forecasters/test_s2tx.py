@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
-from stmest.cli.report import main
 
 from stmest import ForecastSplit, RidgeForecaster, S2TXForecaster, compare, make_sensor_network
+from stmest.cli.report import main
 from stmest.datasets import mask_gaps
 from stmest.exceptions import ParameterError
 

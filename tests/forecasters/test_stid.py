@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
-from stmest.cli.report import main
 
 from stmest import ForecastSplit, STIDForecaster, make_sensor_network
+from stmest.cli.report import main
 from stmest.exceptions import ParameterError
 
 PLAIN = {"seasonal_profile": None, "linear_skip": False}  # the network alone

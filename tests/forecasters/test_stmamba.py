@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.model_selection import GridSearchCV
-from stmest.cli.report import main
 
 from stmest import ForecastSplit, Graph, STMambaForecaster, compare, make_sensor_network
+from stmest.cli.report import main
 from stmest.exceptions import DataError, MissingDependencyError, ParameterError
 
 SMALL = {"input_length": 8, "horizon": 3, "d_model": 4, "n_layers": 1, "d_state": 4, "node_embedding_dim": 4}

@@ -302,6 +302,41 @@ def test_parameters_refuse_what_they_cannot_be(name):
             refuses(name, parameter, value)
 
 
+# Written out, as values made from a constraint move with it
+JUST_OUTSIDE: dict[str, list[Any]] = {
+    "input_length": [0, 2.5],
+    "horizon": [0, 2.5],
+    "seasonal_profile": ["time_of_dy", 1],
+    "linear_skip": ["yes"],
+    "scaler": ["standart"],
+    "time_features": ["hour"],
+    "max_epochs": [0, 1.5],
+    "batch_size": [0, "big"],
+    "learning_rate": [0.0, -1e-3],
+    "weight_decay": [-1e-9],
+    "grad_clip": [0],
+    "loss": ["rmse"],
+    "node_weights": ["none"],
+    "lr_schedule": ["step"],
+    "validation_fraction": [1.0, -0.1],
+    "patience": [0, 1.5],
+    "precision": ["float16"],
+    "callbacks": [3],
+    "warm_start": ["yes"],
+    "checkpoint_dir": [3],
+    "deterministic": ["yes"],
+    "random_state": ["seed"],
+    "verbose": [-3],
+    "size_weight": [-1],
+}
+
+
+@pytest.mark.parametrize("parameter", sorted(SHARED - {"adj", "target", "device"}))
+def test_what_is_just_outside_is_refused(parameter):
+    for value in JUST_OUTSIDE[parameter]:
+        refuses("TinyForecaster", parameter, value)
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "TinyForecaster"])
 def test_shared_parameters_refuse_what_they_cannot_be(name):

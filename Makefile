@@ -10,8 +10,8 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
-# What `make check` tests: the parts that forecasters are made of, the borders, and what all forecasters promise
-PARTS := $(addprefix tests/,data faults graphs io layers linear metrics networks ops prediction storage training)
+# What `make check` tests: the parts that forecasters are made of, the borders, what all forecasters promise, saved models
+PARTS := $(addprefix tests/,data faults golden graphs io layers linear metrics networks ops prediction storage training test_package.py)
 
 .PHONY: help demo lint check test exhaustive docs clean
 

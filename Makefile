@@ -1,5 +1,7 @@
 # make demo   fit STM3, STMamba and the baselines on a simulated sensor network, print the table, draw the picture
-# make test   lint, types, tests
+# make check  lint, types, and the tests of the parts that forecasters are made of: a minute, after every change
+# make test   lint, types, and all tests but the exhaustive ones
+# make exhaustive  the tests that `make test` leaves out: what is decided once, repeated for every forecaster
 # make docs   build the documentation into docs/_build/html, the examples of the gallery included
 # make clean  remove what the two left behind
 # Python >= 3.10 with pip is all that is needed; everything is installed into .venv. Another Python: make PYTHON=python3.12 demo
@@ -7,8 +9,11 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
+# What `make check` tests: the parts that forecasters are made of, the borders, what all forecasters promise, saved models
+PARTS := $(addprefix tests/,data faults golden graphs io layers linear metrics networks ops prediction storage training test_package.py)
 
-.PHONY: help demo test docs clean
+.PHONY: help demo lint check test exhaustive docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -17,15 +22,25 @@ demo: $(VENV)/.demo
 	@echo "==> stmest report: the simulated sensor network"
 	$(VENV)/bin/stmest report
 
-test: $(VENV)/.test
+lint: $(VENV)/.test
 	@echo "==> ruff: lint"
 	$(VENV)/bin/ruff check .
 	@echo "==> ruff: format"
 	$(VENV)/bin/ruff format --check .
 	@echo "==> mypy"
 	$(VENV)/bin/mypy
+
+check: lint
+	@echo "==> pytest: the parts"
+	$(PYTEST) -m "not slow and not exhaustive" $(PARTS)
+
+test: lint
 	@echo "==> pytest"
-	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
+	$(PYTEST) --durations=15
+
+exhaustive: $(VENV)/.test
+	@echo "==> pytest: exhaustive"
+	$(PYTEST) -m exhaustive --durations=15
 
 docs: $(VENV)/.docs
 	@echo "==> sphinx"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from stmest.data.containers import as_panel
 from stmest.data.time_index import follows, future_index
 from stmest.exceptions import DataError, StmestError
+from tests.faults.unusable import UNUSABLE_X
 
 INDEX = pd.date_range("2024-03-01", periods=6, freq="h", name="time")
 NODES = ["north", "south", "west"]
@@ -128,40 +129,16 @@ def test_long_table_with_absent_rows_has_gaps(wide):
     np.testing.assert_array_equal(panel.values[..., 0], expected)
 
 
-def _bad_containers():
-    good = pd.DataFrame(np.zeros((4, 2)), index=INDEX[:4], columns=["a", "b"])
-    infinite = np.zeros((4, 2))
-    infinite[3, 1] = np.inf
-    twice = pd.DataFrame({"time": [0, 0], "node": ["a", "a"], "value": [1.0, 2.0]})
-    return {
-        "six axes": (np.zeros((2, 2, 2, 2, 2, 2)), "6 axes"),
-        "infinity": (infinite, "row 3, node 1"),
-        "series": (good["a"], "to_frame"),
-        "words": (good.astype(object).replace(0.0, "x"), "holds text"),
-        "unsorted": (good.iloc[::-1], "increasing"),
-        "duplicated time": (good.iloc[[0, 1, 1, 2]], "duplicates"),
-        "duplicated node": (good[["a", "a"]], "twice"),
-        "string times": (good.set_axis(list("wxyz")), "to_datetime"),
-        "three column levels": (
-            good.set_axis(pd.MultiIndex.from_tuples([(1, 2, 3), (1, 2, 4)]), axis=1),
-            "3 column levels",
-        ),
-        "uneven features": (
-            pd.DataFrame(np.zeros((2, 3)), columns=pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)])),
-            "every node needs every feature",
-        ),
-        "long, twice": (twice, "several rows"),
-        "no features": (np.zeros((4, 2, 0)), "no features"),
-        "complex": (np.zeros((4, 2), dtype=complex), "Complex"),
-        "xarray of one axis": (xr.DataArray(np.zeros(3), dims="time"), "needed"),
-    }
-
-
-@pytest.mark.parametrize("case", list(_bad_containers()))
-def test_bad_containers_are_refused_with_a_reason(case):
-    X, words = _bad_containers()[case]
-    with pytest.raises(ValueError, match=words):
+@pytest.mark.parametrize("case", UNUSABLE_X)
+def test_what_cannot_be_used_is_refused_with_a_reason(case):
+    X, words = UNUSABLE_X[case]
+    with pytest.raises(DataError, match=f"(?s){words}"):
         as_panel(X)
+
+
+def test_a_data_array_of_one_axis():
+    with pytest.raises(DataError, match="needed"):
+        as_panel(xr.DataArray(np.zeros(3), dims="time"))
 
 
 def test_our_own_refusals_are_data_errors():

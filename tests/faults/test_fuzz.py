@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as arrays
 
 from stmest import STM3Forecaster, STMambaForecaster
 from stmest.exceptions import StmestError
+from tests.crossing import crossed
 
 from .common import FORECASTERS, make
 
@@ -48,7 +49,7 @@ def check(model: Any, X: Any, horizon: int) -> None:
     assert np.isfinite(np.asarray(again, dtype=float)).all()
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", crossed(FORECASTERS))
 @given(data=st.data())
 @FEW
 def test_readings_of_any_size(name, data):
@@ -56,7 +57,7 @@ def test_readings_of_any_size(name, data):
     check(make(name), X, 3)
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", crossed(FORECASTERS))
 @given(data=st.data())
 @FEW
 def test_any_array(name, data):
@@ -70,7 +71,7 @@ def test_any_array(name, data):
     check(make(name), X, 3)
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", crossed(FORECASTERS))
 @given(data=st.data())
 @FEW
 def test_any_time_index(name, data):

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from stmest.data.scaling import NodeScaler
 from stmest.data.splits import ForecastSplit, temporal_split
+from tests.crossing import crossed
 
-from .common import FORECASTERS, NETWORKS, fingerprint, fitted, make, readings
+from .common import FORECASTERS, NETWORKS, fingerprint, fitted, look_back, make, readings
 
 LENGTH, HORIZON = 6, 3
 
@@ -46,7 +47,7 @@ def test_train_and_validation_windows_share_no_target(n_rows, input_length, hori
 
 
 @pytest.mark.parametrize("scaler", ["standard", "minmax", "robust"])
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS, ["TinyForecaster"]))
 def test_the_scaler_knows_the_training_rows_only(name, scaler):
     X = readings()
     X.iloc[5, 1] = np.nan
@@ -58,7 +59,7 @@ def test_the_scaler_knows_the_training_rows_only(name, scaler):
     np.testing.assert_array_equal(model.scaler_.scale, expected.scale)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_validation_rows_choose_and_do_not_teach(name):
     """Other readings in the validation part, and an epoch is the same to the bit, where nothing else is chosen there."""
     changed = readings()
@@ -74,7 +75,7 @@ def test_validation_rows_choose_and_do_not_teach(name):
     assert not np.array_equal(*(model.history_["valid_loss"] for model in models))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_shuffled_futures_bring_the_validation_error_to_chance(name):
     """With futures that have nothing to do with the past nothing can be learnt; where something is, it leaks."""
     rng = np.random.default_rng(0)
@@ -97,7 +98,7 @@ def test_shuffled_futures_bring_the_validation_error_to_chance(name):
 # ------------------------------------------------------------------ the test part
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", crossed(FORECASTERS))
 def test_the_test_part_changes_no_fitted_byte(name):
     """Readings after the rows given to fit, in the same table and the same memory."""
     table = readings(96)
@@ -113,7 +114,7 @@ def test_the_test_part_changes_no_fitted_byte(name):
     assert without_clock(model) == before
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", crossed(FORECASTERS))
 def test_a_forecast_sees_no_row_after_its_origin(name):
     model, X = fitted(name), readings(96)
     changed = X.copy()
@@ -121,11 +122,11 @@ def test_a_forecast_sees_no_row_after_its_origin(name):
     pd.testing.assert_frame_equal(model.predict(X.iloc[:80]), model.predict(changed.iloc[:80]))
     _, before = model.predict_windows(X)
     _, after = model.predict_windows(changed)
-    untouched = 80 - model.context_length_ + 1  # windows whose look-back ends before row 80
+    untouched = 80 - look_back(model) + 1  # windows whose look-back ends before row 80
     np.testing.assert_array_equal(before[:untouched], after[:untouched])
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", crossed(FORECASTERS))
 def test_scoring_teaches_nothing(name):
     model = fitted(name)
     before = fingerprint(model)

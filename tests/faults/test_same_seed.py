@@ -22,6 +22,7 @@ from skorch.callbacks import Callback
 
 import stmest
 from stmest.ops.selective_scan import selective_scan
+from tests.crossing import crossed
 from tests.forecasters.small import names, network_names, small
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def test_fitted_twice_in_one_process(name):
     assert state(fitted(name)) == state(fitted(name))
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", crossed(names()))
 def test_predicted_twice(name):
     model = fitted(name)
     np.testing.assert_array_equal(model.predict(), model.predict())
@@ -58,28 +59,32 @@ def test_predicted_twice(name):
     assert model.score(X) == model.score(X)
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", crossed(network_names()))
 def test_another_seed_gives_other_bits(name):
     assert not np.array_equal(fitted(name).predict(), fitted(name, random_state=1).predict())
 
 
-FIT_ALL = """
+FIT = """
 import hashlib, json, sys
 import torch
 from tests.faults.test_same_seed import fitted, state
-from tests.forecasters.small import names
 
 torch.set_num_threads(1)
-sys.stdout.write(json.dumps({name: hashlib.sha256(state(fitted(name))).hexdigest() for name in names()}))
+sys.stdout.write(json.dumps({name: hashlib.sha256(state(fitted(name))).hexdigest() for name in sys.argv[1:]}))
 """
+EVERYDAY = ["RidgeForecaster", "STM3Forecaster", "S2TXForecaster"]
+CHOSEN = pytest.mark.parametrize(
+    "chosen", [EVERYDAY, pytest.param(names(), marks=pytest.mark.exhaustive)], ids=["three", "all"]
+)
 
 
 @pytest.mark.slow
-def test_fitted_in_two_processes():
+@CHOSEN
+def test_fitted_in_two_processes(chosen):
     def run(seed):
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
-            [sys.executable, "-c", FIT_ALL],
+            [sys.executable, "-c", FIT, *chosen],
             cwd=ROOT,
             env=environment,
             capture_output=True,
@@ -91,7 +96,7 @@ def test_fitted_in_two_processes():
 
     first = run("1")
     assert first == run("2")
-    assert set(first) == set(names())
+    assert set(first) == set(chosen)
 
 
 # ---------------------------------------------------------------- threads and workers
@@ -104,7 +109,9 @@ def threads():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize(
+    "name", crossed(network_names(), ["STM3Forecaster", "STMambaForecaster", "S2TXForecaster"])
+)
 def test_one_thread_or_two(name, threads):
     forecasts = []
     for number in (1, 2):
@@ -130,10 +137,11 @@ def test_the_scan_gives_equal_bits_for_any_number_of_threads(threads):
 
 
 @pytest.mark.slow
-def test_one_worker_or_two(threads):
+@CHOSEN
+def test_one_worker_or_two(chosen, threads):
     """joblib's workers have one thread each, and so has the process they are compared with."""
     threads(1)
-    kinds = [small(name) for name in network_names()]
+    kinds = [small(name) for name in chosen]
     alone, together = (
         joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(_forecast)(kind) for kind in kinds) for n_jobs in (1, 2)
     )
@@ -148,7 +156,7 @@ def _forecast(model):
 # ---------------------------------------------------------------- what belongs to the caller
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", crossed(names()))
 def test_the_random_states_of_the_caller_are_untouched(name, tmp_path):
     def draw():
         numpy_state = np.random.get_state(legacy=True)[1]  # noqa: NPY002
@@ -164,7 +172,7 @@ def test_the_random_states_of_the_caller_are_untouched(name, tmp_path):
     assert draw() == before
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", crossed(network_names()))
 def test_the_random_states_of_the_caller_change_nothing(name):
     expected = state(fitted(name))
     torch.manual_seed(123)
@@ -183,7 +191,7 @@ class Witness(Callback):
         self.seen = torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", crossed(network_names()))
 def test_deterministic_is_switched_on_within_fit_and_off_again(name):
     witness = Witness()
     model = fitted(name, deterministic=True, callbacks=[witness])

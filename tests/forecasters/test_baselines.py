@@ -269,15 +269,17 @@ ETTH1 = [
     (SeasonalNaive(season=168), (0.657, 0.662, 0.683, 0.658), 0.521),
     (MeanProfile(season=24, n_seasons=14), (0.404, 0.423, 0.425, 0.424), 0.437),
     (RidgeForecaster(input_length=96, alpha=100, seasonal_profile=None), (0.383, 0.434, 0.476, 0.470), 0.462),
-    (
+    pytest.param(
         RidgeForecaster(input_length=336, alpha=1000, seasonal_profile=None),
         (0.370, 0.403, 0.427, 0.433),
         0.450,
+        marks=pytest.mark.exhaustive,
     ),
-    (
+    pytest.param(
         RidgeForecaster(input_length=512, alpha=1000, seasonal_profile=None),
         (0.366, 0.400, 0.426, 0.438),
         0.454,
+        marks=pytest.mark.exhaustive,
     ),
 ]
 

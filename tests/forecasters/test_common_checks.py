@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from stmest import (
@@ -27,18 +28,22 @@ SMALL = {
     "random_state": 0,
 }
 LINEAR = {name: SMALL[name] for name in ("input_length", "horizon", "max_epochs", "random_state")}
-FORECASTERS = [
-    TinyForecaster(random_state=0),
-    STM3Forecaster(**SMALL),
+EVERYDAY = [TinyForecaster(random_state=0), STM3Forecaster(**SMALL), S2TXForecaster(**SMALL)]
+OTHERS = [
     STMambaForecaster(**SMALL),
     MADForecaster(**SMALL, width=4),
     STIDForecaster(**{name: value for name, value in SMALL.items() if name != "d_state"}),
-    S2TXForecaster(**SMALL),
     DLinearForecaster(**LINEAR),
     NLinearForecaster(**LINEAR),
 ]
 
 
-@parametrize_with_checks(FORECASTERS, expected_failed_checks=expected_failures)
+@parametrize_with_checks(EVERYDAY, expected_failed_checks=expected_failures)
 def test_common_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.exhaustive
+@parametrize_with_checks(OTHERS, expected_failed_checks=expected_failures)
+def test_common_checks_of_the_others(estimator, check):
     check(estimator)

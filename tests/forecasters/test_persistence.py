@@ -23,6 +23,7 @@ from skorch.callbacks import Callback
 import stmest
 from stmest.exceptions import DataError, DeviceError, ModelFileError
 from stmest.storage.tensor_file import read_tensor_file, write_tensor_file
+from tests.crossing import crossed
 
 from .small import FIELD_NAMES, names, network_names, small
 from .tiny import TinyForecaster
@@ -89,7 +90,7 @@ def test_a_loaded_model_predicts_the_same_bits(name, fitted, frame, path):
     assert {key for key in vars(other) if key != "device"} == {key for key in vars(model) if key != "device"}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", crossed(names()))
 def test_saved_loaded_and_saved_again_are_equal_bytes(name, fitted, path):
     other = saved(fitted[name], path)
     first = path.read_bytes()
@@ -97,7 +98,7 @@ def test_saved_loaded_and_saved_again_are_equal_bytes(name, fitted, path):
     assert path.read_bytes() == first
 
 
-@pytest.mark.parametrize("name", network_names())
+@pytest.mark.parametrize("name", crossed(network_names()))
 def test_a_loaded_model_learns_on_as_the_original_does(name, frame, path):
     model = small(name, warm_start=True).fit(frame, ADJACENCY)
     other = saved(model, path)
@@ -123,7 +124,7 @@ def test_copies_and_warm_starts_keep_what_must_not_decay(name, fitted, frame, pa
     assert undecayed(other.set_params(warm_start=True).fit(frame, ADJACENCY)) == marked
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", crossed(names()))
 def test_a_loaded_model_goes_on_as_any_other(name, fitted, frame, path):
     later = frame.set_axis(ROWS + pd.Timedelta("80h"))
     other = saved(fitted[name], path)
@@ -319,13 +320,15 @@ def test_forged_files_end_in_one_kind_of_error(forgery, fitted, path):
 
 
 def test_weights_of_another_shape_dtype_or_name(fitted, path):
+    def weight(arrays):
+        # safetensors reads arrays in another order every time, and a last axis of length 1 cannot be cut to 1
+        return min(name for name in arrays if name.startswith("weights_") and arrays[name].shape[-1] > 1)
+
     def shape(document, arrays):
-        name = next(name for name in arrays if name.startswith("weights_"))
-        arrays[name] = arrays[name][..., :1]
+        arrays[weight(arrays)] = arrays[weight(arrays)][..., :1]
 
     def dtype(document, arrays):
-        name = next(name for name in arrays if name.startswith("weights_"))
-        arrays[name] = arrays[name].astype(np.float64)
+        arrays[weight(arrays)] = arrays[weight(arrays)].astype(np.float64)
 
     def name(document, arrays):
         document["state"]["weights_"]["keys"][0] = "other"
@@ -351,7 +354,7 @@ def test_the_limit_does_not_stop_large_graphs(path):
 # ---------------------------------------------------------------- pickles
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", crossed(names()))
 @pytest.mark.parametrize("dump", [pickle.dumps, "joblib"])
 def test_pickles_hold_no_module(name, dump, fitted, path):
     if dump == "joblib":

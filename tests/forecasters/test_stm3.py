@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from stmest import STM3Forecaster, make_sensor_network
 from stmest.exceptions import ParameterError
@@ -161,35 +157,6 @@ def test_pickles_keep_everything(fitted, data):
     pd.testing.assert_frame_equal(other.predict(), fitted.predict())
     pd.testing.assert_frame_equal(other.graph_, fitted.graph_)
     pd.testing.assert_frame_equal(other.routing_, fitted.routing_)
-
-
-_FIT = """
-import hashlib, sys
-from stmest import STM3Forecaster, make_sensor_network
-data = make_sensor_network(n_nodes=4, n_times=120, random_state=0)
-model = STM3Forecaster(input_length=8, horizon=2, d_model=4, n_layers=1, max_epochs=1, dropout=0.2, random_state=3)
-weights = model.fit(data.values, data.graph).network_.state_dict()
-digest = hashlib.sha256(b"".join(weights[name].numpy().tobytes() for name in sorted(weights)))
-sys.stdout.write(digest.hexdigest())
-"""
-
-
-def test_same_seed_same_bytes_in_two_processes():
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", _FIT], env=environment, capture_output=True, text=True, check=True
-        ).stdout
-        for _ in range(2)
-    ]
-    assert len(runs[0]) == 64
-    assert runs[0] == runs[1]
-
-
-def test_same_seed_same_bytes_in_one_process(fitted, data):
-    again = STM3Forecaster(**SMALL, max_epochs=2, random_state=0).fit(data.values, data.graph)
-    first, second = fitted.network_.state_dict(), again.network_.state_dict()
-    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_it_beats_the_last_value_where_there_is_something_to_learn():

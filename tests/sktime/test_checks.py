@@ -8,13 +8,15 @@ import pytest
 from sktime.utils.estimator_checks import check_estimator
 
 import stmest.sktime
+from tests.crossing import crossed
 
 FACES = [getattr(stmest.sktime, name) for name in stmest.sktime.__all__]
 
 
 # sktime warns of its own coming changes, and the faces of series that are too short for the parameters
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.slow
+@pytest.mark.parametrize("face", crossed(FACES))
 def test_sktimes_checks_pass_whole(face):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

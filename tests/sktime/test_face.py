@@ -17,6 +17,7 @@ import stmest
 import stmest.sktime
 from stmest.exceptions import DataError, GraphError, ParameterError
 from stmest.sktime import RidgeForecaster, STM3Forecaster
+from tests.crossing import crossed
 
 FACES = [getattr(stmest.sktime, name) for name in stmest.sktime.__all__]
 NETWORKS = [face for face in FACES if face.get_class_tag("capability:pretrain", False)]
@@ -220,7 +221,7 @@ def test_unknown_instances_are_an_error(y):
         model.update(as_panel(y.iloc[100:].rename(columns={"c": "d"})))
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", crossed(FACES))
 def test_missing_values_are_no_trouble(face, y):
     holes = y.mask(np.random.default_rng(0).random(y.shape) < 0.2)
     model = small(face).fit(holes, fh=FH)
@@ -297,7 +298,7 @@ def test_one_row_is_too_short(y):
 # ---------------------------------------------------------------- update
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", crossed(FACES))
 @pytest.mark.parametrize("update_params", [True, False])
 def test_update_moves_the_origin_and_keeps_the_weights(face, update_params, y):
     model = small(face, horizon=3).fit(y.iloc[:100])
@@ -323,7 +324,7 @@ def test_update_takes_overlaps_and_gaps(y):
     np.testing.assert_array_equal(nothing.forecaster_.context_.values[..., 0], y.iloc[94:100])
 
 
-@pytest.mark.parametrize("face", NETWORKS)
+@pytest.mark.parametrize("face", crossed(NETWORKS))
 def test_update_trains_as_many_epochs_as_asked_for(face, y):
     model = small(face, horizon=3, update_epochs=2).fit(y.iloc[:100])
     epochs, usual = model.forecaster_.n_iter_, model.forecaster_.get_params()
@@ -367,7 +368,7 @@ def test_quantiles_agree_with_intervals_and_never_cross(y):
 # ---------------------------------------------------------------- pretraining
 
 
-@pytest.mark.parametrize("face", NETWORKS)
+@pytest.mark.parametrize("face", crossed(NETWORKS))
 def test_fit_goes_on_from_pretrained_weights(face, y):
     parameters = {"max_epochs": 12, "patience": 4, "batch_size": 16, "horizon": 3, "learning_rate": 0.01}
     panel = as_panel(y.iloc[:110])
@@ -403,7 +404,7 @@ def test_pretrained_weights_that_depend_on_the_nodes_stay_behind(y):
 # ---------------------------------------------------------------- files
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", crossed(FACES))
 def test_pickles_and_sktimes_own_files_keep_everything(face, y, tmp_path):
     model = small(face, horizon=3).fit(y)
     expected = model.predict_interval(fh=FH)

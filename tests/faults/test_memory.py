@@ -237,8 +237,8 @@ BASELINES = ["LastValue", "SeasonalNaive", "MeanProfile", "RidgeForecaster"]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", crossed(BASELINES))
 def test_a_long_file_is_not_loaded(name, tmp_path):
-    """64 MB; networks are watched in `test_face.py`."""
-    found = run(ROOT / "tests/faults/_long_series.py", long_file(tmp_path, 1_000_000, 16), name)
+    """128 MB; networks are watched in `test_face.py`."""
+    found = run(ROOT / "tests/faults/_long_series.py", long_file(tmp_path, 1_000_000, 32), name)
     assert found["finite"]
     assert found["bytes"] < _FIXED, found
 

@@ -41,14 +41,14 @@ def write_reference(folder: Path) -> None:
     ValueError
         If a public name belongs to no group.
     """
-    left = dict(stmest._HOMES)
+    left = {name: home.removeprefix("stmest.") for name, home in stmest.public_names().items()}
     text = [_HEAD]
     for heading, modules, homes in _GROUPS:
         own = [name for name, home in left.items() if home.split(".")[0] in homes]
         parts = [("stmest", own)]
         for module in modules:
             public = importlib.import_module(module).__all__
-            parts.append((module, [name for name in public if name not in stmest._HOMES]))
+            parts.append((module, [name for name in public if name not in stmest.public_names()]))
         left = {name: home for name, home in left.items() if name not in own}
         text += [heading, "-" * len(heading), ""]
         text += [line for module, names in parts if names for line in _table(module, names)]

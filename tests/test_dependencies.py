@@ -20,7 +20,6 @@ IMPORT_NAMES = {"scikit-learn": "sklearn"}  # others are called as they are impo
 NOT_IMPORTED = {
     "networkx": "its graphs are recognised by their type and read by their own methods",
     "h5netcdf": "xarray loads it to read and write netCDF",
-    "pooch": "brings the files of data sets",
 }
 BROUGHT_ALONG = {"llvmlite": "numba needs exactly one version of it"}
 

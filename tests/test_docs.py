@@ -83,6 +83,6 @@ def test_diagrams_keep_their_texts_inside():
 def test_reference_lists_every_public_name(tmp_path):
     _script("listing").write_reference(tmp_path / "reference")
     text = (tmp_path / "reference" / "index.rst").read_text(encoding="utf-8")
-    for name in {*stmest._HOMES, *plotting.__all__, *evaluation.__all__}:
+    for name in {*stmest.public_names(), *plotting.__all__, *evaluation.__all__}:
         assert f"\n   {name}\n" in text
     assert ".. currentmodule:: stmest.plotting" in text

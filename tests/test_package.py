@@ -46,7 +46,7 @@ def test_every_public_name_can_be_had(name):
 def test_names_are_listed_before_they_are_used():
     listed = _run("import stmest; print(*dir(stmest))").split()
     assert set(stmest.__all__) <= set(listed)
-    assert set(stmest._HOMES) | {"__version__"} == set(stmest.__all__)
+    assert set(stmest.public_names()) | {"__version__"} == set(stmest.__all__)
 
 
 @pytest.mark.parametrize("name", stmest._SUBMODULES)

@@ -52,6 +52,10 @@ class BaseForecaster(ABC, BaseEstimator):
         Nodes, features, grid, time zone and frequency of the training data.
     nodes_ : list or None
         Names of the nodes, where the data name them.
+    n_inputs_ : int
+        Number of features per node.
+    time_zone_ : str or None
+        Time zone of the training data, by whose clock seasons and calendar count.
     target_ : list of int
         Positions of the forecast features.
     time_features_ : tuple of str
@@ -169,8 +173,8 @@ class BaseForecaster(ABC, BaseEstimator):
             split = Split.of(panel.bounds, self._look_back(panel), self.horizon, self._validation_fraction())
             learnt = self._learn(panel, graph, split)
             refitted = self._refit(learnt, panel, graph, split)
-            self.calibration_ = self._calibration(learnt, refitted, panel, split)
-            self.predictor_, self.given_graph_ = refitted, graph
+            calibration = self._calibration(learnt, refitted, panel, split)
+            self.predictor_, self.calibration_, self.given_graph_ = refitted, calibration, graph
             self.context_ = panel.tail(refitted.look_back)
         return self
 
@@ -432,10 +436,11 @@ class BaseForecaster(ABC, BaseEstimator):
                 f"X of shape {panel.values.shape[:2]} has no time index, but the rows seen so far have one, which ends at "
                 f"{known.index[-1]}; give X with its times, as in fit."
             )
-        if known.index is not None and panel.index is not None and not known.precedes(panel):
+        next_time = known.future(1)
+        if next_time is not None and panel.index is not None and not known.precedes(panel):
             raise DataError(
                 f"X begins at {panel.index[0]}, but the rows seen so far end at {known.index[-1]}, so that the next one is "
-                f"{known.future(1)[0]}. Give the rows from there on: none that it has seen, and those in between "
+                f"{next_time[0]}. Give the rows from there on: none that it has seen, and those in between "
                 "too (NaN where nothing was observed)."
             )
         self.context_ = known.followed_by(panel).tail(self.context_length_)
@@ -483,6 +488,16 @@ class BaseForecaster(ABC, BaseEstimator):
     def nodes_(self) -> Any:
         """Names of the nodes, where the training data name them."""
         return self.input_.nodes
+
+    @property
+    def n_inputs_(self) -> int:
+        """Number of features per node."""
+        return self.input_.n_features
+
+    @property
+    def time_zone_(self) -> str | None:
+        """Time zone of the training data, by whose clock seasons and calendar count."""
+        return self.input_.zone
 
     @property
     def grid_shape_(self) -> tuple[int, int] | None:

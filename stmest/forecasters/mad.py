@@ -9,7 +9,6 @@ from sklearn.utils._param_validation import StrOptions
 
 from ..exceptions import ParameterError
 from ..graphs import Graph
-from ..networks.base import ForecastNetwork
 from ..networks.mad import MADNetwork
 from ..networks.mad_prediction import PREDICTIONS
 from ..networks.mad_reconstruction import RECONSTRUCTIONS
@@ -184,7 +183,7 @@ class MADForecaster(MADParameters, NetworkForecaster):
     def _loss_weights(self) -> dict[str, float]:
         return {"reconstruction": self.lambda_rec / self.lambda_pred} if self.fusion_weight else {}
 
-    def _more_callbacks(self, network: ForecastNetwork) -> list[tuple[str, Any]]:
+    def _more_callbacks(self, network: Any) -> list[tuple[str, Any]]:
         if not self.unfreeze_every or self._continues():
             return []
         return [("unfreeze", Unfreeze(network.stages(), self.unfreeze_every))]

@@ -141,7 +141,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         """Weight of each auxiliary loss term that the network returns."""
         return {}
 
-    def _more_callbacks(self, network: ForecastNetwork) -> list[tuple[str, Any]]:
+    def _more_callbacks(self, network: Any) -> list[tuple[str, Any]]:
         """Further callbacks of the forecaster itself."""
         return []
 
@@ -384,7 +384,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         self.calibration_ = replace(self.calibration_, predictor=judged)
 
 
-def _copy_of(network: nn.Module) -> nn.Module:
+def _copy_of(network: ForecastNetwork) -> ForecastNetwork:
     """A copy whose parameters keep their marks, which torch's own copies of parameters lose."""
     twin = copy.deepcopy(network)
     for parameter, same in zip(network.parameters(), twin.parameters(), strict=True):

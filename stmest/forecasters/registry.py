@@ -129,6 +129,8 @@ def _registered_in(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if "@register(" not in source:
         return
     for node in ast.parse(source).body:
-        for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else ():
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
                 yield node.name, {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}

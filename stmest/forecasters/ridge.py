@@ -140,14 +140,6 @@ class RidgeForecaster(BaseForecaster):
                 "weights, the others have weights for each node already."
             )
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if self.per_node and self.neighbours:
-            raise ParameterError(
-                f"per_node=True and neighbours={self.neighbours!r} exclude each other: neighbours='adj' shares its "
-                "weights, the others have weights for each node already."
-            )
-
     def _look_back(self, panel: Panel) -> int:
         return self.input_length
 

@@ -16,7 +16,6 @@ from ..data.calendar import season_length
 from ..data.panel import Panel
 from ..exceptions import ParameterError
 from ..graphs import Graph, graph_from_correlation
-from ..networks.base import ForecastNetwork
 from ..networks.stm3 import STM3Network
 from ..prediction.predictor import Predictor
 from ..training.trainer import Trained
@@ -233,7 +232,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         weights = {"balance": self.balance_weight, "contrastive": self.contrastive_weight}
         return {name: float(weight) for name, weight in weights.items() if weight > 0 and self.n_experts}
 
-    def _more_callbacks(self, network: ForecastNetwork) -> list[tuple[str, Any]]:
+    def _more_callbacks(self, network: Any) -> list[tuple[str, Any]]:
         return [("routing", _RoutingMonitor())] if self.n_experts else []
 
     def _remember(self, trained: Trained, n_earlier: int) -> None:

@@ -71,7 +71,7 @@ def _made_for(entry: Entry) -> type:
         arguments="input_length=4" + (", max_epochs=1, random_state=0" if trains else ""),
     )
     members = {"__doc__": doc, "__module__": __name__, "get_test_params": classmethod(get_test_params)}
-    base = NetworkFace if trains else Face
+    base: Any = NetworkFace if trains else Face
     return type(base)(entry.name, (base,), members, composes=entry.cls)
 
 

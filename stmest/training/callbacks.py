@@ -1,6 +1,6 @@
 """What happens between epochs: keeping the best weights, stopping early, unfreezing.
 
-Builds on skorch's callbacks; put together by `stmest.forecasters.network`.
+Builds on skorch's callbacks; put together by `trainer`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The training loop of every network: a skorch `NeuralNet` with auxiliary loss terms that keeps the best weights on Ctrl-C.
 
-Builds on skorch; composed, never inherited from, by `stmest.forecasters.network`.
+Builds on skorch; put to use by `trainer`.
 """
 
 from __future__ import annotations

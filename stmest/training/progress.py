@@ -1,6 +1,6 @@
 """How far a training is: one line that is rewritten in terminals and notebooks, a line per epoch in files and pipes.
 
-Builds on skorch's callbacks and tqdm; put together by `stmest.forecasters.network`.
+Builds on skorch's callbacks and tqdm; put together by `trainer`.
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def test_graph_of_a_file_and_none(csv, npz, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--models", "stm3,rigde"], "there is no model 'rigde'; there are last-value, "),
+        (["--models", "stm3,rigde"], "there is no model 'rigde'; there are dlinear, "),
         (["--models", ","], "no model was named"),
         (["--data", "absent.csv"], "there is no file absent.csv"),
         (["--data", "README.md"], "'.md' are not read"),
@@ -275,7 +275,7 @@ def test_module_can_be_run():
     assert "report" in done.stdout
     assert _python("--version").stdout.startswith("stmest ")
     named = _python("report", "--help").stdout
-    assert all(name in named for name in cli._MODELS)
+    assert all(name in named for name in cli._commands())
 
 
 def test_help_loads_nothing_heavy():

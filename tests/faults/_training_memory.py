@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import stmest
-from stmest.forecasters import guard
+from stmest.training import diagnostics
 from stmest.training.diagnostics import MemoryEstimate, estimate_training
 
 BATCH = {"input_length": 24, "horizon": 12, "batch_size": 32, "max_epochs": 1, "validation_fraction": 0.0}
@@ -37,7 +37,7 @@ def main(name: str) -> None:
     X = np.random.default_rng(0).standard_normal((24 + 12 + 2 * 32, 100), dtype=np.float32)
     forecaster.fit(X[:60, :3])  # what is imported and compiled does not count
     before = resident("VmRSS")
-    guard.estimate_training = noted
+    diagnostics.estimate_training = noted
     forecaster.fit(X)
     measured = resident("VmHWM") - before
     sys.stdout.write(json.dumps({"estimate": estimates[0].total(32), "measured": measured}) + "\n")

@@ -24,8 +24,8 @@ from tests.forecasters.tiny import TinyForecaster
 class DropoutForecaster(TinyForecaster):
     """Draws random numbers in every batch."""
 
-    def _build_network(self, sizes, graph):
-        network = super()._build_network(sizes, graph)
+    def _build_network(self, predictor, graph):
+        network = super()._build_network(predictor, graph)
         network.own = nn.Sequential(nn.Dropout(0.3), network.own)
         return network
 

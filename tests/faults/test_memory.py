@@ -18,7 +18,6 @@ import pytest
 import torch
 
 from stmest.exceptions import DataError, OutOfMemoryError, TrainingError
-from stmest.forecasters import guard
 from stmest.training import diagnostics as memory
 from stmest.training.diagnostics import MemoryEstimate, available_memory, estimate_training, is_out_of_memory
 from stmest.training.engine import ShuffledWindows
@@ -66,7 +65,7 @@ def test_the_estimate_is_right_within_a_factor_of_two(name):
 @pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_the_estimate_changes_nothing_and_grows_with_the_batch(name):
     model = make(name).fit(readings())
-    load = guard.BatchDataset(1, lambda positions: (_inputs(model, len(positions)), None)).load
+    load = lambda positions: (_inputs(model, len(positions)), None)  # noqa: E731
     before, state = fingerprint(model), torch.get_rng_state()
     estimate = estimate_training(model.network_, load, CPU)
     assert fingerprint(model) == before
@@ -100,7 +99,7 @@ def test_what_surely_does_not_fit_is_refused_before_training(name, monkeypatch):
 def test_the_suggested_batch_size_fits(monkeypatch):
     """Follow the advice, and training goes through."""
     free = MemoryEstimate(20_000, 10_000).total(9)
-    monkeypatch.setattr(guard, "estimate_training", lambda *_: MemoryEstimate(20_000, 10_000))
+    monkeypatch.setattr(memory, "estimate_training", lambda *_: MemoryEstimate(20_000, 10_000))
     monkeypatch.setattr(memory, "available_memory", lambda device: free)
     with pytest.raises(OutOfMemoryError, match=r"420 kB: 10 kB for each window.*Use batch_size=8\.") as error:
         make("STM3Forecaster", batch_size=40).fit(readings())

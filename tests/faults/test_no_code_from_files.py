@@ -1,4 +1,4 @@
-"""Promise: the library runs no code that comes from a file or a text, and opens no connection."""
+"""Promise: the library runs no code that comes from a file or a text, and opens no connection unasked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import stmest
 FORBIDDEN_MODULES = {
     "pickle", "dill", "cloudpickle", "marshal", "shelve", "joblib", "urllib", "requests", "http", "socket", "pooch",
 }  # fmt: skip
+# The one place that downloads, by `fetch_panel` alone, what a checksum then identifies
+MAY_DOWNLOAD = {"datasets/real.py": ["pooch"]}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}
 
 
@@ -30,12 +32,13 @@ def _wrongs(tree):
 
 
 def test_no_module_of_the_package_does_so():
+    package = Path(stmest.__file__).parent
     found = {
-        str(path): wrongs
-        for path in sorted(Path(stmest.__file__).parent.rglob("*.py"))
+        path.relative_to(package).as_posix(): wrongs
+        for path in sorted(package.rglob("*.py"))
         if (wrongs := list(_wrongs(ast.parse(path.read_text(encoding="utf-8")))))
     }
-    assert found == {}
+    assert found == MAY_DOWNLOAD
 
 
 def test_the_check_itself_finds_what_it_looks_for():

@@ -16,10 +16,10 @@ from sktime.forecasting.base import ForecastingHorizon
 import stmest
 import stmest.sktime
 from stmest.exceptions import DataError, GraphError, ParameterError
-from stmest.sktime import RidgeForecaster, STM3Forecaster
+from stmest.sktime import RidgeForecaster, STM3Forecaster, from_sklearn
 from tests.crossing import crossed
 
-FACES = [getattr(stmest.sktime, name) for name in stmest.sktime.__all__]
+FACES = [getattr(stmest.sktime, name) for name in stmest.sktime.__all__ if name != "from_sklearn"]
 NETWORKS = [face for face in FACES if face.get_class_tag("capability:pretrain", False)]
 NODES = list("abc")
 FH = [1, 2, 3]
@@ -79,17 +79,44 @@ def test_unknown_parameters_are_type_errors():
 
 
 @pytest.mark.parametrize("face", FACES)
-def test_to_sktime_takes_the_parameters_along(face):
+def test_from_sklearn_takes_the_parameters_along(face):
     model = face._composed(input_length=5, horizon=2)
-    twin = model.to_sktime()
+    twin = from_sklearn(model)
     assert type(twin) is face
+    assert not twin.is_fitted
     assert (twin.input_length, twin.horizon) == (5, 2)
     assert twin.get_params(deep=False).keys() - {"update_epochs"} <= model.get_params(deep=False).keys()
 
 
-def test_to_sktime_names_what_there_is():
+@pytest.mark.parametrize("form", ["table", "array"])
+@pytest.mark.parametrize("face", [RidgeForecaster, STM3Forecaster])
+def test_a_fitted_model_comes_along_and_goes_on(face, form, y, monkeypatch):
+    tiny = {**face.get_test_params()[1], "input_length": 6}
+    model = face._composed(**tiny).fit(y[:100] if form == "table" else y[:100].to_numpy())
+    monkeypatch.setattr(face._composed, "fit", lambda *_: pytest.fail("it was trained again"))
+    twin = from_sklearn(model)
+    np.testing.assert_array_equal(twin.predict(fh=[1, 2]), model.predict())
+    lower, upper = model.predict_interval()
+    levels = twin.predict_interval(coverage=0.9)
+    np.testing.assert_allclose(levels.xs("lower", axis=1, level=2), lower)
+    np.testing.assert_allclose(levels.xs("upper", axis=1, level=2), upper)
+    later = (
+        y[100:110]
+        if form == "table"
+        else y[100:110].set_axis(pd.RangeIndex(100, 110)).set_axis(range(3), axis=1)
+    )
+    twin.update(later, update_params=False)
+    np.testing.assert_array_equal(
+        twin.predict(fh=[1, 2]), model.update(later.to_numpy() if form == "array" else later).predict()
+    )
+
+
+def test_from_sklearn_names_what_there_is(y):
     with pytest.raises(ParameterError, match="LastValue has no counterpart"):
-        stmest.LastValue().to_sktime()
+        from_sklearn(stmest.LastValue())
+    two = np.stack([y.to_numpy()] * 2, axis=2)
+    with pytest.raises(ParameterError, match="2 features of 3 nodes"):
+        from_sklearn(stmest.RidgeForecaster(input_length=4, horizon=2).fit(two))
 
 
 # ---------------------------------------------------------------- imports
@@ -115,8 +142,6 @@ def test_without_sktime_the_error_names_the_extra():
         "import stmest\n"
         "try:\n    import stmest.sktime\n"
         "except ImportError as error:\n    print(error)\n"
-        "try:\n    stmest.RidgeForecaster().to_sktime()\n"
-        "except ImportError:\n    pass\n"
     )
 
 

@@ -25,9 +25,9 @@ class Watch(Callback):
 class Gradual(TinyForecaster):
     """The nodes' own past learns first, the neighbours' two epochs later."""
 
-    def _more_callbacks(self):
-        parts = (self.network_.own, self.network_.others)
-        self.network_.own.bias.requires_grad_(False)
+    def _more_callbacks(self, network):
+        parts = (network.own, network.others)
+        network.own.bias.requires_grad_(False)
         return [("unfreeze", Unfreeze([list(part.parameters()) for part in parts], 2))]
 
 

@@ -28,8 +28,8 @@ class DropoutForecaster(TinyForecaster):
 
     linear_skip: bool = False
 
-    def _build_network(self, sizes, graph):
-        network = super()._build_network(sizes, graph)
+    def _build_network(self, predictor, graph):
+        network = super()._build_network(predictor, graph)
         network.own = nn.Sequential(nn.Dropout(0.3), network.own)
         return network
 

@@ -125,8 +125,8 @@ def test_bfloat16_trains(X):
 
 def test_no_decay_for_marked_parameters(X):
     class Marked(TinyForecaster):
-        def _build_network(self, sizes, graph):
-            network = super()._build_network(sizes, graph)
+        def _build_network(self, predictor, graph):
+            network = super()._build_network(predictor, graph)
             network.others.weight._no_weight_decay = True  # on a graph without edges its gradient is 0
             return network
 
@@ -157,12 +157,12 @@ def test_a_gain_within_the_noise_of_the_validation_batches_leaves_the_start(gain
 class Overshooting(TinyForecaster):
     """A network that forecasts twice the residual it learnt, on top of a linear forecast that knows next to nothing."""
 
-    def _fit_linear(self, panel, cut, graph):
+    def _fit_linear(self, values, target, graph, split):
         weak = [(1.0, None, 1e9, 0)]
-        return fit_recipe(weak, panel.values[:cut], self.target_, self.input_length, self.horizon)
+        return fit_recipe(weak, values[: split.cut], target, self.input_length, self.horizon)
 
-    def _build_network(self, sizes, graph):
-        network = super()._build_network(sizes, graph)
+    def _build_network(self, predictor, graph):
+        network = super()._build_network(predictor, graph)
         network.register_forward_hook(
             lambda module, inputs, out: out if module.training else (2 * out[0], out[1])
         )
@@ -187,7 +187,7 @@ def test_a_residual_that_is_too_large_gets_a_weight_below_one():
     assert model.best_epoch_ > 0
     linear = model.linear_.forecast(X[None, -4:, :, None])[0, ..., 0]
     whole = copy.deepcopy(model)
-    whole.correction_ = 1.0
+    whole.predictor_ = whole.predictor_.with_network(whole.network_, whole.device_, 1.0)
     np.testing.assert_allclose(model.predict() - linear, 0.5 * (whole.predict() - linear), rtol=1e-4)
     assert pickle.loads(pickle.dumps(model)).correction_ == 0.5
     plain = TinyForecaster(**SETTINGS, linear_skip=False).fit(X)

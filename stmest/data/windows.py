@@ -7,8 +7,10 @@ on disk. Used by the forecasters for training and for prediction.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +31,14 @@ class Batch:
         Target rows; h is 0 where only inputs were asked for.
     time : ndarray of shape (b, t + horizon, c), float32, or None
         Calendar channels of input and target steps.
+    expected : ndarray of shape (b, h, n, f_target) or None
+        Seasonal mean of the target steps, where one was taken from the values.
     """
 
     x: np.ndarray
     y: np.ndarray
     time: np.ndarray | None
+    expected: np.ndarray | None = None
 
 
 class Windows:
@@ -99,7 +104,30 @@ class Windows:
         x = np.asarray(self.values[rows[:, : self.input_length]], dtype=np.float32)
         target_rows = rows[:, self.input_length :] if self.with_targets else rows[:, :0]
         y = np.asarray(self.values[target_rows][..., self.target], dtype=np.float32)
-        return Batch(x, y, None if self.time is None else self.time[rows])
+        expected = getattr(self.values, "expected", None)
+        return Batch(
+            x,
+            y,
+            None if self.time is None else self.time[rows],
+            None if expected is None else expected(target_rows, self.target),
+        )
+
+    def of(self, values: Any) -> Windows:
+        """The same windows of other values.
+
+        Parameters
+        ----------
+        values : array-like of shape (n_times, n_nodes, n_features)
+            Of the same time steps, nodes and features.
+
+        Returns
+        -------
+        Windows
+            With the same starts, calendar and target.
+        """
+        other = copy.copy(self)
+        other.values = values
+        return other
 
     def observed(self) -> np.ndarray:
         """Which windows have at least one observed input and one observed target.

@@ -59,7 +59,9 @@ class NaiveRule(Rule):
     mean: np.ndarray
     target: list[int]
 
-    def forecast(self, x: np.ndarray, time: np.ndarray | None, nodes: list[Any] | None) -> np.ndarray:
+    def forecast(
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+    ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         seasons = _by_season(x[..., self.target], self.season)
         profile = _mean_of(seasons) if self.method == "mean" else _latest_of(seasons)

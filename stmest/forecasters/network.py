@@ -37,6 +37,7 @@ from ..ops.selective_scan import choose_backend
 from ..prediction.calibration import Calibration
 from ..prediction.predictor import NetworkRule, Predictor
 from ..runtime import deterministic_algorithms, resolve_device, seeded
+from ..prediction.folds import Folds
 from ..training.encoding import Encoding, has_gaps
 from ..training.trainer import Trained, Trainer
 from .base import BaseForecaster
@@ -105,6 +106,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             "input_length": predictor.look_back,
             "horizon": predictor.horizon,
             "n_time_features": n_calendar_channels(predictor.time_features),
+            "n_ahead": _encoding(predictor).n_ahead,
         }
         settings = self.get_params(deep=False) | self._network_settings(predictor, graph)
         wanted = [name for name in inspect.signature(self._network_class).parameters if name not in sizes]
@@ -183,9 +185,11 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             else:
                 network = _copy_of(rule.network)  # the weights stay as they were if fit fails
             windows = self._windows(before, panel, values)
+            folds = self._folds(before, panel, graph, split) if rule.linear is not None else None
+            train = split.train if folds is None else folds.inside(split.train)
             trained = self._trainer(network, before, graph, device, seed).train(
-                network, rule.encoding, windows(split.train), windows(split.validation), panel,
-                None if rule.network is None else self.history_,
+                network, rule.encoding, windows(train), windows(split.validation), panel,
+                None if rule.network is None else self.history_, folds,
             )  # fmt: skip
         self._remember(trained, 0 if rule.network is None else self.n_iter_)
         return before.with_network(trained.network, device, trained.residual_weight)
@@ -198,10 +202,17 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         values = less_season(panel, season)
         part = values[: split.cut]
         linear = self._fit_linear(values, target, graph, split) if self.linear_skip else None
-        encoding = Encoding(NodeScaler(self.scaler).fit(part), linear, has_gaps(part), target)
+        ahead = linear is not None and self._network_class.uses_ahead
+        encoding = Encoding(NodeScaler(self.scaler).fit(part), linear, has_gaps(part), target, ahead)
         rule = NetworkRule(type(self).__name__, encoding, None, 1.0, None, self.deterministic)
         sizes = (self.input_length, self.horizon)
         return Predictor(spec, *sizes, target, time_features, season, rule, self.batch_size)
+
+    def _folds(self, predictor: Predictor, panel: Panel, graph: Graph | None, split: Split) -> Any:
+        import os
+        if os.environ.get("FOLDS") == "0" or panel.parts:
+            return None
+        return Folds.of(predictor, panel, graph, split)
 
     def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
         if self.time_features is None:

@@ -315,7 +315,8 @@ class _RoutingMonitor(Callback):
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
         """Remember where the nodes are routed before training."""
         positions = np.linspace(0, len(X) - 1, min(len(X), net.batch_size)).astype(int)
-        self.probe_ = {name: tensor.to(net.device) for name, tensor in X.load(list(positions))[0].items()}
+        inputs = X.load(list(positions))[0]
+        self.probe_ = {name: inputs[name].to(net.device) for name in ("x", "time") if name in inputs}
         self.change_: list[float] = []
         self.experts_ = self._experts(net)
 

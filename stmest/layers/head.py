@@ -80,6 +80,7 @@ class ForecastHead(nn.Module):
         n_time_features: int = 0,
         width: int = 64,
         n_layers: int = 2,
+        n_ahead: int = 0,
     ) -> None:
         super().__init__()
         self.horizon, self.n_outputs = horizon, n_outputs
@@ -88,6 +89,7 @@ class ForecastHead(nn.Module):
         self.lift_window = nn.Linear(n_observations, width, bias=False)
         self.lift_node = nn.Linear(embedding_dim, width, bias=False)
         self.lift_origin = nn.Linear(n_time_features, width, bias=False) if n_time_features else None
+        self.lift_ahead = nn.Linear(horizon * n_ahead, width, bias=False) if n_ahead else None
         self.layers = nn.Sequential(*(ResidualLayer(width) for _ in range(n_layers)))
         self.out = nn.Linear(width, horizon * n_outputs)
 
@@ -97,13 +99,22 @@ class ForecastHead(nn.Module):
         self.out.weight.zero_()
         self.out.bias.zero_()
 
-    def forward(self, encoded: Tensor, x: Tensor, embedding: Tensor, origin: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        encoded: Tensor,
+        x: Tensor,
+        embedding: Tensor,
+        origin: Tensor | None = None,
+        ahead: Tensor | None = None,
+    ) -> Tensor:
         """Return forecasts (b, h, n, f_out)."""
         n, b, _ = encoded.shape
         z = self.lift_encoded(self.scale * encoded) + self.lift_window(x.permute(2, 0, 1, 3).flatten(2))
         z = z + self.lift_node(embedding).unsqueeze(1)  # (n, b, width)
         if self.lift_origin is not None and origin is not None:
             z = z + self.lift_origin(origin)
+        if self.lift_ahead is not None and ahead is not None:
+            z = z + self.lift_ahead(ahead.permute(2, 0, 1, 3).flatten(2))
         out = self.out(self.layers(z)).view(n, b, self.horizon, self.n_outputs)
         return out.permute(1, 2, 0, 3)
 

@@ -7,6 +7,7 @@ forecasters.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,9 @@ class SeasonalProfile:
         self.cycle = cycle
         self.step: Any = None
 
-    def fit(self, values: np.ndarray, index: pd.Index | None) -> SeasonalProfile:
+    def fit(
+        self, values: np.ndarray, index: pd.Index | None, without: tuple[int, int] = (0, 0)
+    ) -> SeasonalProfile:
         """Take the means.
 
         Parameters
@@ -64,6 +67,8 @@ class SeasonalProfile:
             Training rows, NaN where missing; read in pieces.
         index : pandas.Index of length n_times, or None
             Times of the rows.
+        without : pair of int, default=(0, 0)
+            First time step, and the one after the last, that are left out.
 
         Returns
         -------
@@ -81,6 +86,7 @@ class SeasonalProfile:
         count = np.zeros_like(total)
         for first, piece in row_pieces(values):
             seen = np.isfinite(piece)
+            seen[max(0, without[0] - first) : max(0, without[1] - first)] = False
             where = phases[first : first + len(piece)]
             np.add.at(total, where, np.where(seen, piece, 0.0))
             np.add.at(count, where, seen)
@@ -156,6 +162,11 @@ class SeasonalProfile:
         return int(np.argmin(misfit))
 
     @property
+    def deviation(self) -> np.ndarray:
+        """`table` less its mean over the cycle."""
+        return self.table - self.table.mean(0)
+
+    @property
     def n_phases(self) -> int:
         """Rows of `table`."""
         if isinstance(self.cycle, (int, np.integer)):
@@ -207,6 +218,11 @@ class Residuals:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         values = self.values - self.profile.table[self.phases[: len(self)]]
         return values if dtype is None else values.astype(dtype, copy=False)
+
+
+    def expected(self, rows: np.ndarray, target: Sequence[int]) -> np.ndarray:
+        """Seasonal mean of some time steps, less its mean over the cycle: (*rows.shape, n_nodes, n_targets)."""
+        return self.profile.deviation[self.phases[rows]][..., list(target)]
 
 
 def less_season(panel: Panel, season: SeasonalProfile | None) -> Any:

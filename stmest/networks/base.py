@@ -9,6 +9,7 @@ sizes, the graph that it is given, and what it works out from both.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -28,6 +29,8 @@ class ForecastNetwork(nn.Module, ABC):
         Input steps, steps ahead; at least 1.
     n_time_features : int
         Calendar channels; 0 if there is no calendar.
+    n_ahead : int
+        Channels that are known of the target steps of each node; 0 if there are none.
 
     Raises
     ------
@@ -52,8 +55,10 @@ class ForecastNetwork(nn.Module, ABC):
         input_length: int,
         horizon: int,
         n_time_features: int,
+        n_ahead: int,
     ) -> None:
         super().__init__()
+        self.n_ahead = n_ahead
         self.n_nodes, self.n_inputs, self.n_outputs = n_nodes, n_inputs, n_outputs
         self.input_length, self.horizon, self.n_time_features = input_length, horizon, n_time_features
         for name in ("n_nodes", "n_inputs", "n_outputs", "input_length", "horizon"):
@@ -62,8 +67,12 @@ class ForecastNetwork(nn.Module, ABC):
         if n_time_features < 0:
             raise ParameterError(f"n_time_features={n_time_features}; needed: 0 for no calendar, or more.")
 
+    uses_ahead: ClassVar[bool] = False  # whether the network takes what is known of the target steps
+
     @abstractmethod
-    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast.
 
         Parameters
@@ -72,6 +81,9 @@ class ForecastNetwork(nn.Module, ABC):
             Scaled observations without NaN; where some were missing, the last channels say which were there.
         time : Tensor of shape (b, t + h, c), optional
             Calendar of the input and target steps; None without a calendar.
+        ahead : Tensor of shape (b, h, n, n_ahead), optional
+            What is known of the target steps: linear forecast and seasonal mean, scaled. Only for networks that
+            `uses_ahead` says so of.
 
         Returns
         -------

@@ -109,7 +109,7 @@ class _LinearNetwork(ForecastNetwork):
         self.n_groups = self.n_nodes if per_node else 1
         self.target_channels = list(target_channels)
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast, without the calendar; see `ForecastNetwork.forward`."""
         series = x[..., self.target_channels].permute(2, 3, 0, 1)
         return self.extrapolate(series).permute(2, 3, 0, 1), {}

@@ -155,7 +155,7 @@ class MADNetwork(ForecastNetwork):
                 hidden, d_state, kernels, scan_backend,
             )  # fmt: skip
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast; see `ForecastNetwork.forward`.
 
         The auxiliary loss, where there is a reconstruction, is its mean squared error over the observed inputs.

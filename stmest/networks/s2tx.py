@@ -160,7 +160,7 @@ class S2TXNetwork(ForecastNetwork):
         self.head.bias.zero_()
         self.instance_norm.returns_level = False
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast; see `ForecastNetwork.forward`. There are no auxiliary losses."""
         scaled, statistics = self.instance_norm(x)
         if self.n_time_features and time is not None:

@@ -89,7 +89,8 @@ class STIDNetwork(ForecastNetwork):
         self.node = _table(self.n_nodes, d_model)
         self.time_of_day = None if day_channels is None else _table(slots_per_day, d_model)
         self.day_of_week = None if week_channel is None else _table(7, d_model)
-        width = d_model * (2 + (day_channels is not None) + (week_channel is not None))
+        self.lift_ahead = nn.Linear(self.horizon * self.n_ahead, d_model) if self.n_ahead else None
+        width = d_model * (2 + (self.n_ahead > 0) + (day_channels is not None) + (week_channel is not None))
         self.layers = nn.Sequential(*(ResidualLayer(width, dropout) for _ in range(n_layers)))
         self.head = nn.Linear(width, self.horizon * self.n_outputs)
 
@@ -99,10 +100,16 @@ class STIDNetwork(ForecastNetwork):
         self.head.weight.zero_()
         self.head.bias.zero_()
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    uses_ahead = True
+
+    def forward(
+        self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast; see `ForecastNetwork.forward`. There are no auxiliary losses."""
         b, _, n, _ = x.shape
         parts = [self.lift_window(x.permute(2, 0, 1, 3).flatten(2)), self.node.unsqueeze(1).expand(n, b, -1)]
+        if self.lift_ahead is not None and ahead is not None:
+            parts.append(self.lift_ahead(ahead.permute(2, 0, 1, 3).flatten(2)))
         if time is not None:
             parts += [row.expand(n, b, -1) for row in self._time_identity(time[:, self.input_length - 1])]
         z = self.layers(torch.cat(parts, dim=-1))  # (n, b, parts * d)

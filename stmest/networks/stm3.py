@@ -158,8 +158,10 @@ class STM3Network(ForecastNetwork):
         )  # fmt: skip
         self.head = ForecastHead(
             k * d_model * self.input_length, self.input_length * self.n_inputs, self.horizon, self.n_outputs,
-            c, self.n_time_features, head_width,
+            c, self.n_time_features, head_width, n_ahead=self.n_ahead,
         )  # fmt: skip
+
+    uses_ahead = True
 
     def start_at_zero(self) -> None:
         """Begin with a forecast of 0 everywhere; the level of a window, if it is taken away, is not given back."""
@@ -184,7 +186,7 @@ class STM3Network(ForecastNetwork):
         columns = (spread > 1e-6).nonzero().flatten()
         self.embedding[:, columns] = known[:, columns] / spread[columns] * c**-0.5
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast; see `ForecastNetwork.forward`.
 
         The auxiliary losses are those of the experts: "balance", and "contrastive" if asked for, each the mean over the
@@ -192,9 +194,9 @@ class STM3Network(ForecastNetwork):
         """
         # the network is too narrow to gain by half precision, and its kernels compute in single
         with torch.autocast(x.device.type, enabled=False):
-            return self._forward(x, time if self.n_time_features else None)
+            return self._forward(x, time if self.n_time_features else None, ahead)
 
-    def _forward(self, x: Tensor, calendar: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+    def _forward(self, x: Tensor, calendar: Tensor | None, ahead: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         t = self.input_length
         statistics = None
         if self.instance_norm is not None:
@@ -202,7 +204,7 @@ class STM3Network(ForecastNetwork):
         states = self._encode(x, calendar, keep_routed=self.training and self.contrastive)
         encoded = states[-1].z.unflatten(-1, (-1, t)).permute(0, 3, 1, 2, 4).flatten(2)  # (n, b, k * d * t)
         origin = None if calendar is None else calendar[:, t - 1]
-        forecast = self.head(encoded, x, self.embedding, origin)
+        forecast = self.head(encoded, x, self.embedding, origin, ahead)
         if self.instance_norm is not None and statistics is not None:
             forecast = self.instance_norm.inverse(forecast, statistics)
         return forecast, auxiliary_losses(states, self.contrastive_temperature) if self.training else {}

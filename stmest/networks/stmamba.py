@@ -250,25 +250,30 @@ class STMambaNetwork(ForecastNetwork):
             width,
             c,
             head_width,
+            n_ahead=self.n_ahead,
         )
+
+    uses_ahead = True
 
     def start_at_zero(self) -> None:
         """Begin with a forecast of 0 everywhere."""
         self.head.start_at_zero()
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast; see `ForecastNetwork.forward`. There are no auxiliary losses."""
         at_once = max(1, MOST_ELEMENTS // (self.input_length * self.n_nodes * self.d_model))
         if len(x) <= at_once:
-            return self._forecast(x, time), {}
-        pieces = zip(x.split(at_once), [None] * len(x) if time is None else time.split(at_once), strict=False)
+            return self._forecast(x, time, ahead), {}
+        none = [None] * len(x)
+        beside = [none if tensor is None else tensor.split(at_once) for tensor in (time, ahead)]
+        pieces = zip(x.split(at_once), *beside, strict=False)
         if torch.is_grad_enabled():
             parts = [checkpoint(self._forecast, *piece, use_reentrant=False) for piece in pieces]
         else:
             parts = [self._forecast(*piece) for piece in pieces]
         return torch.cat(parts), {}
 
-    def _forecast(self, x: Tensor, time: Tensor | None) -> Tensor:
+    def _forecast(self, x: Tensor, time: Tensor | None, ahead: Tensor | None) -> Tensor:
         t = self.input_length
         z = self._lift(x, time)
         for block in self.blocks:
@@ -276,7 +281,8 @@ class STMambaNetwork(ForecastNetwork):
         if self.head_kind == "last":
             z = z[:, -1:]
         encoded = self.norm(by_node(z)).view(self.n_nodes, len(x), -1)  # (n, b, t * d)
-        return self.head(encoded, x, self.embedding, None if time is None else time[:, t - 1])
+        origin = None if time is None else time[:, t - 1]
+        return self.head(encoded, x, self.embedding, origin, ahead)
 
     def _lift(self, x: Tensor, time: Tensor | None) -> Tensor:
         """Readings (b, t, n, f), calendar and identity of the nodes -> (b, t, n, d), node by node in memory."""

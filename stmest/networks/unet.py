@@ -90,7 +90,7 @@ class UNetNetwork(ForecastNetwork):
         """Begin with a forecast of 0 everywhere: the last frame is not given back."""
         self.from_last_frame = False
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast fields; see `ForecastNetwork.forward`. There are no auxiliary losses."""
         b, t, n, f = x.shape
         image = x.transpose(2, 3).reshape(b, t * f, *self.grid_shape)  # b (t f) y x

@@ -41,7 +41,9 @@ class Rule(ABC):
     linear: WindowRidge | None  # the closed-form part, where there is one
 
     @abstractmethod
-    def forecast(self, x: np.ndarray, time: np.ndarray | None, nodes: list[Any] | None) -> np.ndarray:
+    def forecast(
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+    ) -> np.ndarray:
         """Forecast windows.
 
         Parameters
@@ -50,6 +52,8 @@ class Rule(ABC):
             Look-backs in the units of the data, less the seasonal mean; NaN where missing.
         time : ndarray of shape (b, t + h, c) or None
             Calendar channels.
+        ahead : ndarray of shape (b, h, n, f_target) or None
+            Seasonal mean of the horizon, less its mean over the cycle.
         nodes : list or None
             Names of the nodes, for messages.
 
@@ -80,7 +84,9 @@ class LinearRule(Rule):
     linear: WindowRidge
     target: list[int]
 
-    def forecast(self, x: np.ndarray, time: np.ndarray | None, nodes: list[Any] | None) -> np.ndarray:
+    def forecast(
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+    ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         return self.linear.forecast(x[..., self.target])
 
@@ -122,7 +128,9 @@ class NetworkRule(Rule):
         """The linear forecast, where there is one."""
         return self.encoding.linear
 
-    def forecast(self, x: np.ndarray, time: np.ndarray | None, nodes: list[Any] | None) -> np.ndarray:
+    def forecast(
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+    ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         network, device = self.network, self.device
         if network is None or device is None:
@@ -130,9 +138,10 @@ class NetworkRule(Rule):
         sizes = f"look-back of {x.shape[1]} rows, {x.shape[2]} nodes, {x.shape[3]} feature(s)"
         lack = explain_lack(f"forecasting with {self.name}", sizes, len(x), None, device)
         with lack, torch.inference_mode(), deterministic_algorithms(self.deterministic, device):
-            output, _ = network(**self.inputs(x, time))
+            inputs, baseline = self.encoding.encode(x, time, ahead)
+            output, _ = network(**{name: tensor.to(device) for name, tensor in inputs.items()})
             share = self.residual_weight * self.encoding.scale
-            forecast = self.encoding.baseline(x) + output.float().cpu().numpy() * share
+            forecast = baseline + output.float().cpu().numpy() * share
         refuse_infinite_forecasts(forecast, x, self.encoding.scaler, nodes)
         return forecast
 
@@ -329,7 +338,7 @@ class Predictor:
         for first in range(0, len(starts), self.batch_size):
             some = slice(first, first + self.batch_size)
             rows = panel.values[starts[some, None] + np.arange(self.look_back)]
-            x, time, _ = self._window(rows, places[some], timeline)
+            x, time, *_ = self._window(rows, places[some], timeline)
             yield x, time
 
     def residuals(self, panel: Panel) -> np.ndarray:
@@ -396,8 +405,8 @@ class Predictor:
         forecasts = []
         for origin in range(0, rows.shape[1] - self.look_back, self.horizon):
             middle = origin + self.look_back
-            x, time, expected = self._window(rows[:, origin:middle], places + origin, timeline)
-            forecast = self.rule.forecast(x, time, self.spec.nodes)
+            x, time, expected, ahead = self._window(rows[:, origin:middle], places + origin, timeline)
+            forecast = self.rule.forecast(x, time, ahead, self.spec.nodes)
             if expected is not None:
                 forecast = forecast + expected
             rows[:, middle : middle + self.horizon][..., self.target] = forecast
@@ -406,16 +415,17 @@ class Predictor:
 
     def _window(
         self, values: np.ndarray, places: np.ndarray, timeline: _Timeline
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Look-backs less their seasonal mean, calendar channels, and the seasonal mean of the targets."""
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+        """Look-backs less their seasonal mean, calendar channels, seasonal mean of the targets, and its deviation."""
         at = places[:, None] + np.arange(self.look_back + self.horizon)
-        expected = None
+        expected = deviation = None
         if self.season is not None and timeline.season is not None:
             table, index = self.season.table, timeline.season[at]
             values = values - table[index[:, : self.look_back]]
             expected = table[index[:, self.look_back :]][..., self.target]
+            deviation = self.season.deviation[index[:, self.look_back :]][..., self.target]
         time = None if timeline.calendar is None else timeline.calendar[at]
-        return np.asarray(values, dtype=np.float32), time, expected
+        return np.asarray(values, dtype=np.float32), time, expected, deviation
 
     @staticmethod
     def _places(panel: Panel, starts: np.ndarray, ahead: int) -> np.ndarray:

@@ -107,6 +107,7 @@ class Trainer:
         validation: Windows,
         panel: Panel,
         earlier: pd.DataFrame | None = None,
+        folds: Any = None,
     ) -> Trained:
         """Train a network.
 
@@ -137,7 +138,7 @@ class Trainer:
         OutOfMemoryError
             If memory does not suffice.
         """
-        datasets, skipped = self._datasets(encoding, train, validation)
+        datasets, skipped = self._datasets(encoding, train, validation, folds)
         batch_size = min(self.batch_size, len(datasets[0]))
         with explained_training(self.name, network, datasets[0].load, batch_size, self.device, panel):
             net = self._net(network, encoding, *datasets, earlier).initialize()
@@ -149,11 +150,11 @@ class Trainer:
         return Trained(net.module_.eval(), history, best.best_epoch_, best.correction_, own)
 
     def _datasets(
-        self, encoding: Encoding, train: Windows, validation: Windows
+        self, encoding: Encoding, train: Windows, validation: Windows, folds: Any
     ) -> tuple[tuple[BatchDataset, BatchDataset | None], int]:
         """Datasets of the windows in which something was observed, and how many training windows were left out."""
         n_windows = len(train)
-        datasets = [_dataset(encoding, windows) for windows in (train, validation)]
+        datasets = [_dataset(encoding, train, folds), _dataset(encoding, validation)]
         if datasets[0] is None:
             raise DataError(
                 f"none of the {n_windows} training windows has both an observed input and an observed target; "
@@ -236,8 +237,11 @@ class Trainer:
         return torch.from_numpy(weight.astype(np.float32))
 
 
-def _dataset(encoding: Encoding, windows: Windows) -> BatchDataset | None:
+def _dataset(encoding: Encoding, windows: Windows, folds: Any = None) -> BatchDataset | None:
     seen = windows.observed()
     if not seen.all():
         windows.starts = windows.starts[seen]
-    return BatchDataset(len(windows), WindowLoader(encoding, windows)) if len(windows) else None
+    if not len(windows):
+        return None
+    parts, fold_of = ((), None) if folds is None else (folds.parts, folds.of_starts(windows.starts))
+    return BatchDataset(len(windows), WindowLoader(encoding, windows, parts, fold_of))

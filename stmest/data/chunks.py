@@ -1,4 +1,4 @@
-"""Reading long data a bounded number of values at a time, so that memory maps stay on disk.
+"""Reads long data a bounded number of values at a time, so that memory maps stay on disk.
 
 Builds on numpy; used wherever all values have to be read once.
 """

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.calendar import calendar_cycles
-from ..data.chunks import row_pieces
+from ..data.chunks import row_chunks
 from ..data.panel import Panel
 from ..data.savable import savable
 from ..data.time_index import usual_step, wall_clock
@@ -79,7 +79,7 @@ class SeasonalProfile:
         phases = self.phases(index, len(values))
         total = np.zeros((self.n_phases, *values.shape[1:]))
         count = np.zeros_like(total)
-        for first, piece in row_pieces(values):
+        for first, piece in row_chunks(values):
             seen = np.isfinite(piece)
             where = phases[first : first + len(piece)]
             np.add.at(total, where, np.where(seen, piece, 0.0))

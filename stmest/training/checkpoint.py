@@ -21,7 +21,7 @@ import torch
 from skorch.callbacks import Callback
 from skorch.history import History
 
-from ..data.chunks import row_pieces
+from ..data.chunks import row_chunks
 from ..exceptions import ModelFileError, StorageError
 from ..storage.plain_state import decode, encode
 from ..storage.tensor_file import read_tensor_file, write_tensor_file
@@ -68,7 +68,7 @@ def fingerprint(settings: dict[str, Any], data: list[Any]) -> str:
         if np.ndim(values) == 0:
             digest.update(np.asarray(values).tobytes())
             continue
-        for _, piece in row_pieces(values):
+        for _, piece in row_chunks(values):
             digest.update(np.ascontiguousarray(piece).data.cast("B") if np.size(piece) else b"")
     return digest.hexdigest()
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.chunks import row_pieces
+from ..data.chunks import row_chunks
 from ..data.savable import savable
 from ..data.scaling import NodeScaler
 from ..data.windows import Windows, forward_filled
@@ -118,4 +118,4 @@ class WindowLoader:
 
 def has_gaps(values: Any) -> bool:
     """Whether a value is missing; read in pieces."""
-    return any(bool(np.isnan(piece).any()) for _, piece in row_pieces(values))
+    return any(bool(np.isnan(piece).any()) for _, piece in row_chunks(values))

@@ -50,8 +50,8 @@ def test_typical_steps_skip_missing_rows():
 def test_activity_is_relative_pooled_and_bounded():
     steps = np.array([1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 0.0, 0.0, 900.0, 900.0])
     values = np.concatenate([[0.0], np.cumsum(steps)])[:, None, None] * [[[1.0], [10.0]]]
-    lively = activity(values, np.array([[2.0], [20.0]]), np.array([0, 2, 4, 6, 8]), 3)
-    np.testing.assert_allclose(lively, [0.5, 1.0, 2.0, 0.2, 5.0])
+    scales = activity(values, np.array([[2.0], [20.0]]), np.array([0, 2, 4, 6, 8]), 3)
+    np.testing.assert_allclose(scales, [0.5, 1.0, 2.0, 0.2, 5.0])
 
 
 def test_activity_is_one_where_nothing_tells_it():

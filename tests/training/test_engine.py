@@ -147,7 +147,7 @@ def test_no_decay_for_marked_parameters(X):
     [([0.1, 0.1, 0.1], True), ([0.5, -0.4, 0.1], False), ([-0.1, -0.2, -0.1], False), ([0.1, -0.05], True)],
 )
 def test_a_gain_within_the_noise_of_the_validation_batches_leaves_the_start(gains, kept):
-    """Two batches cannot tell noise; then the mean decides, which the callback looked at before."""
+    """Two batches cannot show noise; then the mean decides, which the callback looked at before."""
     best = BestWeights()
     best._start_batches = [(8, 1.0)] * len(gains)
     best.best_batches_ = [(8, 1.0 - gain) for gain in gains]

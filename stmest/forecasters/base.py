@@ -25,7 +25,7 @@ from ..data.panel import Panel
 from ..data.splits import SELECTION_FRACTION, Split
 from ..exceptions import DataError, DataTypeError, ParameterError
 from ..graphs import Graph
-from ..linear.ensemble_selection import choose_profile
+from ..linear.ensemble_selection import choose_season
 from ..linear.seasonal_mean import SeasonalProfile
 from ..metrics.point import weighted_r2
 from ..prediction.calibration import Calibration
@@ -209,7 +209,7 @@ class BaseForecaster(ABC, BaseEstimator):
             if untimed or not len(split.starts):
                 return None
             sizes = (self._look_back(panel), self.horizon)
-            cycle = choose_profile(panel.values, panel.index, split.choice, *sizes, target, split.starts)
+            cycle = choose_season(panel.values, panel.index, split.choice, *sizes, target, split.starts)
         if cycle is None:
             return None
         if untimed:

@@ -29,9 +29,9 @@ from ..data.splits import Split
 from ..data.windows import Windows
 from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
-from ..linear.ensemble_selection import DRAWS, choose_recipe, kinds_of_inputs
+from ..linear.ensemble_selection import MOST_MEMBERS, possible_scopes, select_ensemble
 from ..linear.seasonal_mean import less_season
-from ..linear.window_ridge import WindowRidge, fit_recipe
+from ..linear.window_ridge import WindowRidge, fit_ensemble
 from ..networks.base import ForecastNetwork
 from ..ops.selective_scan import choose_backend
 from ..prediction.calibration import Calibration
@@ -220,10 +220,10 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _fit_linear(self, values: Any, target: list[int], graph: Graph | None, split: Split) -> WindowRidge:
         """The linear forecast whose residual is learnt: the ensemble of ridges that validates best."""
         sizes = (self.input_length, self.horizon)
-        kinds = kinds_of_inputs(values.shape[1], *sizes, graph, self._level_free)
-        choice = (values, target, split.choice, *sizes, kinds, graph)
-        recipe, _ = choose_recipe(*choice, starts=split.starts, most=DRAWS)
-        return fit_recipe(recipe, values[: split.cut], target, *sizes, graph, split.train)
+        scopes = possible_scopes(values.shape[1], *sizes, graph, self._level_free)
+        choice = (values, target, split.choice, *sizes, scopes, graph)
+        ensemble, _ = select_ensemble(*choice, starts=split.starts, most=MOST_MEMBERS)
+        return fit_ensemble(ensemble, values[: split.cut], target, *sizes, graph, split.train)
 
     def _new_network(self, predictor: Predictor, graph: Graph | None) -> ForecastNetwork:
         """An untrained network; one that forecasts a residual begins with a forecast of 0."""

@@ -24,7 +24,7 @@ from ..data.time_index import in_zone
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..linear.seasonal_mean import Residuals, SeasonalProfile, less_season
-from ..linear.window_ridge import WindowRidge, fit_recipe
+from ..linear.window_ridge import WindowRidge, fit_ensemble
 from ..networks.base import ForecastNetwork
 from ..runtime import deterministic_algorithms
 from ..training.diagnostics import explain_lack, refuse_infinite_forecasts
@@ -363,7 +363,7 @@ class Predictor:
             return self
         season = self.season and SeasonalProfile(self.season.cycle).fit(panel.values, panel.index)
         sizes = (self.look_back, self.horizon)
-        linear = fit_recipe(linear.recipe, less_season(panel, season), self.target, *sizes, graph, starts)
+        linear = fit_ensemble(linear.spec, less_season(panel, season), self.target, *sizes, graph, starts)
         return replace(self, season=season).with_linear(linear)
 
     def with_linear(self, linear: WindowRidge | None) -> Predictor:
@@ -386,7 +386,7 @@ class Predictor:
         n_nodes, n_features = self.spec.n_nodes, self.spec.n_features
         shapes = self.rule.shapes(n_nodes, n_features, len(self.target), self.look_back, self.horizon)
         if self.season is not None:
-            shapes["profile_.table"] = (self.season.table, (self.season.n_phases, n_nodes, n_features))
+            shapes["profile_.table"] = (self.season.table, (self.season.n_steps, n_nodes, n_features))
         return shapes
 
     # ---------------------------------------------------------------- windows
@@ -448,8 +448,8 @@ class Predictor:
         season: Any = self.season
         first = panel.clock
         if index is None and first is None:
-            first = season.matched_phase(panel.values)
-        return season.phases(index, panel.n_times + ahead, first or 0)
+            first = season.matched_index(panel.values)
+        return season.seasonal_index(index, panel.n_times + ahead, first or 0)
 
     def _calendar(self, index: pd.Index | None) -> np.ndarray:
         if not isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):

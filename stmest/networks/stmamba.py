@@ -261,11 +261,11 @@ class STMambaNetwork(ForecastNetwork):
         at_once = max(1, MOST_ELEMENTS // (self.input_length * self.n_nodes * self.d_model))
         if len(x) <= at_once:
             return self._forecast(x, time), {}
-        pieces = zip(x.split(at_once), [None] * len(x) if time is None else time.split(at_once), strict=False)
+        chunks = zip(x.split(at_once), [None] * len(x) if time is None else time.split(at_once), strict=False)
         if torch.is_grad_enabled():
-            parts = [checkpoint(self._forecast, *piece, use_reentrant=False) for piece in pieces]
+            parts = [checkpoint(self._forecast, *chunk, use_reentrant=False) for chunk in chunks]
         else:
-            parts = [self._forecast(*piece) for piece in pieces]
+            parts = [self._forecast(*chunk) for chunk in chunks]
         return torch.cat(parts), {}
 
     def _forecast(self, x: Tensor, time: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
 """Errors that explain a lack of memory, and values that are not finite.
 
 The memory of a training is estimated before it starts: the tensors that the network keeps for its backward pass are counted on
-one and on two windows, and extrapolated to the batch. The aim is a factor of 2. Builds on torch and psutil.
+one and on two windows, and extrapolated to the batch. The aim is a factor of 2. Builds on `encoding`, torch and psutil.
 """
 
 from __future__ import annotations

@@ -268,8 +268,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         )  # fmt: skip
 
     def _start_from_first_weights(self, network: nn.Module) -> None:
-        """Take over `_first_weights`, those of another fit, wherever name and shape agree (other nodes: not embeddings)."""
-        given = self.__dict__.pop("_first_weights", None) or {}
+        """Take over `first_weights`, those of another fit, wherever name and shape agree (other nodes: not embeddings)."""
+        given = self.__dict__.pop("first_weights", None) or {}
         own = network.state_dict()
         network.load_state_dict(
             own | {name: w for name, w in given.items() if name in own and w.shape == own[name].shape}

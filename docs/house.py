@@ -18,10 +18,11 @@ SOURCES = Path(__file__).parent.parent / NAME
 # The packages in their order. Each may use those before it, also those before it on its own floor.
 ORDER = (
     ("exceptions", "runtime"),
-    ("graphs", "data", "metrics"),
+    ("data", "graphs", "metrics"),
     ("io", "linear", "ops"),
-    ("layers", "storage"),
-    ("networks", "training"),
+    ("layers",),
+    ("networks",),
+    ("storage", "training"),
     ("prediction",),
     ("forecasters",),
     ("evaluation", "sktime"),
@@ -86,7 +87,7 @@ def modules() -> dict[str, Module]:
 
 def package_of(module: str) -> str:
     """The package of this house that a module belongs to: ``data`` for ``stmest.data.panel``, none for ``stmest`` itself."""
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def references(known: dict[str, Module]) -> Iterator[Reference]:

@@ -11,12 +11,8 @@ FIELD_NAMES = [name for name, entry in entries().items() if entry.grids_only]
 
 
 def names() -> list[str]:
-    """All forecasters of stmest, without those that read fields only."""
-    return sorted(
-        name
-        for name, entry in entries().items()
-        if entry.module.startswith("stmest.") and not entry.grids_only
-    )
+    """All registered forecasters, without those that read fields only."""
+    return sorted(name for name, entry in entries().items() if not entry.grids_only)
 
 
 def network_names() -> list[str]:

@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["BESIDE", "ORDER", "Module", "Reference", "modules", "package_of", "references"]
+__all__ = [
+    "BESIDE",
+    "ORDER",
+    "Module",
+    "Reference",
+    "modules",
+    "package_of",
+    "references",
+    "uses",
+    "without_short_cuts",
+]
 
 NAME = "stmest"
 SOURCES = Path(__file__).parent.parent / NAME
@@ -135,3 +145,22 @@ def _module_in(path: str, known: dict[str, Module]) -> str:
     while path and path not in known:
         path = path.rpartition(".")[0]
     return path
+
+
+def uses(known: dict[str, Module]) -> dict[str, set[str]]:
+    """The packages that each package uses; `stmest` itself, which names all of them, is left out."""
+    found: dict[str, set[str]] = {package: set() for floor in (*ORDER, tuple(BESIDE)) for package in floor}
+    for reference in references(known):
+        own, used = package_of(reference.module), package_of(reference.target)
+        if own in found and used in found and own != used:
+            found[own].add(used)
+    return found
+
+
+def without_short_cuts(direct: dict[str, set[str]]) -> dict[str, set[str]]:
+    """The uses that no other use implies: a package is left out of a set if another of the set uses it, at whatever distance."""
+
+    def below(package: str) -> set[str]:
+        return direct[package].union(*map(below, direct[package]))
+
+    return {package: used - set().union(*map(below, used)) for package, used in direct.items()}

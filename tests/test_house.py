@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib
-import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,18 +12,9 @@ from stmest.data.panel import Panel
 from stmest.data.splits import Split
 from stmest.forecasters.registry import entries
 from stmest.prediction.predictor import Predictor
+from tests.scripts import script
 
-
-def _script(name):
-    """A script of the documentation as a module."""
-    path = Path(__file__).parent.parent / "docs" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"docs_{name}", path)
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-house = _script("house")
+house = script("house")
 MODULES = house.modules()
 REFERENCES = list(house.references(MODULES))
 PACKAGES = [package for floor in house.ORDER for package in floor]

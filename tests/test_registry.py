@@ -41,10 +41,8 @@ class TinyOne(TinyForecaster):
 @pytest.fixture
 def restored():
     """The list as it was, once the test is done."""
-    yield
-    for table in (registry._CLASSES, registry._REGISTERED):
-        for name in table.keys() - registry._found_in_sources().keys():
-            del table[name]
+    with small.restored_registry():
+        yield
 
 
 @pytest.fixture

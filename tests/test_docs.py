@@ -60,6 +60,22 @@ def test_links_and_pictures_of_a_page_exist(page):
     assert missing == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_files_that_a_page_names_exist(page):
+    named = re.findall(
+        r"`((?:stmest|tests|docs|benchmarks)/[\w/]+(?:\.\w+|/))`", page.read_text(encoding="utf-8")
+    )
+    missing = {name for name in named if not (DOCS.parent / name).exists()} - {"docs/reference/"}
+    assert missing == set()
+
+
+def test_every_package_is_described():
+    text = (DOCS / "explanation" / "structure.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
+    house = script("house")
+    assert described == [package for floor in (*house.ORDER, tuple(house.BESIDE)) for package in floor]
+
+
 def test_diagrams_are_those_of_the_script():
     for name, draw in script("diagrams").DIAGRAMS.items():
         saved = (DOCS / "images" / f"{name}.svg").read_text(encoding="utf-8")

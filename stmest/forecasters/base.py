@@ -436,11 +436,11 @@ class BaseForecaster(ABC, BaseEstimator):
                 f"X of shape {panel.values.shape[:2]} has no time index, but the rows seen so far have one, which ends at "
                 f"{known.index[-1]}; give X with its times, as in fit."
             )
-        next_time = known.future(1)
-        if next_time is not None and panel.index is not None and not known.precedes(panel):
+        if known.index is not None and panel.index is not None and not known.precedes(panel):
+            following: Any = known.future(1)
             raise DataError(
                 f"X begins at {panel.index[0]}, but the rows seen so far end at {known.index[-1]}, so that the next one is "
-                f"{next_time[0]}. Give the rows from there on: none that it has seen, and those in between "
+                f"{following[0]}. Give the rows from there on: none that it has seen, and those in between "
                 "too (NaN where nothing was observed)."
             )
         self.context_ = known.followed_by(panel).tail(self.context_length_)

@@ -270,8 +270,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         )  # fmt: skip
 
     def _start_from_first_weights(self, network: nn.Module) -> None:
-        """Copy `_first_weights`, those of another fit, where name and shape agree (with other nodes: not embeddings)."""
-        given = self.__dict__.pop("_first_weights", None) or {}
+        """Copy `first_weights`, those of another fit, where name and shape agree (with other nodes: not embeddings)."""
+        given = self.__dict__.pop("first_weights", None) or {}
         own = network.state_dict()
         network.load_state_dict(
             own | {name: w for name, w in given.items() if name in own and w.shape == own[name].shape}

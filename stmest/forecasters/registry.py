@@ -71,15 +71,20 @@ def register(**details: Any) -> Callable[[Class], Class]:
     Raises
     ------
     ValueError
-        If another class has that name already.
+        If another class has that name, or that name in the command line, already.
     """
 
     def enter(cls: Class) -> Class:
-        known = find(cls.__name__)
-        if known is not None and known.module != cls.__module__:
-            raise ValueError(f"there is a forecaster {cls.__name__} already, in {known.module}.")
-        _CLASSES[cls.__name__] = cls
-        _REGISTERED[cls.__name__] = Entry(cls.__name__, cls.__module__, **details)
+        new = Entry(cls.__name__, cls.__module__, **details)
+        for known in entries().values():
+            if (known.name, known.module) == (new.name, new.module):
+                continue  # the same class, imported
+            if known.name == new.name:
+                raise ValueError(f"there is a forecaster {new.name} already, in {known.module}.")
+            for command in new.commands.keys() & known.commands.keys():
+                raise ValueError(f"{new.name} has the command {command!r}, which {known.name} has already.")
+        _CLASSES[new.name] = cls
+        _REGISTERED[new.name] = new
         return cls
 
     return enter
@@ -119,12 +124,13 @@ def _found_in_sources() -> dict[str, Entry]:
     found = {}
     for file in sorted(importlib.resources.files(package).iterdir(), key=lambda file: file.name):
         if file.name.endswith(".py"):
-            for name, details in _registered_in(file.read_text(encoding="utf-8")):
-                found[name] = Entry(name, f"{package}.{file.name.removesuffix('.py')}", **details)
+            module = f"{package}.{file.name.removesuffix('.py')}"
+            for name, details in _registered_in(file.read_text(encoding="utf-8"), module):
+                found[name] = Entry(name, module, **details)
     return found
 
 
-def _registered_in(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _registered_in(source: str, module: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and details of each decorated class of a module."""
     if "@register(" not in source:
         return
@@ -133,4 +139,17 @@ def _registered_in(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
-                yield node.name, {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}
+                yield (
+                    node.name,
+                    {k.arg or "**": _literal(k.value, module, node.name) for k in decorator.keywords},
+                )
+
+
+def _literal(node: ast.expr, module: str, name: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise ValueError(
+            f"{module}, line {node.lineno}: {name} is registered with {ast.unparse(node)}, which is no literal. Write numbers, "
+            "texts, lists and dicts there: they are read without importing the module."
+        ) from error

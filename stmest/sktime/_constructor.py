@@ -57,7 +57,7 @@ def compose(cls: type, composed: type, more: dict[str, tuple[Any, str]]) -> None
     __init__.__signature__ = inspect.Signature([own, *listed])  # type: ignore[attr-defined]
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     cls.__init__ = __init__  # type: ignore[misc]
-    entries = _parameter_docs(composed)
+    entries = {name: f"{name}\n" for name in defaults} | _parameter_docs(composed)
     entries |= {"adj": _ADJ_DOC, "horizon": _HORIZON_DOC.format(default=theirs["horizon"].default)}
     entries |= {name: text for name, (_, text) in more.items()}
     text = "".join(

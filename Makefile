@@ -11,7 +11,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
 # What `make check` tests: the parts that forecasters are made of, the borders, what all forecasters promise, saved models
-PARTS := $(addprefix tests/,data faults golden graphs io layers linear metrics networks ops prediction storage training test_package.py)
+PARTS := $(addprefix tests/,data faults golden graphs io layers linear metrics networks ops prediction storage training test_house.py test_package.py test_registry.py)
 
 .PHONY: help demo lint check test exhaustive docs clean
 

@@ -1,13 +1,16 @@
-"""Draws the diagrams of the networks: ``python docs/diagrams.py`` writes ``docs/images/*.svg``.
+"""Draws the diagrams of the networks and of the packages: ``python docs/diagrams.py`` writes ``docs/images/*.svg``.
 
-A diagram is a list of boxes and arrows in plain Python; nothing is needed but the standard library, and the same
-program writes the same bytes.
+A diagram is a list of boxes and arrows in plain Python; that of the packages is made from their imports. Nothing is needed but
+the standard library, and the same program writes the same bytes.
 """
 
 from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+
+import house
+from layout import Layered
 
 __all__ = ["DIAGRAMS", "Diagram"]
 
@@ -292,7 +295,76 @@ def season_and_line() -> Diagram:
     return d
 
 
+_PACKAGES = {
+    "exceptions": "all errors",
+    "runtime": "device, seeds, extras",
+    "data": "Panel, InputSpec, Split",
+    "graphs": "Graph, and all its forms",
+    "metrics": "errors, with gaps",
+    "io": "files",
+    "linear": "seasonal mean, ridge",
+    "ops": "Mamba scan, kernels",
+    "layers": "building blocks",
+    "networks": "a paper each",
+    "storage": "model files",
+    "training": "Trainer, checkpoints",
+    "prediction": "Predictor, intervals",
+    "forecasters": "fit, predict, score",
+    "evaluation": "compare",
+    "sktime": "the same, for sktime",
+    "plotting": "pictures",
+    "cli": "stmest report",
+    "datasets": "data to try it on",
+}
+
+
+def packages() -> Diagram:
+    """The packages in their order, and which of them use which: from the imports."""
+    lines = house.without_short_cuts(house.uses(house.modules()))
+    rows: list[list[str]] = []
+    for floor in house.ORDER:
+        rows.append([])
+        for package in floor:  # one that uses another of its floor stands above it
+            if lines[package] & set(rows[-1]):
+                rows.append([])
+            rows[-1].append(package)
+    for package in house.BESIDE:
+        rows[1 + max(i for i, row in enumerate(rows) if lines[package] & set(row))].append(package)
+    box, height, step = 160, 46, 80
+    layout = Layered(rows[::-1], lines, box, 10, 14)
+    left, right = min(layout.x.values()), max(layout.x.values())
+    x = {place: round(round(at - left, 3) + box / 2 + 10) for place, at in layout.x.items()}
+    d = Diagram(round(round(right - left, 3)) + box + 20, step * len(rows) - step + height + 20)
+    for package, row in layout.row.items():
+        d.box(
+            x[package, row] - box // 2,
+            10 + step * row,
+            box,
+            height,
+            _KINDS[package],
+            package,
+            _PACKAGES[package],
+        )
+    for package, targets in lines.items():
+        for target in sorted(targets):
+            points = []
+            for place in layout.path(package, target):
+                y = 10 + step * place[1]
+                points += [(x[place], y), (x[place], y + height)]
+            d.arrow(*points[1:-1])
+    return d
+
+
+_KINDS = {
+    **dict.fromkeys(("exceptions", "runtime"), "data"),
+    **dict.fromkeys(("data", "graphs", "metrics", "io", "datasets"), "space"),
+    **dict.fromkeys(("linear", "ops", "layers", "networks", "storage", "training"), "time"),
+    **dict.fromkeys(("prediction", "forecasters"), "mix"),
+    **dict.fromkeys(("evaluation", "sktime", "plotting", "cli"), "head"),
+}
+
 DIAGRAMS = {
+    "packages": packages,
     "season_and_line": season_and_line,
     "stid": stid,
     "stm3": stm3,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ast
 import doctest
-import importlib.util
+import itertools
 import re
-from pathlib import Path
 
 import pytest
 
 import stmest
 from stmest import evaluation, plotting
+from tests.forecasters.small import restored_registry
+from tests.scripts import DOCS, script
 
-DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if not {"_build", "auto_gallery"} & set(page.parts))
 BLOCK = re.compile(r"^```(?:python|pycon)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
@@ -21,13 +21,6 @@ NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
 
 def _blocks(page):
     return BLOCK.findall(page.read_text(encoding="utf-8"))
-
-
-def _script(name):
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -38,10 +31,11 @@ def test_examples_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     test = doctest.DocTestParser().get_doctest(examples, {}, page.name, str(page), 0)
-    told: list[str] = []
-    result = doctest.DocTestRunner(optionflags=flags, verbose=False).run(test, out=told.append)
+    output: list[str] = []
+    with restored_registry():
+        result = doctest.DocTestRunner(optionflags=flags, verbose=False).run(test, out=output.append)
     assert result.attempted > 0
-    assert result.failed == 0, "".join(told)
+    assert result.failed == 0, "".join(output)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -66,9 +60,70 @@ def test_links_and_pictures_of_a_page_exist(page):
     assert missing == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_files_that_a_page_names_exist(page):
+    named = re.findall(
+        r"`((?:stmest|tests|docs|benchmarks)/[\w/]+(?:\.\w+|/))`", page.read_text(encoding="utf-8")
+    )
+    missing = {name for name in named if not (DOCS.parent / name).exists()} - {"docs/reference/"}
+    assert missing == set()
+
+
+def test_every_package_is_described():
+    text = (DOCS / "explanation" / "structure.md").read_text(encoding="utf-8")
+    described = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
+    house = script("house")
+    assert described == [package for floor in (*house.ORDER, tuple(house.BESIDE)) for package in floor]
+
+
 def test_diagrams_are_those_of_the_script():
-    for name, draw in _script("diagrams").DIAGRAMS.items():
-        assert (DOCS / "images" / f"{name}.svg").read_text(encoding="utf-8") == draw().svg(), name
+    for name, draw in script("diagrams").DIAGRAMS.items():
+        saved = (DOCS / "images" / f"{name}.svg").read_text(encoding="utf-8")
+        assert saved == draw().svg(), f"{name}.svg is not up to date: run python docs/diagrams.py"
+
+
+def test_the_drawing_of_the_packages_has_all_of_them_and_their_uses():
+    house = script("house")
+    direct = house.uses(house.modules())
+    lines = house.without_short_cuts(direct)
+    text = script("diagrams").packages().svg()
+    assert all(f">{package}</text>" in text for package in direct)
+    assert text.count("<polyline") == sum(map(len, lines.values()))
+
+    def reached(package):
+        return lines[package].union(*map(reached, lines[package]))
+
+    assert all(direct[package] <= reached(package) for package in direct)
+    assert house.without_short_cuts({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {
+        "a": {"b"},
+        "b": {"c"},
+        "c": set(),
+    }
+
+
+def test_lines_of_a_layered_drawing_pass_between_its_boxes():
+    rows, lines = [["a"], ["b", "c"], ["d"]], {"a": {"b", "c", "d"}, "b": {"d"}, "c": {"d"}, "d": set()}
+    layout = script("layout").Layered(rows, lines, 100, 10, 20)
+    assert layout.path("a", "d") == [("a", 0), ("d", 1), ("d", 2)]
+    places = sorted((x, name) for (name, row), x in layout.x.items() if row == 1)
+    widths = {"b": 100, "c": 100, "d": 10}
+    for (x, name), (next_x, next_name) in itertools.pairwise(places):
+        assert next_x - x >= (widths[name] + widths[next_name]) / 2 + 20 - 1e-9
+
+
+def test_the_stub_names_every_public_name():
+    public_names = script("public_names")
+    saved = public_names.STUB.read_text(encoding="utf-8")
+    assert saved == public_names.stub(), (
+        "stmest/__init__.pyi is not up to date: run python docs/public_names.py"
+    )
+    named = {
+        alias.asname
+        for node in ast.parse(saved).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert named == {*stmest.public_names(), *stmest._SUBMODULES}
 
 
 def test_diagrams_keep_their_texts_inside():
@@ -81,7 +136,7 @@ def test_diagrams_keep_their_texts_inside():
 
 
 def test_reference_lists_every_public_name(tmp_path):
-    _script("listing").write_reference(tmp_path / "reference")
+    script("listing").write_reference(tmp_path / "reference")
     text = (tmp_path / "reference" / "index.rst").read_text(encoding="utf-8")
     for name in {*stmest.public_names(), *plotting.__all__, *evaluation.__all__}:
         assert f"\n   {name}\n" in text

@@ -1,8 +1,8 @@
-"""The one list of forecasters: classes enter themselves with `@register`, and everything that lists them reads it here.
+"""The registry: the one list of forecasters, which classes enter by `@register`.
 
 Public names, model files, the command line, the sktime API and the test tables are made from it. So a new architecture is one
-file in `networks` and one in this package. What a class is registered with is written in literals: names and help texts are
-read from the source without importing torch. Builds on the standard library alone.
+file in `networks` and one in this package. The arguments of `@register` are literals: names and help texts are read from the
+source without importing torch. Builds on the standard library.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Entry:
     module : str
         Where the class is.
     tiny : dict
-        Parameters that make it as small as it can be, for tests.
+        Parameters of the smallest forecaster, for tests.
     commands : dict of str to dict
         Names in the command line. Each has a ``text`` for the help and, where wanted, ``settings`` (parameters) and
         ``seasons`` (how many seasons of the data its parameter `season` is).
     grids_only : bool
-        Whether it reads nothing but fields on grids.
+        Whether it needs fields on grids.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Entry:
 
     @property
     def cls(self) -> Any:
-        """The class, imported when it is asked for."""
+        """The class; imported on first access."""
         return _CLASSES.get(self.name) or getattr(importlib.import_module(self.module), self.name)
 
 
@@ -71,15 +71,20 @@ def register(**details: Any) -> Callable[[Class], Class]:
     Raises
     ------
     ValueError
-        If another class of that name is there already.
+        If another class has that name, or that name in the command line, already.
     """
 
     def enter(cls: Class) -> Class:
-        known = find(cls.__name__)
-        if known is not None and known.module != cls.__module__:
-            raise ValueError(f"there is a forecaster {cls.__name__} already, in {known.module}.")
-        _CLASSES[cls.__name__] = cls
-        _REGISTERED[cls.__name__] = Entry(cls.__name__, cls.__module__, **details)
+        new = Entry(cls.__name__, cls.__module__, **details)
+        for known in entries().values():
+            if (known.name, known.module) == (new.name, new.module):
+                continue  # the same class, imported
+            if known.name == new.name:
+                raise ValueError(f"there is a forecaster {new.name} already, in {known.module}.")
+            for command in new.commands.keys() & known.commands.keys():
+                raise ValueError(f"{new.name} has the command {command!r}, which {known.name} has already.")
+        _CLASSES[new.name] = cls
+        _REGISTERED[new.name] = new
         return cls
 
     return enter
@@ -119,12 +124,13 @@ def _found_in_sources() -> dict[str, Entry]:
     found = {}
     for file in sorted(importlib.resources.files(package).iterdir(), key=lambda file: file.name):
         if file.name.endswith(".py"):
-            for name, details in _registered_in(file.read_text(encoding="utf-8")):
-                found[name] = Entry(name, f"{package}.{file.name.removesuffix('.py')}", **details)
+            module = f"{package}.{file.name.removesuffix('.py')}"
+            for name, details in _registered_in(file.read_text(encoding="utf-8"), module):
+                found[name] = Entry(name, module, **details)
     return found
 
 
-def _registered_in(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _registered_in(source: str, module: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and details of each decorated class of a module."""
     if "@register(" not in source:
         return
@@ -133,4 +139,17 @@ def _registered_in(source: str) -> Iterator[tuple[str, dict[str, Any]]]:
             continue
         for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "register":
-                yield node.name, {k.arg: ast.literal_eval(k.value) for k in decorator.keywords if k.arg}
+                yield (
+                    node.name,
+                    {k.arg or "**": _literal(k.value, module, node.name) for k in decorator.keywords},
+                )
+
+
+def _literal(node: ast.expr, module: str, name: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise ValueError(
+            f"{module}, line {node.lineno}: {name} is registered with {ast.unparse(node)}, which is no literal. Write numbers, "
+            "texts, lists and dicts there: they are read without importing the module."
+        ) from error

@@ -1,22 +1,24 @@
-"""`Encoding`: between values in the units of the data and what a network takes and gives.
+"""`Encoding`: converts values in the units of the data to inputs of a network, and its output to forecasts.
 
-Builds on the scaler of `data` and on `linear`; used in training (`trainer`) and for forecasts (`prediction`).
+Used in training and for forecasts. Builds on the scaler of `data` and on `linear`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.chunks import row_pieces
+from ..data.chunks import row_chunks
+from ..data.panel import Panel
 from ..data.savable import savable
 from ..data.scaling import NodeScaler
 from ..data.windows import Windows, forward_filled
+from ..linear.cross_fit import Folds
+from ..linear.seasonal_mean import less_season
 from ..linear.window_ridge import WindowRidge
 
 __all__ = ["Encoding", "WindowLoader", "has_gaps"]
@@ -34,7 +36,7 @@ class Encoding:
     linear : WindowRidge or None
         The linear forecast whose residual the network forecasts.
     has_gaps : bool
-        Whether values were missing in training; then a channel per feature says where.
+        Whether the training data have missing values; then the network gets an observation mask per feature.
     target : list of int
         Positions of the forecast features.
     knows_ahead : bool
@@ -57,8 +59,10 @@ class Encoding:
         """Channels of what is known of the target steps."""
         return 2 * len(self.target) if self.knows_ahead else 0
 
-    def inputs(self, x: np.ndarray, time: np.ndarray | None) -> dict[str, Tensor]:
-        """What the network takes: scaled, forward-filled, with channels that say where values are missing.
+    def encode(
+        self, x: np.ndarray, time: np.ndarray | None, season: np.ndarray | None
+    ) -> tuple[dict[str, Tensor], np.ndarray]:
+        """Inputs of the network, and what its output is added to.
 
         Parameters
         ----------
@@ -66,11 +70,16 @@ class Encoding:
             Look-backs less the seasonal mean; NaN where missing.
         time : ndarray of shape (b, t + h, c) or None
             Calendar channels.
+        season : ndarray of shape (b, h, n, f_target) or None
+            Seasonal mean of the target steps, less its mean over the cycle.
 
         Returns
         -------
-        dict of str to Tensor
-            ``x`` of shape (b, t, n, f or 2 f) and, where there is a calendar, ``time``.
+        inputs : dict of str to Tensor
+            ``x`` of shape (b, t, n, f or 2 f): scaled and forward-filled values, with observation masks; where there are such,
+            ``time``, and ``ahead`` of shape (b, h, n, n_ahead).
+        baseline : ndarray
+            As `baseline` returns it.
         """
         scaled = self.scaler.transform(x)
         channels = forward_filled(scaled, axis=1)
@@ -78,39 +87,17 @@ class Encoding:
             channels = np.where(np.isnan(channels), np.float32(0), channels)
         if self.has_gaps:
             channels = np.concatenate([channels, np.isfinite(scaled).astype(np.float32)], axis=-1)
-        inputs = {"x": torch.from_numpy(channels)}
+        inputs, baseline = {"x": torch.from_numpy(channels)}, self.baseline(x)
         if time is not None:
             inputs["time"] = torch.from_numpy(time)
-        return inputs
-
-    def encode(
-        self, x: np.ndarray, time: np.ndarray | None, expected: np.ndarray | None
-    ) -> tuple[dict[str, Tensor], np.ndarray]:
-        """What the network takes, and what its output is added to.
-
-        Parameters
-        ----------
-        x, time
-            As for `inputs`.
-        expected : ndarray of shape (b, h, n, f_target) or None
-            Seasonal mean of the target steps, less that of the whole data.
-
-        Returns
-        -------
-        inputs : dict of str to Tensor
-            As `inputs`, and ``ahead`` of shape (b, h, n, n_ahead) where the network takes it.
-        baseline : ndarray
-            As `baseline`.
-        """
-        inputs, baseline = self.inputs(x, time), self.baseline(x)
         if self.knows_ahead:
             linear = (baseline - self.scaler.center[:, self.target]) / self.scale
-            season = np.zeros_like(linear) if expected is None else expected / self.scale
-            inputs["ahead"] = torch.from_numpy(np.concatenate([linear, season], axis=-1).astype(np.float32))
+            seasonal = np.zeros_like(linear) if season is None else season / self.scale
+            inputs["ahead"] = torch.from_numpy(np.concatenate([linear, seasonal], axis=-1).astype(np.float32))
         return inputs, baseline
 
     def baseline(self, x: np.ndarray) -> np.ndarray:
-        """What an output of 0 means: the linear forecast, or the centre of the scaler.
+        """The forecast for an output of 0: the linear forecast, or the centre of the scaler.
 
         Parameters
         ----------
@@ -133,54 +120,47 @@ class WindowLoader:
     Parameters
     ----------
     encoding : Encoding
-        What the network is trained for.
+        Of values for the network.
     windows : Windows
         Values less their seasonal mean.
-    folds : sequence of (Encoding, values), optional
-        For each fold of the training data: the encoding, and the values less their seasonal mean, of a fit that did not see
-        the windows of that fold.
-    fold_of : ndarray of int, shape (n_windows,), optional
-        Fold of each window.
+    folds : Folds, optional
+        For each window a seasonal mean and a linear forecast that did not see it; each window lies within one block.
+    panel : Panel, optional
+        Training data in their own units, for `folds`.
     """
 
     def __init__(
-        self,
-        encoding: Encoding,
-        windows: Windows,
-        folds: Sequence[tuple[Encoding, Any]] = (),
-        fold_of: np.ndarray | None = None,
+        self, encoding: Encoding, windows: Windows, folds: Folds | None = None, panel: Panel | None = None
     ):
         self.encoding = encoding
         self.windows = windows
-        self.folds = folds
-        self.fold_of = fold_of
-        self.latest: list[int] = []  # the batch that a loss without a number belongs to
+        self.latest: list[int] = []  # positions of the last batch, for errors
+        self._folds = folds
+        self._parts = [(encoding, windows)]
+        if folds is not None and panel is not None:
+            self._parts = [
+                (replace(encoding, linear=linear), windows.of(less_season(panel, season)))
+                for season, linear in folds.fits
+            ]
 
     def __call__(self, positions: list[int]) -> tuple[dict[str, Tensor], Tensor]:
         """Network inputs and scaled targets of the windows at some positions."""
         self.latest = positions
-        if self.fold_of is None:
-            return self._read(self.encoding, self.windows, positions)
         at = np.asarray(positions)
-        folds = self.fold_of[at]
-        order, parts = [], []
-        for fold in np.unique(folds):
-            inside = np.flatnonzero(folds == fold)
-            encoding, values = self.folds[fold]
-            parts.append(self._read(encoding, self.windows.of(values), at[inside]))
-            order.append(inside)
-        back = torch.from_numpy(np.argsort(np.concatenate(order)))
-        inputs = {name: torch.cat([part[0][name] for part in parts])[back] for name in parts[0][0]}
-        return inputs, torch.cat([part[1] for part in parts])[back]
+        block = np.zeros_like(at) if self._folds is None else self._folds.block_of(self.windows.starts[at])
+        order = np.argsort(block, kind="stable")
+        parts = [_read(*self._parts[number], at[block == number]) for number in np.unique(block)]
+        back = torch.from_numpy(np.argsort(order))
+        inputs = {name: torch.cat([part[name] for part, _ in parts])[back] for name in parts[0][0]}
+        return inputs, torch.cat([target for _, target in parts])[back]
 
-    @staticmethod
-    def _read(encoding: Encoding, windows: Windows, positions: Any) -> tuple[dict[str, Tensor], Tensor]:
-        batch = windows.gather(positions)
-        inputs, baseline = encoding.encode(batch.x, batch.time, batch.expected)
-        target = ((batch.y - baseline) / encoding.scale).astype(np.float32)
-        return inputs, torch.from_numpy(target)
+
+def _read(encoding: Encoding, windows: Windows, positions: Any) -> tuple[dict[str, Tensor], Tensor]:
+    batch = windows.gather(positions)
+    inputs, baseline = encoding.encode(batch.x, batch.time, batch.season)
+    return inputs, torch.from_numpy(((batch.y - baseline) / encoding.scale).astype(np.float32))
 
 
 def has_gaps(values: Any) -> bool:
-    """Whether a value is missing; read in pieces."""
-    return any(bool(np.isnan(piece).any()) for _, piece in row_pieces(values))
+    """Whether a value is missing; read in chunks."""
+    return any(bool(np.isnan(chunk).any()) for _, chunk in row_chunks(values))

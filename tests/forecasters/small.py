@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from stmest.forecasters import registry
 from stmest.forecasters.registry import entries
 
 # Those that read fields only
@@ -11,12 +14,8 @@ FIELD_NAMES = [name for name, entry in entries().items() if entry.grids_only]
 
 
 def names() -> list[str]:
-    """All forecasters of stmest, without those that read fields only."""
-    return sorted(
-        name
-        for name, entry in entries().items()
-        if entry.module.startswith("stmest.") and not entry.grids_only
-    )
+    """All registered forecasters, without those that read fields only."""
+    return sorted(name for name, entry in entries().items() if not entry.grids_only)
 
 
 def network_names() -> list[str]:
@@ -28,3 +27,14 @@ def small(name: str, **parameters: Any) -> Any:
     """A forecaster that is fitted within a second."""
     entry = entries()[name]
     return entry.cls(**{**entry.tiny, **parameters})
+
+
+@contextmanager
+def restored_registry() -> Iterator[None]:
+    """Take out again, in the end, what is registered in between and is no part of stmest."""
+    try:
+        yield
+    finally:
+        for table in (registry._CLASSES, registry._REGISTERED):
+            for name in table.keys() - registry._found_in_sources().keys():
+                del table[name]

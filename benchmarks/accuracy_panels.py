@@ -44,6 +44,7 @@ from stmest import (
 )
 from stmest.data.calendar import season_length
 from stmest.evaluation import diebold_mariano, holm
+from stmest.linear.window_ridge import EnsembleSpec
 
 PLAIN = {"seasonal_profile": None, "linear_skip": False}
 # name -> (forecaster, parameters); those of NETWORKS have seeds
@@ -59,7 +60,7 @@ RIDGES: dict[str, dict[str, Any]] = {
     "ridge-profile": {},
     "ridge-profile-adj": {"neighbours": "adj"},
     "ridge-profile-all": {"neighbours": "all"},
-    "ridge-blend": {"neighbours": "blend"},  # what the networks correct
+    "ridge-blend": {"neighbours": "blend"},  # the networks' linear forecast
 }
 NAIVE: dict[str, Callable[[int, int], Any]] = {  # of the horizon and the rows per day
     "last-value": lambda horizon, day: LastValue(horizon=horizon),
@@ -179,17 +180,17 @@ def run(task: Task, model: Any) -> dict[str, Any]:
             "correction": row.forecaster.correction_,
             "valid_loss": float(history["valid_loss"].min()),
             "epoch_seconds": float(history["seconds"].median()),
-            "linear": None if linear is None else _told(linear.recipe),
+            "linear": None if linear is None else _described(linear.spec),
         }
     sys.stdout.write(f"  MAE {entry['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s\n")
     return entry | learnt(row.forecaster, task) | {"origin_mae": pack(row.origin_mae)}
 
 
-def _told(recipe: list[tuple[float, str | None, float, int]]) -> str:
-    """Shares of a blend of ridges by kind of inputs."""
-    kinds = dict.fromkeys(kind for _, kind, _, _ in recipe)
-    shares = {kind: sum(share for share, of_kind, _, _ in recipe if of_kind == kind) for kind in kinds}
-    return " + ".join(f"{share:.0%} {kind or 'own'}" for kind, share in shares.items())
+def _described(spec: EnsembleSpec) -> str:
+    """Weights of an ensemble of ridges, by scope."""
+    scopes = dict.fromkeys(scope for _, scope, _, _ in spec)
+    shares = {scope: sum(share for share, other, _, _ in spec if other == scope) for scope in scopes}
+    return " + ".join(f"{share:.0%} {scope}" for scope, share in shares.items())
 
 
 def learnt(forecaster: Any, task: Task) -> dict[str, float]:

@@ -1,14 +1,14 @@
-"""The errors that stmest raises on purpose.
+"""The errors that stmest raises.
 
-Every error says what was given, what is needed and what to do. Each kind also derives from the builtin class that
-a user would catch without knowing stmest, so ``except ValueError`` works as it does with scikit-learn.
+Every error says what was given, what is needed and what to do. Each class also derives from a builtin error, so that
+``except ValueError`` works as it does with scikit-learn.
 """
 
 from __future__ import annotations
 
 
 class StmestError(Exception):
-    """Root of all errors that stmest raises on purpose."""
+    """Base of all errors that stmest raises."""
 
 
 class DataError(StmestError, ValueError):
@@ -16,7 +16,7 @@ class DataError(StmestError, ValueError):
 
 
 class DataTypeError(DataError, TypeError):
-    """The data are of a kind that holds no readings: text, dates, complex numbers, a file name."""
+    """The data are of a type that holds no values: text, dates, complex numbers, a file name."""
 
 
 class GraphError(StmestError, ValueError):
@@ -28,19 +28,19 @@ class ParameterError(StmestError, ValueError):
 
 
 class DeviceError(StmestError, ValueError):
-    """The named device is not there."""
+    """The named device is missing."""
 
 
 class TrainingError(StmestError, RuntimeError):
-    """Training could not go on, for instance because the loss was no number."""
+    """Training failed, for instance because the loss was not finite."""
 
 
 class ModelFileError(StmestError, ValueError):
-    """A model file or checkpoint is damaged, foreign or contradicts itself; or a model cannot be put into one."""
+    """A model file or checkpoint is damaged, foreign or contradicts itself; or a model cannot be saved in one."""
 
 
 class StorageError(StmestError, OSError):
-    """A file could not be written, for instance because the disk is full; what was there before is unchanged."""
+    """A file could not be written, for instance because the disk is full; an existing file is unchanged."""
 
 
 class OutOfMemoryError(TrainingError, MemoryError):
@@ -48,4 +48,4 @@ class OutOfMemoryError(TrainingError, MemoryError):
 
 
 class MissingDependencyError(StmestError, ImportError):
-    """An optional package is needed; the message names the extra that brings it."""
+    """An optional package is needed; the message names the extra that installs it."""

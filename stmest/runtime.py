@@ -1,6 +1,6 @@
-"""Where and how the work runs: devices, seeds, optional packages, versions.
+"""Devices, seeds, deterministic algorithms, optional packages, versions.
 
-Builds on nothing else of stmest than its errors; used by every package above it.
+Builds on torch.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REPORTED_PACKAGES = (
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional package or say which extra brings it.
+    """Import an optional package, or raise an error that names the extra to install.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def available_devices() -> list[str]:
 
 
 def resolve_device(device: str | torch.device | None) -> torch.device:
-    """Turn a user's wish for a device into a device that is there.
+    """The device that a user specifies.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     Raises
     ------
     DeviceError
-        If the name is no device name, or the named device is not there.
+        If the name is not a device name, or the device is missing.
 
     Examples
     --------
@@ -105,7 +105,9 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     try:
         resolved = torch.device(device)
     except (RuntimeError, TypeError, ValueError) as error:
-        raise DeviceError(f"device={device!r} is no device name; use 'auto' or one of {present}.") from error
+        raise DeviceError(
+            f"device={device!r} is not a device name; use 'auto' or one of {present}."
+        ) from error
     wanted = str(torch.device(resolved.type)) if resolved.index == 0 else str(resolved)  # "cuda:0" is "cuda"
     if wanted not in present:
         raise DeviceError(f"device={device!r} is not available here; use 'auto' or one of {present}.")
@@ -114,7 +116,7 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Run a block under its own torch random state; the caller's is put back afterwards.
+    """Run a block under its own torch random state; that of the caller is restored afterwards.
 
     Parameters
     ----------
@@ -135,7 +137,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def deterministic_algorithms(wanted: bool, device: torch.device) -> Iterator[None]:
-    """Run a block with only those operations that give the same bits each time; the caller's choice comes back after.
+    """Run a block with deterministic operations only; the setting of the caller is restored afterwards.
 
     Parameters
     ----------
@@ -147,12 +149,12 @@ def deterministic_algorithms(wanted: bool, device: torch.device) -> Iterator[Non
     Raises
     ------
     DeviceError
-        If the device is a CUDA device and cuBLAS was not told to be deterministic when Python was started.
+        If the device is a CUDA device and the environment variable that makes cuBLAS deterministic is not set.
 
     Notes
     -----
-    The switch is `torch.use_deterministic_algorithms`, which belongs to the whole process: what other threads compute
-    meanwhile is held to it too.
+    The setting is `torch.use_deterministic_algorithms`. It belongs to the whole process, so that it applies to other threads
+    too.
     """
     if not wanted:
         yield
@@ -177,7 +179,7 @@ def deterministic_algorithms(wanted: bool, device: torch.device) -> Iterator[Non
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that stmest works with.
+    """Versions of Python and of the packages that stmest uses.
 
     Returns
     -------

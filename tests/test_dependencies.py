@@ -87,7 +87,7 @@ def test_no_exception_has_outlived_its_reason():
     assert set(BROUGHT_ALONG) <= IMPORTED
 
 
-def test_the_reading_itself_finds_what_it_looks_for():
+def test_the_search_itself_finds_what_it_looks_for():
     code = """
 import a.b
 from . import own

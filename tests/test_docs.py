@@ -31,11 +31,11 @@ def test_examples_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     test = doctest.DocTestParser().get_doctest(examples, {}, page.name, str(page), 0)
-    told: list[str] = []
+    output: list[str] = []
     with restored_registry():
-        result = doctest.DocTestRunner(optionflags=flags, verbose=False).run(test, out=told.append)
+        result = doctest.DocTestRunner(optionflags=flags, verbose=False).run(test, out=output.append)
     assert result.attempted > 0
-    assert result.failed == 0, "".join(told)
+    assert result.failed == 0, "".join(output)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)

@@ -1,4 +1,4 @@
-"""The command line: ``stmest report`` fits forecasters on a file of readings and says how good each of them is.
+"""The command line: ``stmest report`` fits forecasters on a file of values and says how good each of them is.
 
 Everything that is slow to import is imported once the arguments are understood, so that ``--help`` answers at once.
 """
@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser(
         "report",
         help="fit forecasters, score them on the same windows, draw a forecast",
-        description="Fit forecasters on the first rows of the data, score all of them on the same windows of the last "
-        "rows, print one table, and write forecast.png and report.json (and a page for the browser with --html).",
+        description="Fit forecasters on the first time steps of the data, score all of them on the same windows of "
+        "the last ones, print one table, and write forecast.png and report.json (and a page for the browser with --html).",
         epilog="models: " + "; ".join(f"{name}: {what['text']}" for name, (_, what) in _commands().items()),
         formatter_class=_Formatter,
     )
@@ -78,11 +78,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_options(add: Callable[..., Any]) -> None:
-    """Add what ``stmest report`` can be told."""
+    """Add the options of ``stmest report``."""
     add(
         "--data",
         metavar="FILE",
-        help="csv, parquet or npz of readings, npz or netCDF of a field; without it, a simulated network",
+        help="csv, parquet or npz of values, npz or netCDF of a field; without it, a simulated network",
     )
     add("--adj", metavar="FILE", help="graph: csv, npy or npz; 'none' ignores the one in the data file")
     add(
@@ -90,7 +90,7 @@ def _add_options(add: Callable[..., Any]) -> None:
         metavar="NAME",
         help="channel to forecast, where the data have several; default: the first",
     )
-    add("--unit", metavar="TEXT", help="unit of the readings; default: what the data file says")
+    add("--unit", metavar="TEXT", help="unit of the values; default: what the data file says")
     add(
         "--models",
         metavar="NAMES",
@@ -101,21 +101,21 @@ def _add_options(add: Callable[..., Any]) -> None:
         metavar="N",
         type=_positive,
         default=24,
-        help="look-back of the trained forecasters, in rows",
+        help="look-back of the trained forecasters, in time steps",
     )
-    add("--horizon", metavar="N", type=_positive, default=12, help="rows to forecast")
+    add("--horizon", metavar="N", type=_positive, default=12, help="time steps to forecast")
     add(
         "--season",
         metavar="N",
         type=_positive,
-        help="rows per season; default: those of a day, from the time index",
+        help="time steps per season; default: those of a day, from the time index",
     )
     add(
         "--test-fraction",
         metavar="X",
         type=_fraction,
         default=0.2,
-        help="share of the rows to score on, the last ones",
+        help="share of the time steps to score on, the last ones",
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--seed", type=int, default=0, help="seed of the networks and of the simulation")
@@ -136,11 +136,11 @@ def _add_options(add: Callable[..., Any]) -> None:
 
 
 class _Formatter(argparse.HelpFormatter):
-    """Help that tells defaults, except where the text does."""
+    """Help that shows defaults, except where the text does."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        told = action.default in (None, False, argparse.SUPPRESS)
-        return action.help if told else f"{action.help} (default: %(default)s)"
+        without = action.default in (None, False, argparse.SUPPRESS)
+        return action.help if without else f"{action.help} (default: %(default)s)"
 
 
 def _positive(text: str) -> int:
@@ -242,7 +242,7 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
 
 
 def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any, Graph | None, str]:
-    """Readings of one channel (a DataFrame, or a DataArray for fields), graph, and what the data are called."""
+    """Values of one channel (a DataFrame, or a DataArray for fields), graph, and what the data are called."""
     from ..io.fields import holds_field, read_field
     from ..io.tables import read_graph, read_table
 

@@ -1,6 +1,6 @@
 """Time of day, day of week and day of year as input channels.
 
-Builds on `time_index`; used by the forecasters when the data carry dates.
+Builds on `time_index`; used by the forecasters where the data have dates.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ CalendarFeature = Literal["time_of_day", "day_of_week", "day_of_year"]
 CALENDAR_FEATURES: tuple[CalendarFeature, ...] = ("time_of_day", "day_of_week", "day_of_year")
 _FEATURE_OF = dict(zip(("day", "week", "year"), CALENDAR_FEATURES, strict=True))
 
-# Harmonics per cycle: three draw a morning and an evening peak, two a year's seasons.
+# Harmonics per cycle: three give a morning and an evening peak, two the seasons of a year.
 _HARMONICS = {"time_of_day": 3, "day_of_year": 2}
 
 
 def calendar_cycles(index: pd.Index | None) -> tuple[str, ...]:
-    """The cycles of the calendar that a time index can tell something about.
+    """The cycles of the calendar that a time index covers well enough to learn from.
 
     Parameters
     ----------
     index : pandas.Index or None
-        Times of the training rows.
+        Times of the training data.
 
     Returns
     -------
     tuple of str
-        ``"day"`` for a usual step shorter than a day, ``"week"`` for one of at most a day, ``"year"``, each where the rows
+        ``"day"`` for a usual step shorter than a day, ``"week"`` for one of at most a day, ``"year"``, each where the times
         cover at least two of them; empty without dates.
     """
     times = wall_clock(index)
@@ -56,7 +56,7 @@ def calendar_cycles(index: pd.Index | None) -> tuple[str, ...]:
         "week": step <= day and span >= 14 * day,
         "year": span >= 730 * day,
     }
-    return tuple(cycle for cycle, told in supported.items() if told)
+    return tuple(cycle for cycle, covered in supported.items() if covered)
 
 
 def choose_calendar(index: pd.Index | None) -> tuple[CalendarFeature, ...]:
@@ -65,7 +65,7 @@ def choose_calendar(index: pd.Index | None) -> tuple[CalendarFeature, ...]:
     Parameters
     ----------
     index : pandas.Index or None
-        Times of the training rows.
+        Times of the training data.
 
     Returns
     -------
@@ -82,18 +82,18 @@ def choose_calendar(index: pd.Index | None) -> tuple[CalendarFeature, ...]:
 
 
 def season_length(index: pd.Index | None) -> int:
-    """Rows per season that a time index suggests.
+    """Time steps per season that a time index suggests.
 
     Parameters
     ----------
     index : pandas.Index or None
-        Times of the rows.
+        Times of the time steps.
 
     Returns
     -------
     int
-        The usual number of rows per calendar day; 7 for daily rows; 24 where there are no dates, and 1 for rows further
-        apart than a day.
+        The usual number of time steps per calendar day; 7 for daily data; 24 where there are no dates, and 1 for time steps
+        further apart than a day.
 
     Examples
     --------
@@ -110,12 +110,12 @@ def season_length(index: pd.Index | None) -> int:
 
 
 def slots_per_day(index: pd.Index | None, most: int) -> int:
-    """Steps of a day that a time index tells apart.
+    """Number of time slots per day that a time index can distinguish.
 
     Parameters
     ----------
     index : pandas.Index or None
-        Times of the rows; hours of the day without any row count too.
+        Times of the time steps; hours of the day without any time step count too.
     most : int
         Upper limit.
 
@@ -199,7 +199,7 @@ def calendar_features(index: pd.Index, kinds: Sequence[str]) -> np.ndarray:
             continue
         seconds = np.asarray((times - times.normalize()).total_seconds())
         days = np.asarray(times.dayofyear) - 1 + seconds / 86_400
-        phase = seconds / 86_400 if kind == "time_of_day" else days / 365.2425
-        angle = 2 * np.pi * phase[:, None] * np.arange(1, _HARMONICS[kind] + 1)
+        fraction = seconds / 86_400 if kind == "time_of_day" else days / 365.2425
+        angle = 2 * np.pi * fraction[:, None] * np.arange(1, _HARMONICS[kind] + 1)
         columns += [np.sin(angle), np.cos(angle)]
     return np.concatenate(columns or [np.empty((len(times), 0))], axis=1).astype(np.float32)

@@ -1,6 +1,6 @@
-"""Reading long data a bounded number of values at a time, so that memory maps stay on disk.
+"""Reads long data a bounded number of values at a time, so that memory maps stay on disk.
 
-Builds on numpy; used wherever all rows have to be looked at once.
+Builds on numpy; used wherever all values have to be read once.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["row_pieces"]
+__all__ = ["row_chunks"]
 
 NUMBERS_AT_ONCE = 1 << 20
 
 
-def row_pieces(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Cut an array into runs of rows of about a million values.
+def row_chunks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Cut an array along its first axis into chunks of about a million values.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ def row_pieces(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     Yields
     ------
     first : int
-        Number of the first row of the run.
-    piece : ndarray
-        View of the run.
+        Position of the first row of the chunk.
+    chunk : ndarray
+        View of these rows.
     """
     at_once = max(1, NUMBERS_AT_ONCE // max(1, int(np.prod(values.shape[1:]))))
     for first in range(0, len(values), at_once):

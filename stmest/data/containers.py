@@ -1,8 +1,8 @@
-"""One form for every container a user may bring.
+"""Every container that a user may give, as a `Panel`.
 
 An array, a DataFrame (wide or long), an xarray DataArray, a torch tensor, or a list of these becomes a `Panel`: values
 of shape (t, n, f), a time index, node and feature names. `Panel.like` turns forecasts back into the kind that came in.
-Nothing deeper in the house sees pandas or xarray. Used by the forecasters, the datasets and the report.
+No deeper layer sees pandas or xarray. Used by the forecasters, the datasets and the report.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ..exceptions import DataError, DataTypeError
 from .fields import (
     TIME_NAMES,
     field_from_array,
-    gathered_along,
+    joined_along,
     trajectories_from_array,
     trajectory_dimension,
-    xarray_form,
+    xarray_layout,
 )
 from .output import AsList, AsTuple, Stacked, ToArray, ToLong, ToTensor, ToWide
 from .panel import Panel, join_panels
@@ -29,7 +29,7 @@ from .validation import array_of_tensor, as_floats, refuse_extremes
 
 __all__ = ["as_panel", "long_columns"]
 
-# (time, node, value) column names of long tables that are recognised without being told, lower case
+# (time, node, value) column names of long tables that are recognised without being specified, lower case
 _LONG_COLUMNS = (("time", "node", "value"), ("ds", "unique_id", "y"))
 
 
@@ -43,7 +43,7 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
         column per node, or (node, feature) column pairs; long DataFrame with a (time, node) row index, or with the
         columns time, node, value (also ds, unique_id, y); DataArray with the dimensions time, node[, feature].
         Fields: array or tensor of shape (n_times, n_y, n_x, n_features); DataArray with the dimensions time, y, x[,
-        feature], in any order, told by their names (also lat, latitude, row; lon, longitude, column).
+        feature], in any order, recognised by their names (also lat, latitude, row; lon, longitude, column).
         Trajectories, which are independent of each other: array or tensor of shape (n_trajectories, n_times, n_y, n_x,
         n_features); DataArray with a further dimension named trajectory (also sample, member, run, realization); list
         or tuple of any of the containers above, each with two axes or more.
@@ -54,12 +54,12 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
     Returns
     -------
     Panel
-        The same readings; floating-point arrays are not copied.
+        The same values; floating-point arrays are not copied.
 
     Raises
     ------
     DataError
-        If the container does not have that form, holds infinite values, or its time index is unsorted or duplicated.
+        If the container is none of these, holds infinite values, or its time index is unsorted or duplicated.
     """
     if isinstance(X, (list, tuple)) and X and all(len(getattr(part, "shape", ())) > 1 for part in X):
         parts = [as_panel(part, fields=fields) for part in X]
@@ -234,16 +234,16 @@ def _from_xarray(array: Any) -> Panel:
     dim = trajectory_dimension(array)
     if dim is not None:
         parts = [_from_xarray(array.isel({dim: i}, drop=True)) for i in range(array.sizes[dim])]
-        return join_panels(parts, gathered_along(dim, array))
-    form = xarray_form(array)
-    moved = array.transpose(*form.order)
-    axes = ("row", "y", "x", "feature") if form.is_field else ("row", "node", "feature")
+        return join_panels(parts, joined_along(dim, array))
+    layout = xarray_layout(array)
+    moved = array.transpose(*layout.order)
+    axes = ("row", "y", "x", "feature") if layout.is_field else ("row", "node", "feature")
     values = _checked_values(moved.values, axes[: array.ndim])
-    labels = [list(moved.indexes[dim]) if dim in moved.indexes else None for dim in form.order]
-    index = _checked_index(moved.indexes[form.order[0]]) if form.order[0] in moved.indexes else None
-    if form.is_field:
+    labels = [list(moved.indexes[dim]) if dim in moved.indexes else None for dim in layout.order]
+    index = _checked_index(moved.indexes[layout.order[0]]) if layout.order[0] in moved.indexes else None
+    if layout.is_field:
         features = labels[3] if array.ndim == 4 else None
-        return replace(field_from_array(values, form), index=index, features=features)
+        return replace(field_from_array(values, layout), index=index, features=features)
     features = labels[2] if array.ndim == 3 else None
     values = values if array.ndim == 3 else values[..., None]
-    return Panel(values, index, labels[1], features, array.ndim, form)
+    return Panel(values, index, labels[1], features, array.ndim, layout)

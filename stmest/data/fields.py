@@ -18,10 +18,10 @@ from .panel import Panel, join_panels
 __all__ = [
     "TIME_NAMES",
     "field_from_array",
-    "gathered_along",
+    "joined_along",
     "trajectories_from_array",
     "trajectory_dimension",
-    "xarray_form",
+    "xarray_layout",
 ]
 
 # names, lower case, by which the dimensions of a DataArray are known
@@ -44,7 +44,7 @@ def field_from_array(array: np.ndarray, restore: Callable[..., Any]) -> Panel:
     Returns
     -------
     Panel
-        With `grid` (n_y, n_x); the values are not copied where they lie in one piece.
+        With `grid` (n_y, n_x); contiguous values are not copied.
     """
     n_times, n_y, n_x = array.shape[:3]
     values = array.reshape(n_times, n_y * n_x, -1 if array.size else 1)
@@ -66,15 +66,15 @@ def trajectories_from_array(
     Returns
     -------
     Panel
-        One part per trajectory; the values are not copied where they lie in one piece.
+        One part per trajectory; contiguous values are not copied.
     """
     parts = [field_from_array(field, restore) for field in array]
     values = array.reshape(-1, *parts[0].values.shape[1:])
     return join_panels(parts, gathered, values)
 
 
-def xarray_form(array: Any) -> ToXarray:
-    """Read the form of a DataArray.
+def xarray_layout(array: Any) -> ToXarray:
+    """Find which dimensions of a DataArray are time, space and feature.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def trajectory_dimension(array: Any) -> Hashable | None:
     return _named(tuple(array.dims), _TRAJECTORY_NAMES)
 
 
-def gathered_along(dim: Hashable, array: Any) -> AlongDimension:
+def joined_along(dim: Hashable, array: Any) -> AlongDimension:
     """How the forecasts of trajectories become one DataArray again.
 
     Parameters

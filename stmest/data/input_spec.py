@@ -34,7 +34,7 @@ class InputSpec:
     grid : tuple of int or None
         Rows and columns of a field.
     zone : str or None
-        Time zone by whose clock seasons and calendar count.
+        Time zone in which seasons and calendar count.
     freq : str, Timedelta, number or None
         Time from one time step to the next; None where there is no index.
     fields : bool

@@ -1,4 +1,4 @@
-"""How forecasts become the kind of container that the readings came in.
+"""How forecasts become the kind of container that the user gave.
 
 One small class per kind, without code of its own in its state, so that a `Panel` that holds one can be copied, pickled
 and written into a model file. Used by `containers`, `fields` and `panel`.
@@ -105,7 +105,7 @@ class ToXarray:
     order : tuple
         Time; then node, or y and x; then the feature, where there is one.
     is_field : bool
-        Whether the readings lie on a grid.
+        Whether the values lie on a grid.
     coords : dict
         Dimensions and values of each coordinate of the cells or nodes, which a forecast keeps.
     name, attrs : hashable, dict

@@ -1,4 +1,4 @@
-"""`Panel`: what every container becomes, one form for nodes, fields and many trajectories.
+"""`Panel`: what every container becomes: nodes, fields and many trajectories alike.
 
 Builds on `time_index`; made by `containers.as_panel`, used by the forecasters, the datasets and the report.
 """
@@ -25,7 +25,7 @@ __all__ = ["Panel", "feature_positions", "join_panels"]
 @savable
 @dataclass(frozen=True)
 class Panel:
-    """Values of several nodes over time, in one form, with their own clock.
+    """Values of several nodes over time, and where they begin in the time of the training data.
 
     The cells of a field are its nodes, row by row: node ``i * n_x + j`` is the cell in row i and column j. Independent
     trajectories follow each other along the time axis, and `starts` gives no window that crosses from one to the next.
@@ -35,7 +35,7 @@ class Panel:
     values : ndarray of shape (n_times, n_nodes, n_features)
         Floating point; NaN where nothing was observed. A view of the user's data wherever that is possible.
     index : pandas.Index or None
-        Time of each row; None for plain arrays.
+        Time of each time step; None for plain arrays.
     nodes : list or None
         Names of the nodes; None for plain arrays and for fields.
     features : list or None
@@ -49,7 +49,7 @@ class Panel:
     parts : tuple of Panel
         The trajectories, where there are several; else empty.
     clock : int or None
-        Number of the first time step, counted from the first one that the forecaster was fitted to; None where that is not
+        Position of the first time step, counted from the first one that the forecaster was fitted to; None where that is not
         known, and for many trajectories.
     freq : str, Timedelta, number or None
         Time from one step to the next, where it is known better than from `index`: that of the training data.
@@ -71,23 +71,23 @@ class Panel:
 
     @property
     def n_times(self) -> int:
-        """Number of rows, of all trajectories together."""
+        """Number of time steps, of all trajectories together."""
         return self.values.shape[0]
 
     @property
     def bounds(self) -> np.ndarray:
-        """First row of every trajectory, and the number of all rows: (n_trajectories + 1,)."""
+        """First time step of every trajectory, and the number of all time steps: (n_trajectories + 1,)."""
         return np.cumsum([0, *(part.n_times for part in self.parts or (self,))])
 
     def starts(self, length: int, stride: int = 1) -> np.ndarray:
-        """First rows of all windows of a given length that lie within one trajectory.
+        """First time steps of all windows of a given length that lie within one trajectory.
 
         Parameters
         ----------
         length : int
-            Rows of one window.
+            Time steps of one window.
         stride : int, default=1
-            Rows between the starts of two windows.
+            Time steps between the starts of two windows.
 
         Returns
         -------
@@ -95,8 +95,8 @@ class Panel:
             Empty where not even one window fits.
         """
         bounds = self.bounds
-        pieces = [first + window_starts(last - first, length, stride) for first, last in pairwise(bounds)]
-        return np.concatenate(pieces)
+        starts = [first + window_starts(last - first, length, stride) for first, last in pairwise(bounds)]
+        return np.concatenate(starts)
 
     def rows(self, start: int, stop: int) -> Panel:
         """Some time steps of a panel that is one series.
@@ -109,7 +109,7 @@ class Panel:
         Returns
         -------
         Panel
-            A view of these time steps, with their index and clock.
+            A view of these time steps, with their index and `clock`.
         """
         index = None if self.index is None else self.index[start:stop]
         clock = None if self.clock is None else self.clock + start
@@ -161,7 +161,7 @@ class Panel:
         Returns
         -------
         Panel
-            Those of both; container kind and names of `other`, clock of this one.
+            Those of both; container kind and names of `other`, `clock` of this one.
         """
         index = None if other.index is None or self.index is None else self.index.append(other.index)
         values = np.concatenate([self.values, other.values])
@@ -187,7 +187,7 @@ class Panel:
         return None if self.index is None else future_index(self.index, n_steps, self.freq)
 
     def with_nodes(self, nodes: list[Hashable]) -> Panel:
-        """The same readings with the nodes in another order.
+        """The same values with the nodes in another order.
 
         Parameters
         ----------
@@ -245,7 +245,7 @@ class Panel:
         Parameters
         ----------
         values : ndarray of shape (..., n_nodes, n_features)
-            Forecasts or readings of the nodes of this panel.
+            Forecasts or observations of the nodes of this panel.
 
         Returns
         -------
@@ -335,12 +335,12 @@ def join_panels(parts: list[Panel], gathered: Callable[[list[Any]], Any], values
     gathered : callable
         Turns the list of their forecasts into the user's kind of container.
     values : ndarray of shape (n_times, n_nodes, n_features), optional
-        All rows, where they lie in one array already.
+        The values of all trajectories, where they lie in one array already.
 
     Returns
     -------
     Panel
-        Their rows one after the other; with a time index where all have one of the same kind.
+        Their time steps one after the other; with a time index where all have one of the same kind.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Scalers per node and feature that skip missing values.
 
-Fitted on training rows only, applied to each batch as it is gathered, so that no scaled copy of the data exists.
+Fitted on training data only, applied to each batch as it is read, so that no scaled copy of the data exists.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..exceptions import ParameterError
-from .chunks import row_pieces
+from .chunks import row_chunks
 from .savable import savable
 
 __all__ = ["SCALERS", "NodeScaler"]
@@ -30,7 +30,7 @@ class NodeScaler:
     Attributes
     ----------
     center, scale : ndarray of shape (n_nodes, n_features)
-        Learnt from the rows given to `fit`, in float64. A constant node has scale 1. A node without a single
+        Learnt from the values given to `fit`, in float64. A constant node has scale 1. A node without a single
         observation takes the average of the others.
     """
 
@@ -45,7 +45,7 @@ class NodeScaler:
         Parameters
         ----------
         values : ndarray of shape (n_times, n_nodes, n_features)
-            Training rows; NaN is skipped. Memory maps are read in pieces.
+            Training data; NaN is skipped. Memory maps are read in chunks.
 
         Returns
         -------
@@ -86,25 +86,25 @@ class NodeScaler:
         return values * self.scale[:, target] + self.center[:, target]
 
 
-def _pieces(values: np.ndarray) -> Iterator[np.ndarray]:
-    for _, piece in row_pieces(values):
-        yield np.asarray(piece, dtype=np.float64)
+def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
+    for _, chunk in row_chunks(values):
+        yield np.asarray(chunk, dtype=np.float64)
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation over time; two passes, because one loses digits where the mean is large."""
-    count = sum(np.isfinite(piece).sum(0) for piece in _pieces(values))
+    count = sum(np.isfinite(chunk).sum(0) for chunk in _chunks(values))
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = sum(np.nansum(piece, 0) for piece in _pieces(values)) / count
-        variance = sum(np.nansum((piece - mean) ** 2, 0) for piece in _pieces(values)) / count
+        mean = sum(np.nansum(chunk, 0) for chunk in _chunks(values)) / count
+        variance = sum(np.nansum((chunk - mean) ** 2, 0) for chunk in _chunks(values)) / count
     mean, variance = np.where(count, mean, np.nan), np.where(count, variance, np.nan)
     return mean, np.sqrt(variance)
 
 
 def _range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.full(values.shape[1:], np.inf), np.full(values.shape[1:], -np.inf)
-    for piece in _pieces(values):
-        low, high = np.fmin(low, np.fmin.reduce(piece)), np.fmax(high, np.fmax.reduce(piece))
+    for chunk in _chunks(values):
+        low, high = np.fmin(low, np.fmin.reduce(chunk)), np.fmax(high, np.fmax.reduce(chunk))
     seen = np.isfinite(low)
     return np.where(seen, low, np.nan), np.where(seen, high - low, np.nan)
 

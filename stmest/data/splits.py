@@ -1,4 +1,4 @@
-"""Cuts in time: the validation part of the training rows, and a rolling-origin splitter for scikit-learn."""
+"""Cuts in time: the validation part of the training data, and a rolling-origin splitter for scikit-learn."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ SELECTION_FRACTION = 0.125
 
 
 def window_starts(n_rows: int, length: int, stride: int = 1) -> np.ndarray:
-    """First rows of all windows of a given length.
+    """First time steps of all windows of a given length.
 
     Parameters
     ----------
     n_rows : int
-        Rows of the data.
+        Time steps of the data.
     length : int
-        Rows of one window.
+        Time steps of one window.
     stride : int, default=1
-        Rows between the starts of two windows.
+        Time steps between the starts of two windows.
 
     Returns
     -------
@@ -59,28 +59,28 @@ def temporal_split(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Windows to train on and windows to validate on, cut in time.
 
-    All targets of a validation window lie in the last part of the rows, all targets of a training window before it;
+    All targets of a validation window lie in the last part of the time steps, all targets of a training window before it;
     the `horizon` - 1 windows whose targets straddle the cut are used by neither. Look-back may reach across the cut.
 
     Parameters
     ----------
     n_rows : int
-        Rows of the training data.
+        Time steps of the training data.
     input_length, horizon : int
-        Rows of look-back and of forecast.
+        Time steps of look-back and of forecast.
     validation_fraction : float
-        Share of the rows whose targets are validated on, in [0, 1).
+        Share of the time steps whose targets are validated on, in [0, 1).
     bounds : ndarray of int, optional
-        First row of every trajectory, and `n_rows`, where there are several: no window crosses a bound, and the cut
+        First time step of every trajectory, and `n_rows`, where there are several: no window crosses a bound, and the cut
         moves to the nearest one (but not to the ends) where the trajectory that it falls in cannot be divided.
 
     Returns
     -------
     train_starts, validation_starts : ndarray of int
-        First rows of the windows. `validation_starts` is empty, and all windows are for training, where the fraction is
+        First time steps of the windows. `validation_starts` is empty, and all windows are for training, where the fraction is
         0 or the series is too short to have a window on both sides.
     cut : int
-        First validation row; `n_rows` where nothing is validated on.
+        First validation time step; `n_rows` where nothing is validated on.
     """
     starts = _starts_within(np.array([0, n_rows]) if bounds is None else bounds, input_length + horizon)
     cut = n_rows - round(validation_fraction * n_rows)
@@ -96,8 +96,8 @@ def temporal_split(
 
 def _starts_within(bounds: np.ndarray, length: int) -> np.ndarray:
     """First time steps of the windows that lie within one trajectory."""
-    pieces = [first + window_starts(last - first, length) for first, last in pairwise(bounds)]
-    return np.concatenate(pieces)
+    starts = [first + window_starts(last - first, length) for first, last in pairwise(bounds)]
+    return np.concatenate(starts)
 
 
 def _cut_of_trajectories(bounds: np.ndarray, cut: int, length: int, horizon: int) -> int:
@@ -175,21 +175,21 @@ class Split:
 
 
 class ForecastSplit(BaseCrossValidator):
-    """Rolling-origin splits whose test part carries the look-back that its first forecast needs.
+    """Rolling-origin splits whose test part includes the look-back that its first forecast needs.
 
-    Like `sklearn.model_selection.TimeSeriesSplit`, but each test part begins `input_length` rows early, so that a
-    forecaster scored on it forecasts every row of the fold, also where folds are short.
+    Like `sklearn.model_selection.TimeSeriesSplit`, but each test part begins `input_length` time steps early, so that
+    a forecaster scored on it forecasts every time step of the fold, also where folds are short.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds.
     input_length : int, default=24
-        Rows of look-back of the forecaster.
+        Time steps of look-back of the forecaster.
     test_size : int, optional
-        Rows per test part, without the look-back; default as in `TimeSeriesSplit`.
+        Time steps per test part, without the look-back; default as in `TimeSeriesSplit`.
     gap : int, default=0
-        Rows left out between the training part and the first forecast row.
+        Time steps left out between the training part and the first forecast.
 
     Examples
     --------
@@ -208,7 +208,7 @@ class ForecastSplit(BaseCrossValidator):
         self.gap = gap
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield row numbers of training and test parts.
+        """Yield positions in time of training and test parts.
 
         Parameters
         ----------
@@ -220,7 +220,7 @@ class ForecastSplit(BaseCrossValidator):
         Yields
         ------
         train, test : ndarray of int
-            The test part begins with `input_length` rows of look-back.
+            The test part begins with `input_length` time steps of look-back.
 
         Raises
         ------

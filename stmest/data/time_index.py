@@ -16,7 +16,7 @@ __all__ = ["follows", "frequency", "future_index", "in_zone", "usual_step", "wal
 
 
 def frequency(index: pd.Index | None) -> Any:
-    """Time from one row of an index to the next, in a form that a file can hold.
+    """Time from one time step of an index to the next, as a value that a file can hold.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def frequency(index: pd.Index | None) -> Any:
     -------
     str, Timedelta, number or None
         Name of the regular frequency where datetimes have one; else the most frequent step. None without an index, and for
-        fewer than two rows that name none.
+        fewer than two time steps that name none.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def usual_step(index: pd.Index) -> Any:
 
 
 def wall_clock(index: pd.Index | None) -> pd.DatetimeIndex | None:
-    """The times that the clocks of its zone show: life follows them, also when they are put forward or back.
+    """Local times without a time zone: daily patterns follow them, also across daylight saving changes.
 
     Parameters
     ----------
@@ -156,14 +156,14 @@ def zone_name(index: pd.Index | None) -> str | None:
 
 
 def in_zone(index: pd.Index, zone: str | None) -> pd.Index:
-    """The same moments, told by the clock of another time zone.
+    """The same moments in another time zone.
 
     Parameters
     ----------
     index : pandas.Index
         Datetimes or periods.
     zone : str or None
-        Name of the zone of the training rows, None where they had none.
+        Name of the zone of the training data, None where they had none.
 
     Returns
     -------
@@ -180,18 +180,18 @@ def in_zone(index: pd.Index, zone: str | None) -> pd.Index:
         return index
     if zone is None:
         raise DataError(
-            f"the training rows have times without a time zone, X has the zone {given}; give both by the same clock: "
-            "X.tz_convert(zone of the training rows).tz_localize(None)."
+            f"the training data have times without a time zone, X has the zone {given}; give both in the same time zone: "
+            "X.tz_convert(zone of the training data).tz_localize(None)."
         )
     if given is None:
         raise DataError(
-            f"the training rows are in the time zone {zone}, the times of X have none; say which it is: X.tz_localize(...)."
+            f"the training data are in the time zone {zone}, the times of X have none; say which it is: X.tz_localize(...)."
         )
     try:
         return index.tz_convert(zone)
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(
-            f"X is in the time zone {given}, the training rows in {zone}; give both in one: X.tz_convert(...)."
+            f"X is in the time zone {given}, the training data in {zone}; give both in one: X.tz_convert(...)."
         ) from error
 
 

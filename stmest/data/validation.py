@@ -1,4 +1,4 @@
-"""What counts as a reading: real numbers of a size that can be computed with, NaN where nothing was observed.
+"""What counts as a value: real numbers of a size that can be computed with, NaN where nothing was observed.
 
 Builds on numpy and scikit-learn; used by the containers.
 """
@@ -12,13 +12,13 @@ import numpy as np
 from sklearn.utils import check_array
 
 from ..exceptions import DataError, DataTypeError
-from .chunks import row_pieces
+from .chunks import row_chunks
 
-__all__ = ["LARGEST_READING", "array_of_tensor", "as_floats", "refuse_extremes"]
+__all__ = ["LARGEST_VALUE", "array_of_tensor", "as_floats", "refuse_extremes"]
 
-# Networks compute in float32, whose squares end at 3e38. No sensor reads that much; marks of missing values do, such as
+# Networks compute in float32, whose squares end at 3e38. No observation is that large; marks of missing values are, such as
 # 9.97e36 in NetCDF files.
-LARGEST_READING = 1e18
+LARGEST_VALUE = 1e18
 
 
 def array_of_tensor(tensor: Any) -> np.ndarray:
@@ -67,7 +67,7 @@ def as_floats(values: Any) -> np.ndarray:
     DataTypeError
         If they are no real numbers: text, dates, complex numbers, a sparse matrix, objects of another kind.
     DataError
-        If there are no rows or nodes, or fewer than two axes.
+        If there are no time steps or nodes, or fewer than two axes.
     """
     if np.ma.isMaskedArray(values):
         values = np.ma.filled(values.astype(np.result_type(values.dtype, np.float32)), np.nan)
@@ -82,7 +82,7 @@ def as_floats(values: Any) -> np.ndarray:
             values, dtype=[np.float64, np.float32], allow_nd=True, ensure_all_finite=False, input_name="X"
         )
     except TypeError as error:
-        raise DataTypeError(f"X of type {type(values).__name__} holds no readings: {error}") from error
+        raise DataTypeError(f"X of type {type(values).__name__} holds no usable values: {error}") from error
     except (ValueError, OverflowError) as error:
         needed = "needed: real numbers, (n_times, n_nodes) or (n_times, n_nodes, n_features)"
         raise DataError(f"X of type {type(values).__name__} cannot be used: {error} ({needed}).") from error
@@ -103,7 +103,7 @@ def _refuse_other_types(array: np.ndarray) -> None:
 
 
 def refuse_extremes(array: np.ndarray, axes: Sequence[str]) -> None:
-    """Raise an error where a value is infinite or too large to be a reading.
+    """Raise an error where a value is infinite or too large to compute with.
 
     Parameters
     ----------
@@ -117,18 +117,18 @@ def refuse_extremes(array: np.ndarray, axes: Sequence[str]) -> None:
     DataError
         Naming the place of the first such value.
     """
-    for first, piece in row_pieces(array):
+    for first, chunk in row_chunks(array):
         with np.errstate(invalid="ignore"):
-            bad = np.argwhere(np.abs(piece) > LARGEST_READING)
+            bad = np.argwhere(np.abs(chunk) > LARGEST_VALUE)
         if not len(bad):
             continue
         place = (first + bad[0][0], *bad[0][1:])
         named = ", ".join(f"{axis} {i}" for axis, i in zip(axes, place, strict=True) if axis != "feature")
         where = f"({len(bad)} value(s), the first at {named})"
-        value = piece[tuple(bad[0])]
+        value = chunk[tuple(bad[0])]
         if np.isinf(value):
             raise DataError(f"X contains infinity {where}. Use NaN for a missing observation.")
         raise DataError(
-            f"X contains {value:.3g} {where}; readings above {LARGEST_READING:g} do not fit into the arithmetic. Use NaN if "
+            f"X contains {value:.3g} {where}; values above {LARGEST_VALUE:g} are too large to compute with. Use NaN if "
             "this marks a missing observation, or another unit."
         )

@@ -1,7 +1,7 @@
-"""Sliding windows over one panel, gathered a batch at a time.
+"""Sliding windows over one panel, read a batch at a time.
 
-A window is `input_length` rows followed by `horizon` rows. Only the first row of each window is stored; the values are
-read from the panel when a batch is asked for, so memory does not grow with the number of windows and memory maps stay
+A window is `input_length` time steps followed by `horizon` time steps. Only the first one of each window is stored; the
+values are read from the panel when a batch is asked for, so memory does not grow with the number of windows and memory maps stay
 on disk. Used by the forecasters for training and for prediction.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .chunks import row_pieces
+from .chunks import row_chunks
 
 __all__ = ["Batch", "Windows", "forward_filled"]
 
@@ -24,9 +24,9 @@ class Batch:
     Attributes
     ----------
     x : ndarray of shape (b, t, n, f), float32
-        Input rows in the units of the data, NaN where missing.
+        Input values in the units of the data, NaN where missing.
     y : ndarray of shape (b, h, n, f_target), float32
-        Target rows; h is 0 where only inputs were asked for.
+        Target values; h is 0 where only inputs were asked for.
     time : ndarray of shape (b, t + horizon, c), float32, or None
         Calendar channels of input and target steps.
     """
@@ -37,20 +37,20 @@ class Batch:
 
 
 class Windows:
-    """Windows of `input_length` + `horizon` rows over values of shape (n_times, n_nodes, n_features).
+    """Windows of `input_length` + `horizon` time steps over values of shape (n_times, n_nodes, n_features).
 
     Parameters
     ----------
     values : ndarray of shape (n_times, n_nodes, n_features)
-        The readings; never copied.
+        The values; never copied.
     input_length : int
-        Rows of look-back.
+        Time steps of look-back.
     horizon : int
-        Rows to forecast.
+        Time steps to forecast.
     starts : ndarray of int
-        First row of each window.
+        First time step of each window.
     time : ndarray of shape (n_times + horizon or more, c), optional
-        Calendar channels of every row and of the `horizon` rows that follow the last.
+        Calendar channels of every time step and of the `horizon` time steps after the last.
     target : sequence of int
         Positions of the features that are forecast.
     with_targets : bool, default=True
@@ -90,16 +90,16 @@ class Windows:
         Returns
         -------
         Batch
-            Copies of the rows, in float32.
+            Copies of the windows, in float32.
         """
         starts = self.starts[
             positions if isinstance(positions, slice) else np.asarray(positions, dtype=np.int64)
         ]
-        rows = starts[:, None] + np.arange(self.input_length + self.horizon)
-        x = np.asarray(self.values[rows[:, : self.input_length]], dtype=np.float32)
-        target_rows = rows[:, self.input_length :] if self.with_targets else rows[:, :0]
-        y = np.asarray(self.values[target_rows][..., self.target], dtype=np.float32)
-        return Batch(x, y, None if self.time is None else self.time[rows])
+        steps = starts[:, None] + np.arange(self.input_length + self.horizon)
+        x = np.asarray(self.values[steps[:, : self.input_length]], dtype=np.float32)
+        target_steps = steps[:, self.input_length :] if self.with_targets else steps[:, :0]
+        y = np.asarray(self.values[target_steps][..., self.target], dtype=np.float32)
+        return Batch(x, y, None if self.time is None else self.time[steps])
 
     def observed(self) -> np.ndarray:
         """Which windows have at least one observed input and one observed target.
@@ -115,7 +115,7 @@ class Windows:
         )
         inputs, targets = _running_count(any_input), _running_count(any_target)
         seen = np.empty(len(self.starts), dtype=bool)
-        for first, start in row_pieces(self.starts):
+        for first, start in row_chunks(self.starts):
             middle = start + self.input_length
             seen[first : first + len(start)] = (inputs[middle] > inputs[start]) & (
                 targets[middle + self.horizon] > targets[middle]
@@ -153,11 +153,11 @@ def forward_filled(x: np.ndarray, axis: int, backward: bool = False) -> np.ndarr
 
 
 def _any_finite(values: np.ndarray, features: list[int] | None = None) -> np.ndarray:
-    """Which rows hold at least one finite value."""
+    """Which time steps hold at least one finite value."""
     found = np.empty(len(values), dtype=bool)
-    for first, piece in row_pieces(values):
-        piece = piece if features is None else piece[..., features]
-        found[first : first + len(piece)] = np.isfinite(piece).any(axis=(1, 2))
+    for first, chunk in row_chunks(values):
+        chunk = chunk if features is None else chunk[..., features]
+        found[first : first + len(chunk)] = np.isfinite(chunk).any(axis=(1, 2))
     return found
 
 

@@ -31,7 +31,7 @@ class _Kind(NamedTuple):
 
     kept: float  # share of its own deviation that a node keeps from one step to the next
     taken: float  # weight of the mean deviation of its neighbours; kept + taken < 1
-    reaction: float  # what an incident of size 1 does to the reading, in units of the node
+    reaction: float  # what an incident of size 1 adds to the value, in units of the node
     peaks: tuple[tuple[float, float, float], ...]  # daily cycle: hour, width in hours, height
     weekend: float  # height of the cycle on Saturday and Sunday, 1 on other days
 
@@ -51,7 +51,7 @@ class SensorNetwork:
     Attributes
     ----------
     values : DataFrame of shape (n_times, n_nodes)
-        Readings with a DatetimeIndex and named nodes; NaN where missing.
+        Values with a DatetimeIndex and named nodes; NaN where missing.
     graph : Graph
         The edges along which deviations and incidents travel, with node names and planar coordinates.
     node_types : ndarray of shape (n_nodes,), int
@@ -75,11 +75,11 @@ def make_sensor_network(
     freq: str = "1h",
     random_state: int | np.random.Generator | None = None,
 ) -> SensorNetwork:
-    r"""Simulate readings that diffuse along a random geometric graph.
+    r"""Simulate observations that diffuse along a random geometric graph.
 
     Nodes lie at random in the unit square and are joined with their nearest ones; half of the edges lead one
     way only. With :math:`P_{ji}` the weight of the edge from j to i, divided by the sum over all edges into
-    i, and :math:`c` the type of node i, drawn independently of its place, step t reads
+    i, and :math:`c` the type of node i, chosen independently of its place, the values of step t are
 
     .. math::
 
@@ -89,7 +89,7 @@ def make_sensor_network(
 
     with, from left to right:
 
-    - level :math:`l_i` and unit :math:`s_i` of the node; the unit makes the standard deviation of a node's readings lie
+    - level :math:`l_i` and unit :math:`s_i` of the node; the unit makes the standard deviation of a node's values lie
       between 4 and 12;
     - :math:`g_c`, the daily cycle of the type (one or two peaks), scaled on weekends, which makes it a weekly one;
     - z, the deviations, which diffuse and take 6 steps along an edge: a type keeps the share :math:`a_c` of its own and
@@ -99,7 +99,7 @@ def make_sensor_network(
       and reach the next nodes 6 steps later; a type reacts by :math:`r_c`, more strongly when it is busy;
     - e, the error of the sensor, normal with standard deviation `noise`.
 
-    So the past of the neighbours tells about the next steps of a node what its own past does not: about a
+    So the past of the neighbours helps to forecast a node beyond what its own past does: about a
     fifth of the error that a linear model of the own past makes over 12 steps goes away when it sees the
     neighbours too.
 
@@ -118,7 +118,7 @@ def make_sensor_network(
     noise : float, default=0.05
         Standard deviation of the sensors' error in units of the node, at least 0.
     missing : float, default=0.0
-        Share of readings to remove, in [0, 1), half of them single ones and half in gaps; see `mask_gaps`.
+        Share of values to remove, in [0, 1), half of them single ones and half in longer runs; see `mask_gaps`.
     freq : str, default="1h"
         Step of the index, an even part of a day. The cycles keep their 24 hours; all else is counted in
         steps.
@@ -159,13 +159,13 @@ def make_sensor_network(
     incident = _travel(flow, _INCIDENT_KEPT, _INCIDENT_PASSED, outbreaks)
 
     reaction = np.array([kind.reaction for kind in kinds])
-    reading = (
+    signal = (
         cycle + deviation + reaction * (0.3 + cycle) * incident + noise * rng.standard_normal(cycle.shape)
     )
     level, spread = rng.uniform(40, 60, n_nodes), rng.uniform(4, 12, n_nodes)
-    own_spread = reading.std(axis=0)
+    own_spread = signal.std(axis=0)
     unit = spread / np.where(own_spread > 0, own_spread, 1.0)
-    values = pd.DataFrame(level + unit * reading, index=index, columns=names)
+    values = pd.DataFrame(level + unit * signal, index=index, columns=names)
     return SensorNetwork(mask_gaps(values, missing, random_state=rng) if missing else values, graph, types)
 
 
@@ -177,20 +177,20 @@ def mask_gaps(
     *,
     single: float = 0.5,
 ) -> Table:
-    """Remove readings as sensors lose them: single ones, and in gaps of many steps.
+    """Remove values as failing sensors do: single ones, and runs of many time steps.
 
     Parameters
     ----------
     X : ndarray or DataFrame of shape (n_times, n_nodes) or (n_times, n_nodes, n_features)
-        Readings; a removed one loses all its features.
+        Values; a removed one loses all its features.
     fraction : float
-        Share of all readings to remove, in [0, 1); those missing already count as not removed.
+        Share of all values to remove, in [0, 1); those missing already count as not removed.
     max_gap : int, default=24
         Longest run of steps that is removed at once, at least 1; lengths are uniform from 1. Runs may meet.
     random_state : int, Generator or None, default=None
-        Seed; the same one removes the same readings.
+        Seed; the same one removes the same values.
     single : float, default=0.5
-        Share of the removed readings that are drawn one by one, in [0, 1]; 0 makes gaps only.
+        Share of the removed values that are chosen one by one, in [0, 1]; 0 removes runs only.
 
     Returns
     -------

@@ -112,11 +112,11 @@ def make_navier_stokes(
     if path is not None and path.is_file():
         return np.load(path)
     start = _random_vorticity(n_trajectories, refinement * resolution, check_random_state(random_state))
-    tell = _Progress(n_trajectories * n_steps) if verbose else None
+    progress = _Progress(n_trajectories * n_steps) if verbose else None
     out = np.empty((n_trajectories, n_steps, resolution, resolution, 1), dtype=np.float32)
     for first in range(0, n_trajectories, batch_size):
         batch = start[first : first + batch_size]
-        frames = _snapshots(batch, flow, resolve_device(device), tell)
+        frames = _snapshots(batch, flow, resolve_device(device), progress)
         for step, frame in enumerate(frames):
             out[first : first + len(batch), step, ..., 0] = frame[:, ::refinement, ::refinement]
     if path is not None:
@@ -156,7 +156,7 @@ class _Flow:
         if self.resolution * self.refinement < 3 * _WAVES or self.resolution * self.refinement % 2:
             raise ParameterError(
                 f"resolution * refinement = {self.resolution * self.refinement}; needed: an even number of at least "
-                f"{3 * _WAVES} points per side, to carry the initial field."
+                f"{3 * _WAVES} points per side, to represent the initial field."
             )
 
     def path(self, folder: str | os.PathLike[str], seed: Any) -> Path:
@@ -283,7 +283,7 @@ class _Spectrum:
         return rate * self.kept, torch.maximum(u.abs().max(), v.abs().max())
 
 
-def _snapshots(start: np.ndarray, flow: _Flow, device: torch.device, tell: _Progress | None) -> Any:
+def _snapshots(start: np.ndarray, flow: _Flow, device: torch.device, progress: _Progress | None) -> Any:
     """Yield the vorticity (b, n, n) after every interval.
 
     Fourth-order Runge and Kutta for advection and forcing; viscosity is integrated exactly.
@@ -315,20 +315,20 @@ def _snapshots(start: np.ndarray, flow: _Flow, device: torch.device, tell: _Prog
                 f"the flow reaches a velocity of {fastest:.3g}, for which time_step={flow.time_step:.3g} is too long on "
                 f"{n} x {n} points; needed: below {longest:.2g}."
             )
-        if tell is not None:
-            tell(len(start))
+        if progress is not None:
+            progress(len(start))
         yield torch.fft.irfft2(w, s=(n, n)).cpu().numpy()
 
 
 def _force(n: int, amplitude: float, grid: _Spectrum) -> Tensor:
     points = torch.arange(n, dtype=torch.float64) / n
-    phase = 2 * math.pi * (points[:, None] + points[None, :])
-    force = amplitude * (torch.sin(phase) + torch.cos(phase))
+    angle = 2 * math.pi * (points[:, None] + points[None, :])
+    force = amplitude * (torch.sin(angle) + torch.cos(angle))
     return torch.fft.rfft2(force.to(grid.kx.device, grid.kx.dtype))
 
 
 class _Progress:
-    """One line that is written over: how many snapshots of all, and the seconds left."""
+    """A progress line that is written over: how many snapshots of all, and the seconds left."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self.began = total, 0, time.perf_counter()

@@ -89,7 +89,7 @@ _FILES = {
         "panels/metr_la_1week_losloop.npz",
         "639ae47e5857f53e8c2b8dfec40be1ebb178f37116de03711b0683e7224b740d",
         "5 min",
-        "T-GCN (Zhao et al. 2019), DCRNN, ICLR 2018; mph, gaps already interpolated",
+        "T-GCN (Zhao et al. 2019), DCRNN, ICLR 2018; mph, missing values already interpolated",
     ),
     "beijing_air_12sites": _File(
         "panels/beijing_air_12sites.npz",
@@ -129,9 +129,9 @@ class RealPanel:
     Attributes
     ----------
     values : ndarray of shape (n_times, n_nodes, n_channels) or (n_times, lat, lon, n_channels)
-        Readings, NaN where missing; the second form for gridded fields.
+        Values, NaN where missing; the second shape for gridded fields.
     index : DatetimeIndex
-        Time of every row.
+        Time of every time step.
     nodes : list or None
         Names of the nodes; None for fields.
     channels : list of str
@@ -210,7 +210,7 @@ def load_field(name: str, folder: str | os.PathLike[str] | None = None) -> Any:
     data = load_panel(name, folder)
     if data.values.ndim != 4:
         raise DataError(f"{name!r} has the shape {data.values.shape}, which is no field; use load_panel.")
-    from ..runtime import require  # brings torch, which reading an array does not need
+    from ..runtime import require  # brings torch, which is not needed for an array
 
     xarray = require("xarray", "io")
     coords = {"time": data.index, "channel": data.channels}
@@ -283,7 +283,7 @@ def fetch_panel(name: str) -> RealPanel:
         return _read(name, known, Path(named) / known.path)
     if known.url is None:
         return load_panel(name)
-    from ..runtime import require  # brings torch, which reading a file does not need
+    from ..runtime import require  # brings torch, which is not needed for a file
 
     pooch = require("pooch", "io")
     kept = pooch.os_cache("stmest") / known.path

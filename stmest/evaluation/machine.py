@@ -1,4 +1,4 @@
-"""What a measurement was made on: machine, threads, devices and versions, so that it can be judged and repeated."""
+"""What a measurement was made on: machine, threads, devices and versions, so that it can be understood and repeated."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """One table for all forecasters, scored on exactly the same windows.
 
-The rows are cut once in time. Every forecaster learns from the first part and forecasts every window whose targets
+The data are cut once in time. Every forecaster learns from the first part and forecasts every window whose targets
 lie in the second; look-back may reach before the cut, so that forecasters with short and long memory have the same
 targets. A forecaster that fails keeps its row, with what went wrong. Builds on the public methods of the forecasters, which
 are given Panels, and on `metrics`; used by the command line.
@@ -47,22 +47,22 @@ def compare(
     unit: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
-    """Fit forecasters on the first rows and score them on the same windows of the last rows.
+    """Fit forecasters on the first time steps and score them on the same windows of the last ones.
 
     Parameters
     ----------
     models : mapping of str to forecaster
         Unfitted forecasters by name, all with the same horizon; they are cloned, and stay as they are.
     X : array-like, DataFrame, DataArray or Tensor
-        Readings, as for `fit`, of one series; the cells of a field count as nodes.
+        Values, as for `fit`, of one series; the cells of a field count as nodes.
     adj : graph, optional
-        Graph, in any form that `fit` takes; given to every forecaster.
+        Graph, in any container that `fit` takes; given to every forecaster.
     test_fraction : float, default=0.2
-        Share of the rows, the last ones, whose values are forecast.
+        Share of the time steps, the last ones, whose values are forecast.
     season : int, optional
-        Rows per season, for MASE. Default: see `stmest.data.calendar.season_length`.
+        Time steps per season, for MASE. Default: see `stmest.data.calendar.season_length`.
     unit : str, optional
-        Unit of the readings, for table and pictures.
+        Unit of the values, for table and pictures.
     progress : callable, optional
         Called with a line of text before and after each forecaster.
 
@@ -74,7 +74,7 @@ def compare(
     Raises
     ------
     DataError
-        If the data leave no room for training rows and a test window.
+        If the data leave no room for training data and a test window.
     GraphError
         If the graph does not fit the nodes.
     ParameterError
@@ -96,7 +96,7 @@ def compare(
     # Checked before the first fit: a wrong season must not cost an hour of training.
     if not isinstance(season, (int, np.integer)) or not 1 <= season < cut:
         raise ParameterError(
-            f"season={season!r}; needed: an integer from 1 to {cut - 1}, the training rows less one."
+            f"season={season!r}; needed: an integer from 1 to {cut - 1}, the training time steps less one."
         )
     trial = _Trial(panel, cut, horizon, int(season), graph)
     rows = []
@@ -139,7 +139,7 @@ class _Trial:
         try:
             forecaster = clone(model)
             row.parameters = {key: plain(value) for key, value in forecaster.get_params(deep=False).items()}
-            progress(f"{label}: fitting on {self.cut} rows")
+            progress(f"{label}: fitting on {self.cut} time steps")
             start = time.perf_counter()
             forecaster.fit(self.panel.rows(0, self.cut), adj=self.graph)
             row.fit_seconds = time.perf_counter() - start
@@ -164,7 +164,7 @@ class _Trial:
         context = forecaster.context_length_
         if context > self.cut:
             raise DataError(
-                f"needs {context} rows of look-back, but only {self.cut} rows precede the test part."
+                f"needs {context} time steps of look-back, but only {self.cut} precede the test part."
             )
         tail = self.panel.rows(self.cut - context, self.panel.n_times)
         start = time.perf_counter()
@@ -221,24 +221,26 @@ class _Trial:
         if self.truth is None:
             return out
         for position, window in enumerate(self.kept):
-            row = self.cut + int(window)
-            begin = max(0, row - max(2 * self.horizon, min(self.season, 200)))
-            history = self.panel.values[begin:row][..., self.targets]
+            origin = self.cut + int(window)
+            begin = max(0, origin - max(2 * self.horizon, min(self.season, 200)))
+            history = self.panel.values[begin:origin][..., self.targets]
             out.append(
                 Sample(
-                    row=row,
+                    row=origin,
                     history=history[..., 0] if self.panel.ndim == 2 else history,
                     truth=self.truth[window],
                     forecasts={name: kept[position] for name, kept in self.forecasts.items()},
                     intervals={name: kept[position] for name, kept in self.intervals.items()},
-                    time=None if self.panel.index is None else self.panel.index[begin : row + self.horizon],
+                    time=None
+                    if self.panel.index is None
+                    else self.panel.index[begin : origin + self.horizon],
                 )
             )
         return out
 
 
 def _checked(models: Mapping[str, Any], panel: Panel, test_fraction: float) -> tuple[int, int]:
-    """The common horizon, and the first test row."""
+    """The common horizon, and the first test time step."""
     if panel.parts:
         raise DataError(
             f"X holds {len(panel.parts)} trajectories; needed: one series, which can be cut in time."

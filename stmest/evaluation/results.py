@@ -66,11 +66,11 @@ class Sample:
     Attributes
     ----------
     row : int
-        Row of the first forecast step.
+        Position in time of the first forecast step.
     history : ndarray of shape (n_history, n_nodes[, n_targets])
-        Readings before it.
+        Values before it.
     truth : ndarray of shape (horizon, n_nodes[, n_targets])
-        Readings that were to be forecast.
+        Values that were to be forecast.
     forecasts : dict of str to ndarray of shape (horizon, n_nodes[, n_targets])
         Forecasts by name.
     intervals : dict of str to (lower, upper)
@@ -103,7 +103,7 @@ class Report:
     machine : dict
         See `stmest.evaluation.machine.describe_machine`.
     unit : str or None
-        Unit of the readings.
+        Unit of the values.
     nodes : list
         Names (or positions) of the nodes.
     samples : list of Sample

@@ -19,7 +19,7 @@ __all__ = ["forecast_scorer"]
 def forecast_scorer(metric: str = "mae") -> Callable[..., float]:
     """Scorer for scikit-learn's ``scoring=``: the error of all rolling forecasts in a fold, in raw units.
 
-    In a `Pipeline` a forecaster sees transformed readings; the scorer turns truth and forecasts back before it compares
+    In a `Pipeline` a forecaster sees transformed values; the scorer turns truth and forecasts back before it compares
     them, so that candidates with different scalers can be compared at all.
 
     Parameters

@@ -20,13 +20,13 @@ def summarise(panel: Panel) -> dict[str, Any]:
     Parameters
     ----------
     panel : Panel
-        Readings.
+        Values.
 
     Returns
     -------
     dict
         Plain Python: `n_times`, `n_nodes`, `n_features`, `missing_share`, `missing_by_node`; `longest_missing_run`, the
-        most rows in a row that a node lacks; `constant_nodes` and `unobserved_nodes`, by name or position; with an index
+        longest run of time steps that a node lacks; `constant_nodes` and `unobserved_nodes`, by name or position; with an index
         `first_time`, `last_time`, and with dates `step` and `gaps`, the number of steps that are not the usual one.
     """
     values, index = panel.values, panel.index

@@ -23,7 +23,7 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
     settings : dict
         As in `Report.settings`.
     unit : str or None
-        Unit of the readings.
+        Unit of the values.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
     unit = "the unit of the data" if unit is None else unit
     steps = [column for column in frame if str(column).startswith("MAE@")]
     digits = _decimals(frame["MAE"])
-    forms: dict[str, Callable[[Any], str]] = {
+    formats: dict[str, Callable[[Any], str]] = {
         **dict.fromkeys(["MAE", "RMSE", *steps], f"{{:.{digits}f}}".format),
         **dict.fromkeys(["MASE", "R2"], "{:.3f}".format),
         "fit_seconds": "{:.1f}".format,
@@ -42,8 +42,10 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
     }
     titles = {"fit_seconds": "fit s", "predict_ms": "ms/window", "n_parameters": "parameters"}
     columns = [["model", *frame.index.astype(str)]]
-    for column, form in forms.items():
-        columns.append([titles.get(column, column), *("-" if pd.isna(v) else form(v) for v in frame[column])])
+    for column, as_text in formats.items():
+        columns.append(
+            [titles.get(column, column), *("-" if pd.isna(v) else as_text(v) for v in frame[column])]
+        )
     failed = [f"{name} failed: {reason}" for name, reason in frame["error"].items() if reason is not None]
     count = (
         f"{settings['windows']:,} test windows, {settings['horizon']} steps ahead; the same for every row."
@@ -52,14 +54,14 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
         f"MAE, RMSE in {unit}; MAE@k: k steps ahead alone; MASE: 1 is a naive forecast of season {settings['season']} "
         "on the training rows."
     )
-    aligns = ["left", *["right"] * len(forms)]
+    aligns = ["left", *["right"] * len(formats)]
     cells = zip(*columns, strict=True)
     heading, *lines = tabulate(cells, tablefmt="plain", colalign=aligns, disable_numparse=True).splitlines()
     return "\n".join([count, legend, "", heading, "-" * len(heading), *lines, *failed])
 
 
 def plain(value: Any) -> Any:
-    """Turn a value into what JSON can hold; what has no such form becomes its type's name.
+    """Turn a value into what JSON can hold; anything else becomes its type's name.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""The scikit-learn face: forecasters with fit, predict and score."""
+"""The scikit-learn API: forecasters with fit, predict and score."""

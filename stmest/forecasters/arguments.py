@@ -1,6 +1,6 @@
-"""What `fit` makes of its arguments: which graph to use.
+"""Which of the graphs given to a forecaster is used.
 
-Builds on `data` and `graphs`; used by `base`.
+Builds on `data` and `graphs`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..data.panel import Panel
 from ..exceptions import DataError, GraphError
 from ..graphs import Graph, as_graph, is_graph_like
 
-__all__ = ["choose_graph", "graph_to_go_on_with"]
+__all__ = ["choose_graph", "graph_of_warm_start"]
 
 
 def choose_graph(panel: Panel, y: Any, adj: Any, default: Any) -> Graph | None:
@@ -23,7 +23,7 @@ def choose_graph(panel: Panel, y: Any, adj: Any, default: Any) -> Graph | None:
     Parameters
     ----------
     panel : Panel
-        Training rows.
+        Training data.
     y, adj : Any
         What `fit` was given.
     default : Any
@@ -61,13 +61,13 @@ def choose_graph(panel: Panel, y: Any, adj: Any, default: Any) -> Graph | None:
     return None if adj is None else as_graph(adj, n_nodes, panel.nodes)
 
 
-def graph_to_go_on_with(graph: Graph | None, known: Graph | None) -> Graph | None:
+def graph_of_warm_start(graph: Graph | None, known: Graph | None) -> Graph | None:
     """The graph of a warm start: the one of the first fit.
 
     Parameters
     ----------
     graph, known : Graph or None
-        The one that is given now, and the one of the first fit.
+        The graph given now, and the graph of the first fit.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def graph_to_go_on_with(graph: Graph | None, known: Graph | None) -> Graph | Non
         If another graph is given now.
     """
     if graph is not None and (known is None or (graph.adjacency != known.adjacency).nnz):
-        raise GraphError("warm_start=True goes on with the graph of the first fit; fit anew to change it.")
+        raise GraphError("warm_start=True continues with the graph of the first fit; fit anew to change it.")
     return known
 
 

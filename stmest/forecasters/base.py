@@ -1,7 +1,7 @@
 """The scikit-learn API of every forecaster: fit, predict, score, predict_windows, predict_interval, update, save.
 
-`fit` learns a `Predictor`, which does all forecasting; a forecaster below says how much history it needs (`_look_back`) and
-how it learns (`_learn`). Builds on `data`, `graphs` and `prediction`.
+`fit` learns a `Predictor`, which does all forecasting; a subclass says how much history it needs (`_look_back`) and how it
+learns (`_learn`). Builds on `data`, `graphs` and `prediction`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ..data.panel import Panel
 from ..data.splits import SELECTION_FRACTION, Split
 from ..exceptions import DataError, DataTypeError, ParameterError
 from ..graphs import Graph
-from ..linear.ensemble_selection import choose_profile
+from ..linear.ensemble_selection import choose_season
 from ..linear.seasonal_mean import SeasonalProfile
 from ..metrics.point import weighted_r2
 from ..prediction.calibration import Calibration
 from ..prediction.predictor import Predictor
-from .arguments import choose_graph, graph_to_go_on_with
+from .arguments import choose_graph, graph_of_warm_start
 from .model_file import save_model
 from .parameters import name_the_forecaster
 
@@ -47,7 +47,7 @@ class BaseForecaster(ABC, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_nodes,)
         Names of the nodes, where X is a DataFrame with string column names.
     predictor_ : Predictor
-        What forecasts: season, calendar and rule.
+        Does all forecasting: seasonal mean, calendar and rule.
     input_ : InputSpec
         Nodes, features, grid, time zone and frequency of the training data.
     nodes_ : list or None
@@ -55,7 +55,7 @@ class BaseForecaster(ABC, BaseEstimator):
     n_inputs_ : int
         Number of features per node.
     time_zone_ : str or None
-        Time zone of the training data, by whose clock seasons and calendar count.
+        Time zone of the training data, in whose local time seasons and calendar are computed.
     target_ : list of int
         Positions of the forecast features.
     time_features_ : tuple of str
@@ -63,7 +63,7 @@ class BaseForecaster(ABC, BaseEstimator):
     given_graph_ : Graph or None
         The graph that `fit` was given.
     profile_ : SeasonalProfile or None
-        The seasonal mean, which is subtracted from the values before the forecaster sees them, and added to its forecasts.
+        The seasonal mean (climatology). It is subtracted from the inputs and added to the forecasts.
     grid_shape_ : tuple of int or None
         Rows and columns (n_y, n_x), where the training data are fields; their cells are the nodes, row by row.
     context_length_ : int
@@ -119,12 +119,12 @@ class BaseForecaster(ABC, BaseEstimator):
         graph : Graph or None
             The graph of the nodes.
         split : Split
-            Their windows. The validation part may be chosen on, and nothing else learnt from it.
+            Their windows. The validation part may be used for choices, and for no other learning.
 
         Returns
         -------
         Predictor
-            Which forecasts.
+            The fitted predictor.
         """
 
     def _validation_fraction(self) -> float:
@@ -132,20 +132,20 @@ class BaseForecaster(ABC, BaseEstimator):
         return SELECTION_FRACTION
 
     def _continues(self) -> bool:
-        """Whether fit goes on from the present state instead of starting anew."""
+        """Whether fit continues from the present state instead of starting anew."""
         return False
 
     # ---------------------------------------------------------------- fit
 
     def fit(self, X: Any, y: Any = None, adj: Any = None) -> Any:
-        """Learn from the values of a sensor network.
+        """Learn from the values of the nodes.
 
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor
             Values in time order: (n_times, n_nodes) or (n_times, n_nodes, n_features), or a field (n_times, n_y,
             n_x, n_features); or many independent trajectories, which no window crosses. See
-            `stmest.data.containers.as_panel` for all that is understood. NaN marks a missing value.
+            `stmest.data.containers.as_panel` for all supported containers. NaN marks a missing value.
         y : ignored, or a graph
             Present for scikit-learn. A graph given here is taken as `adj`, so that ``fit(X, adj)`` works.
         adj : array-like, DataFrame, sparse matrix, networkx graph, torch_geometric Data, tuple or Graph, optional
@@ -179,7 +179,7 @@ class BaseForecaster(ABC, BaseEstimator):
         return self
 
     def _read_first(self, X: Any) -> Panel:
-        """Training data as a panel whose clock begins now."""
+        """Training data as a panel whose time index begins at 0."""
         if self._continues():
             panel = self._read(X)
         else:
@@ -189,10 +189,10 @@ class BaseForecaster(ABC, BaseEstimator):
 
     def _choose_graph(self, panel: Panel, y: Any, adj: Any) -> Graph | None:
         graph = choose_graph(panel, y, adj, self.adj)
-        return graph_to_go_on_with(graph, self.given_graph_) if self._continues() else graph
+        return graph_of_warm_start(graph, self.given_graph_) if self._continues() else graph
 
     def _refit(self, predictor: Predictor, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
-        """Let the closed-form parts learn from the validation part too, which is the most recent."""
+        """Fit the closed-form parts again, with the validation part, which is the most recent."""
         if self._continues() or not split.validates:
             return predictor
         return predictor.refitted(panel, graph, split.starts)
@@ -202,14 +202,14 @@ class BaseForecaster(ABC, BaseEstimator):
         return Calibration.of(learnt, refitted.season, panel, split)
 
     def _season(self, panel: Panel, split: Split, target: list[int]) -> SeasonalProfile | None:
-        """The seasonal mean that `seasonal_profile` asks for, from the training part."""
+        """The seasonal mean of the training part, as `seasonal_profile` specifies."""
         cycle = self.seasonal_profile
-        untimed = panel.parts and panel.index is None  # nothing says when in the cycle each of them begins
+        untimed = panel.parts and panel.index is None  # where each of them begins in the cycle is unknown
         if cycle == "auto":
             if untimed or not len(split.starts):
                 return None
             sizes = (self._look_back(panel), self.horizon)
-            cycle = choose_profile(panel.values, panel.index, split.choice, *sizes, target, split.starts)
+            cycle = choose_season(panel.values, panel.index, split.choice, *sizes, target, split.starts)
         if cycle is None:
             return None
         if untimed:
@@ -222,7 +222,7 @@ class BaseForecaster(ABC, BaseEstimator):
 
     @contextmanager
     def _restored_on_error(self) -> Iterator[None]:
-        """Leave the estimator as it was if fit fails: never half fitted."""
+        """Restore the estimator if fit fails."""
         before = self.__dict__.copy()
         try:
             yield
@@ -271,7 +271,7 @@ class BaseForecaster(ABC, BaseEstimator):
         X : array-like, DataFrame, DataArray or Tensor, optional
             Recent values; the last time steps are the look-back. Default: those that `fit` (and `update`) saw last.
         steps : int, optional
-            Steps to forecast; default `horizon`. Steps beyond the horizon are forecast from the forecasts before them.
+            Steps to forecast; default `horizon`. Steps beyond the horizon are forecast from earlier forecasts.
 
         Returns
         -------
@@ -299,7 +299,7 @@ class BaseForecaster(ABC, BaseEstimator):
         X : array-like, DataFrame, DataArray or Tensor, optional
             Recent values, as for `predict`. Default: those that `fit` (and `update`) saw last.
         coverage : float, default=0.9
-            Share of the future values that the range is to hold, between 0 and 1.
+            Share of the future values that the range must contain, between 0 and 1.
 
         Returns
         -------
@@ -317,10 +317,10 @@ class BaseForecaster(ABC, BaseEstimator):
         Notes
         -----
         Split conformal intervals: errors on the validation part, per node and horizon step, in units of the scale of the
-        look-back (less the seasonal mean). Seasonal mean and linear forecast, which are learnt again from all time steps in
-        the end, are calibrated as they were without the validation part. `update` moves the time steps that count on. The
-        intervals hold the promised share as long as the future resembles these. Without a validation part the errors are
-        those on training data, which are too small, and a warning says so.
+        look-back (less the seasonal mean). The calibration uses the predictor before the refit, which has not learnt from the
+        validation part. `update` replaces the oldest time steps of the calibration by the new ones. The intervals contain the
+        wanted share as long as the future resembles these time steps. Without a validation part, errors on training data are
+        used; they are too small, and a warning says so.
         """
         recent = self._recent(X)
         forecasts = self.predictor_.forecast(recent, recent.bounds[:-1])
@@ -410,7 +410,7 @@ class BaseForecaster(ABC, BaseEstimator):
         return float(np.array_equal(y_true[np.isfinite(y_true)], y_pred[np.isfinite(y_true)]))
 
     def update(self, X: Any) -> Any:
-        """Move the forecast origin over newly observed time steps, without training.
+        """Append newly observed time steps, without training.
 
         Parameters
         ----------
@@ -458,21 +458,20 @@ class BaseForecaster(ABC, BaseEstimator):
         Parameters
         ----------
         path : str or path-like
-            Where to, for instance ``"model.safetensors"``. A file that is there is replaced in one step: whoever reads it
-            sees the old one or the new one, also after a crash.
+            Where to, for instance ``"model.safetensors"``. An existing file is replaced in one step: a reader sees the old
+            file or the new one, also after a crash.
 
         Raises
         ------
         ModelFileError
-            If a parameter holds code (`callbacks`) or an object that is no plain data, or the parameters were changed
+            If a parameter holds code (`callbacks`) or an object that is not plain data, or the parameters were changed
             after `fit` so that they no longer describe what was fitted.
         StorageError
             If the file cannot be written, for instance because the disk is full.
 
         Notes
         -----
-        `device` and `checkpoint_dir` stay behind, as they belong to this machine. `adj` is saved as the `Graph` that it
-        stands for.
+        `device` and `checkpoint_dir` are not saved, as they belong to this machine. `adj` is saved as a `Graph`.
         """
         check_is_fitted(self)
         save_model(self, path)
@@ -481,7 +480,7 @@ class BaseForecaster(ABC, BaseEstimator):
 
     @property
     def input_(self) -> InputSpec:
-        """What the forecaster was fitted to."""
+        """Nodes, features, grid, time zone and frequency of the training data."""
         return self.predictor_.spec
 
     @property
@@ -496,7 +495,7 @@ class BaseForecaster(ABC, BaseEstimator):
 
     @property
     def time_zone_(self) -> str | None:
-        """Time zone of the training data, by whose clock seasons and calendar count."""
+        """Time zone of the training data, in whose local time seasons and calendar are computed."""
         return self.input_.zone
 
     @property

@@ -1,4 +1,4 @@
-"""DLinear and NLinear as forecasters: the linear rivals of every long-horizon network, trained in the same way."""
+"""DLinear and NLinear as forecasters: the linear baselines of long-horizon networks, trained in the same way."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LinearParameters(TrainingParameters):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainingParameters._parameter_constraints,
         "per_node": ["boolean"],
-        "linear_skip": [Options(bool, {False})],  # a linear map on top of a linear map
+        "linear_skip": [Options(bool, {False})],  # the residual of a linear forecast by a linear map
         "time_features": [None],
     }
 
@@ -57,25 +57,20 @@ class DLinearParameters(LinearParameters):
 )
 @describe
 class DLinearForecaster(DLinearParameters, NetworkForecaster):
-    """Linear maps of a moving average and of the rest of the look-back, added up.
+    """Linear maps of a moving average and of the rest of the look-back, summed.
 
     Parameters
     ----------
     {window_parameters}
     trend_window : int, default=25
-        Rows of the moving average.
+        Time steps of the moving average.
     per_node : bool, default=False
         Whether each node has weights of its own.
     {training_parameters}
 
     Attributes
     ----------
-    history_ : DataFrame
-        One row per epoch: losses, learning rate, seconds.
-    best_epoch_, n_iter_, n_parameters_ : int
-        Epoch whose weights are kept; epochs trained; trainable numbers.
-    correction_ : float
-        Share of the network's correction of the linear forecast that is kept; 1 without `linear_skip`.
+    {training_attributes}
 
     See Also
     --------
@@ -85,7 +80,7 @@ class DLinearForecaster(DLinearParameters, NetworkForecaster):
     Notes
     -----
     Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (AAAI 2023); equations and differences in
-    `stmest/networks/linear.py`. Each node and feature is forecast from its own past; `adj` is taken and not used.
+    `stmest/networks/linear.py`. Each node and feature is forecast from its own past; `adj` is accepted and not used.
 
     Examples
     --------
@@ -105,7 +100,7 @@ class DLinearForecaster(DLinearParameters, NetworkForecaster):
 )
 @describe
 class NLinearForecaster(LinearParameters, NetworkForecaster):
-    """A linear map of what the look-back is above its last reading, and that reading on top.
+    """A linear map of the look-back less its last value, plus that value.
 
     Parameters
     ----------
@@ -116,22 +111,17 @@ class NLinearForecaster(LinearParameters, NetworkForecaster):
 
     Attributes
     ----------
-    history_ : DataFrame
-        One row per epoch: losses, learning rate, seconds.
-    best_epoch_, n_iter_, n_parameters_ : int
-        Epoch whose weights are kept; epochs trained; trainable numbers.
-    correction_ : float
-        Share of the network's correction of the linear forecast that is kept; 1 without `linear_skip`.
+    {training_attributes}
 
     See Also
     --------
-    stmest.DLinearForecaster : With a trend instead of the last reading.
+    stmest.DLinearForecaster : With a trend instead of the last value.
     stmest.RidgeForecaster : The same model with an L2 penalty, in closed form.
 
     Notes
     -----
     Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (AAAI 2023); equations and differences in
-    `stmest/networks/linear.py`. Each node and feature is forecast from its own past; `adj` is taken and not used.
+    `stmest/networks/linear.py`. Each node and feature is forecast from its own past; `adj` is accepted and not used.
 
     Examples
     --------

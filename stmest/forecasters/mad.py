@@ -21,7 +21,7 @@ from .registry import register
 __all__ = ["SIZES", "MADForecaster", "MADParameters"]
 
 # "paper" is the network of the public program; it trains with learning_rate=1e-4, max_epochs=100, batch_size=16. Saved models
-# name their size and not these numbers, which therefore have to stay.
+# name their size and not these numbers, which therefore must not change.
 SIZES: dict[str, dict[str, Any]] = {
     "small": {
         "width": 16, "d_model": 64, "n_layers": 2, "n_heads": 2, "d_state": 8,
@@ -96,17 +96,17 @@ class MADForecaster(MADParameters, NetworkForecaster):
     Parameters
     ----------
     {window_parameters}
-    size : {{"small", "paper"}}, default="small"
+    size : {"small", "paper"}, default="small"
         Sizes of the network: one that trains on a CPU in minutes, or those of the public program, 12 layers of width 256
-        (train it with ``learning_rate=1e-4, max_epochs=100`` on a GPU). The five parameters from `width` on overrule it.
-    reconstruction : {{"mamba", "conv", "unet"}}, default="mamba"
-        What refines the reconstruction's latents: Mamba over the pixels in both directions, between convolutions; the
-        convolutions alone; or a small U-Net.
-    prediction : {{"dit", "vit", "convlstm"}}, default="dit"
-        What predicts: the conditioned transformer, a plain one, or a convolutional LSTM.
+        (train it with ``learning_rate=1e-4, max_epochs=100`` on a GPU). The five parameters from `width` on take precedence.
+    reconstruction : {"mamba", "conv", "unet"}, default="mamba"
+        Network that refines the latents of the reconstruction: Mamba over the pixels in both directions, between convolutions;
+        the convolutions alone; or a small U-Net.
+    prediction : {"dit", "vit", "convlstm"}, default="dit"
+        Network that predicts: the conditioned transformer, a plain one, or a convolutional LSTM.
     fusion_weight : float, default=0.1
-        Weight at the start with which the reconstruction's latents join the prediction's, learned from there on; 0: no
-        reconstruction at all.
+        Initial weight of the reconstruction's latents, which are added to those of the prediction; learned. 0: no
+        reconstruction.
     lambda_rec, lambda_pred : float, default=1.0
         Weights of the mean squared error of the reconstruction and of the forecast loss; only their ratio counts.
     width : int or None, default=None
@@ -117,32 +117,26 @@ class MADForecaster(MADParameters, NetworkForecaster):
         States of each Mamba channel.
     unfreeze_every : int, default=0
         Epochs after which the next part is unfrozen, from the output to the input: the decoder learns from the start, the
-        predictor so many epochs later, encoders and reconstruction as many later again. 0: everything learns at once.
+        predictor so many epochs later, encoders and reconstruction again so many later. 0: all parts learn from the start.
     {training_parameters}
 
     Attributes
     ----------
     grid_shape_ : tuple of int or None
         Rows and columns of the field; None for nodes.
-    history_ : DataFrame
-        One row per epoch: losses (``train_reconstruction`` is that of the reconstruction), learning rate, seconds.
-    best_epoch_, n_iter_, n_parameters_ : int
-        Epoch whose weights are kept; epochs trained; trainable numbers.
-    correction_ : float
-        Share of the network's correction of the linear forecast that is kept; 1 without `linear_skip`.
-    device_, scan_backend_
-        Device, and implementation of the scan, in use.
+    {training_attributes}
 
     See Also
     --------
     stmest.STMambaForecaster : For nodes with a graph.
-    stmest.LastValue : Persistence, from which the untrained network starts.
+    stmest.LastValue : Persistence.
 
     Notes
     -----
-    Zeng, Li, Niu, Yang, Wen, Knowledge-Based Systems 2025 (doi 10.1016/j.knosys.2025.113347). In the public program the
-    result of the Mamba branch is thrown away; here the forecast is made from it too. ``stmest.networks.mad`` lists the
-    equations, and where this implementation differs and why. A graph is not used where there is a grid.
+    Zeng, Li, Niu, Yang, Wen, Knowledge-Based Systems 2025 (doi 10.1016/j.knosys.2025.113347). The public
+    program discards the result of the Mamba branch; here the forecast uses it too. `stmest/networks/mad.py` lists the equations,
+    and where this implementation differs and why. The column ``train_reconstruction`` of `history_` is the loss of the
+    reconstruction. A graph is not used where there is a grid.
 
     Examples
     --------

@@ -1,8 +1,7 @@
-"""Model files: a fitted forecaster as one safetensors file, which can be opened anywhere and runs no code.
+"""Model files: a fitted forecaster as one safetensors file, which opens on any machine and runs no code.
 
-A forecaster is split into its parameters and its fitted state, and both are written as plain state
-(`stmest.storage.plain_state`); `load` builds it again through its constructor. A file can name the forecasters of the registry
-and no other classes. Builds on `storage`.
+Parameters and fitted state of a forecaster are written as plain state (`stmest.storage.plain_state`); `load` calls the
+constructor with them. A file can name the forecasters of the registry and no other classes. Builds on `storage`.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from .registry import entries, find
 
 __all__ = ["load", "save_model"]
 
-# Parameters that name something of this machine; a loaded forecaster has their defaults
+# Parameters that refer to this machine; a loaded forecaster has their defaults
 _OF_THIS_MACHINE = ("device", "checkpoint_dir")
 
 
@@ -38,7 +37,7 @@ def save_model(model: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     model : BaseForecaster
-        Fitted.
+        A fitted forecaster.
     path : str or path-like
         Where to.
 
@@ -72,7 +71,7 @@ def save_model(model: Any, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
     """Read a forecaster that `save` wrote.
 
-    Nothing in the file is executed: it holds numbers and text, and it can name only the forecasters of stmest.
+    Nothing in the file is executed: it holds numbers and text, and can name only the forecasters of the registry.
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
         If the file is no model file, is damaged, was written in another format, names an unknown class, or
         contradicts itself.
     DeviceError
-        If the device is not there.
+        If the device is missing.
     OSError
         If the file cannot be read.
 
@@ -131,7 +130,7 @@ def _savable(model: Any, parameters: dict[str, Any]) -> dict[str, Any]:
     if kept.get("callbacks"):
         names = [type(callback).__name__ for callback in kept["callbacks"]]
         raise ModelFileError(
-            f"callbacks={names} hold code, which a model file never does. They play no part in forecasts: "
+            f"callbacks={names} hold code, which a model file never does. Forecasts do not need them: "
             "model.set_params(callbacks=None).save(path), and set them again after loading if you train on."
         )
     if kept.get("adj") is not None:
@@ -165,21 +164,21 @@ def _restored(document: dict[str, Any], arrays: dict[str, np.ndarray], device: A
 
 
 def _check_values(state: dict[str, Any]) -> None:
-    """The number of nodes is that of values which are there; all that is built next is as large as it says."""
+    """Compare the number of nodes with the stored values, as the sizes of all arrays built later depend on it."""
     kinds = {"predictor_": Predictor, "calibration_": Calibration, "context_": Panel}
     for name, kind in kinds.items():
         if not isinstance(state[name], kind):
             raise ModelFileError(f"its {name} is no {kind.__name__}")
     context, n_nodes = state["context_"], state["n_features_in_"]
     if not callable(context.restore) or not context.values.size:
-        raise ModelFileError("its last rows are no values")
+        raise ModelFileError("its last time steps hold no values")
     found = (
         context.values.shape[1],
         state["predictor_"].spec.n_nodes,
         state["calibration_"].predictor.spec.n_nodes,
     )
     if type(n_nodes) is not int or set(found) != {n_nodes}:
-        raise ModelFileError(f"its parts speak of {(*found, n_nodes)!r} nodes: they must agree")
+        raise ModelFileError(f"its parts have {(*found, n_nodes)!r} nodes: they must agree")
 
 
 def _check_sizes(model: Any) -> None:
@@ -188,12 +187,12 @@ def _check_sizes(model: Any) -> None:
     for predictor in (model.predictor_, model.calibration_.predictor):
         spec = predictor.spec
         if any(position not in range(spec.n_features) for position in predictor.target):
-            raise ModelFileError(f"target_={predictor.target} are no features of {spec.n_features}")
+            raise ModelFileError(f"target_={predictor.target} are not among its {spec.n_features} features")
         if spec.nodes is not None and len(spec.nodes) != spec.n_nodes:
             raise ModelFileError(f"it names {len(spec.nodes)} nodes, but has {spec.n_nodes}")
         if spec.grid != context.grid or (spec.grid is not None and np.prod(spec.grid) != spec.n_nodes):
             raise ModelFileError(
-                f"its {spec.n_nodes} nodes are no field of {spec.grid}, or its last rows are none of it"
+                f"its {spec.n_nodes} nodes are no field of {spec.grid}, or its last time steps have another grid"
             )
         for name in ("input_length", "horizon"):
             fitted = predictor.horizon if name == "horizon" else predictor.look_back
@@ -213,9 +212,11 @@ def _check_sizes(model: Any) -> None:
         )
     for rows in (context, model.calibration_.rows):
         if rows.index is not None and len(rows.index) != rows.n_times:
-            raise ModelFileError(f"it has {rows.n_times} last rows, but {len(rows.index)} times")
+            raise ModelFileError(f"it has {rows.n_times} last time steps, but {len(rows.index)} times")
     if model.calibration_.rows.values.shape[1:] != sizes[1:]:
-        raise ModelFileError(f"the rows to calibrate on have shape {model.calibration_.rows.values.shape}")
+        raise ModelFileError(
+            f"the time steps to calibrate on have shape {model.calibration_.rows.values.shape}"
+        )
 
 
 # ---------------------------------------------------------------- crafted sizes
@@ -230,17 +231,16 @@ _CALLS_PER_WEIGHT, _SPARE_CALLS = 100, 2_000
 
 @contextmanager
 def _limited(n_numbers: int, n_weights: int) -> Iterator[None]:
-    """Build a network under a limit taken from what the file holds, before memory is asked for.
+    """Build a network under a limit on its size, before memory is allocated.
 
-    A file whose parameters speak of a network many times larger than the weights that it brings is refused instead of
-    filling the memory of the machine.
+    A file is refused if its parameters describe a network many times larger than its weights.
     """
     with _Limit(8 * n_numbers + _SPARE_NUMBERS, _CALLS_PER_WEIGHT * n_weights + _SPARE_CALLS):
         yield
 
 
 class _Limit(TorchFunctionMode):
-    """Counts the numbers that torch's factory functions are asked for."""
+    """Counts the numbers that torch's factory functions allocate."""
 
     def __init__(self, n_numbers: int, n_calls: int):
         super().__init__()
@@ -254,6 +254,6 @@ class _Limit(TorchFunctionMode):
             self.n_calls -= 1
             if self.n_numbers < 0 or self.n_calls < 0:
                 raise ModelFileError(
-                    "its parameters speak of a network far larger than the weights that it holds"
+                    "its parameters describe a network far larger than the weights that it holds"
                 )
         return func(*args, **kwargs)

@@ -1,6 +1,6 @@
-"""Forecasters that cost next to nothing, with the API of the networks: what every network has to beat.
+"""Naive baselines: the last value, the last season, and the mean of the last seasons.
 
-They only average what the look-back holds. Builds on `base`; the report puts them beside every network.
+They forecast averages of the look-back. The report compares every network with them. Builds on `base`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .registry import register
 
 __all__ = ["LastValue", "MeanProfile", "SeasonalNaive"]
 
-# How far to look back for an observation when the training data have gaps; one step or season where they have none.
-_ROWS_WITH_GAPS = 24
-_SEASONS_WITH_GAPS = 3
+# Look-back where the training data have missing values; one time step or season where they are complete
+_STEPS_IF_MISSING = 24
+_SEASONS_IF_MISSING = 3
 _WINDOWS_AT_ONCE = 256
 
 
@@ -40,13 +40,13 @@ class NaiveRule(Rule):
     Attributes
     ----------
     method : {"last", "naive", "mean"}
-        Whether the last observed value counts, that of the last season, or the mean of all seasons of the look-back.
+        The last observed value, that of the last season, or the mean of all seasons of the look-back.
     season : int
         Time steps in one season; 1 for the last value.
     horizon : int
         Time steps to forecast.
     mean : ndarray of shape (n_nodes, n_targets)
-        Forecast where the look-back holds no observation.
+        Forecast of a node without an observation in the look-back.
     target : list of int
         Positions of the forecast features.
     """
@@ -62,9 +62,9 @@ class NaiveRule(Rule):
     def forecast(self, x: np.ndarray, time: np.ndarray | None, nodes: list[Any] | None) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         seasons = _by_season(x[..., self.target], self.season)
-        profile = _mean_of(seasons) if self.method == "mean" else _latest_of(seasons)
-        profile = np.where(np.isnan(profile), self.mean, profile)
-        return profile[:, np.arange(self.horizon) % self.season]
+        forecast = _mean_of(seasons) if self.method == "mean" else _latest_of(seasons)
+        forecast = np.where(np.isnan(forecast), self.mean, forecast)
+        return forecast[:, np.arange(self.horizon) % self.season]
 
     def shapes(self, n_nodes: int, n_features: int, n_targets: int, look_back: int, horizon: int) -> Shapes:
         """The means; see `Rule`."""
@@ -72,14 +72,14 @@ class NaiveRule(Rule):
 
 
 class _Naive(BaseForecaster):
-    """What the three share: a look-back and a mean per node to fall back on.
+    """Base of the three: a look-back, and the mean of each node where the look-back has no observation.
 
     Attributes
     ----------
     context_length_ : int
         Time steps of look-back that one forecast uses.
     mean_ : ndarray of shape (n_nodes, n_targets)
-        Mean of the training data, the forecast where the look-back holds no observation.
+        Mean of the training data: the forecast of a node without an observation in the look-back.
     n_parameters_ : int
         Number of fitted weights.
     """
@@ -122,8 +122,8 @@ class LastValue(_Naive):
     Attributes
     ----------
     context_length_ : int
-        Rows in which the last observation is looked for: 1 if the training rows are complete, else 24 (less
-        where there are fewer). A node without an observation in them gets its training mean.
+        Time steps among which the last observation is found: 1 if the training data are complete, else 24 (less where there
+        are fewer). A node without an observation in them gets its training mean.
     mean_ : ndarray of shape (n_nodes, n_targets)
         Training mean of every node.
 
@@ -144,7 +144,7 @@ class LastValue(_Naive):
     _method = "last"
 
     def _look_back(self, panel: Panel) -> int:
-        return min(_ROWS_WITH_GAPS, panel.n_times) if has_gaps(panel.values) else 1
+        return min(_STEPS_IF_MISSING, panel.n_times) if has_gaps(panel.values) else 1
 
 
 @register(
@@ -167,8 +167,8 @@ class SeasonalNaive(_Naive):
     Attributes
     ----------
     context_length_ : int
-        One season if the training rows are complete, else three (less where there are fewer): a missing value
-        is taken from the season before, and from the node's training mean where all of them lack it.
+        One season if the training data are complete, else three (less where there are fewer). A missing value is replaced by
+        that of the season before, and by the node's training mean where all seasons lack it.
     mean_ : ndarray of shape (n_nodes, n_targets)
         Training mean of every node.
     """
@@ -182,7 +182,7 @@ class SeasonalNaive(_Naive):
     _method = "naive"
 
     def _look_back(self, panel: Panel) -> int:
-        seasons = min(_SEASONS_WITH_GAPS, panel.n_times // self.season) if has_gaps(panel.values) else 1
+        seasons = min(_SEASONS_IF_MISSING, panel.n_times // self.season) if has_gaps(panel.values) else 1
         return self.season * max(1, seasons)
 
 
@@ -193,10 +193,10 @@ class SeasonalNaive(_Naive):
     },
 )
 class MeanProfile(_Naive):
-    """Forecast the mean of the last seasons, phase by phase.
+    """Forecast the mean of the last seasons, for each time step of the season.
 
-    Often the strongest thing without parameters on data with a cycle: averaging two weeks of days removes the
-    noise that `SeasonalNaive` repeats.
+    It often is the strongest baseline without parameters on data with a cycle: a mean over days removes the noise that
+    `SeasonalNaive` repeats.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class MeanProfile(_Naive):
     context_length_ : int
         ``season * n_seasons``.
     mean_ : ndarray of shape (n_nodes, n_targets)
-        Training mean of every node, the forecast of a phase that none of the seasons observed.
+        Training mean of every node: the forecast of a time step of the season that was never observed.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -1,6 +1,6 @@
-"""Forecasters that train a network: what `fit` learns, and pickles without modules.
+"""`NetworkForecaster`: the base of the forecasters that train a network.
 
-A forecaster below it names its network (`_network_class`), and gives the weights of its loss terms (`_loss_weights`). Builds on
+A subclass names its network (`_network_class`) and the weights of its loss terms (`_loss_weights`). Builds on
 `training.trainer`.
 """
 
@@ -29,9 +29,9 @@ from ..data.splits import Split
 from ..data.windows import Windows
 from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
-from ..linear.ensemble_selection import DRAWS, choose_recipe, kinds_of_inputs
+from ..linear.ensemble_selection import MOST_MEMBERS, possible_scopes, select_ensemble
 from ..linear.seasonal_mean import less_season
-from ..linear.window_ridge import WindowRidge, fit_recipe
+from ..linear.window_ridge import WindowRidge, fit_ensemble
 from ..networks.base import ForecastNetwork
 from ..ops.selective_scan import choose_backend
 from ..prediction.calibration import Calibration
@@ -44,7 +44,7 @@ from .parameters import TrainingParameters
 
 __all__ = ["NetworkForecaster"]
 
-# Parameters that change nothing in the course of a training, or are described otherwise
+# Parameters that do not change the training, or that the fingerprint describes in another way
 _BESIDE_THE_TRAINING = ("adj", "callbacks", "checkpoint_dir", "device", "verbose", "warm_start")
 
 
@@ -58,24 +58,26 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     network_ : torch.nn.Module
         The trained network.
     history_ : DataFrame
-        One row per epoch: losses, auxiliary terms, learning rate, seconds. Its ``attrs["skipped_windows"]`` counts the
-        training windows that were left out because nothing in them was observed.
+        One row per epoch: losses, auxiliary losses, learning rate, seconds. Its ``attrs["skipped_windows"]`` counts the
+        training windows that were left out because they hold no observation.
     best_epoch_ : int
-        Epoch whose weights are kept, counted from 1.
+        Epoch whose weights are kept, counted from 1; 0 for the weights at the start.
     n_iter_ : int
-        Epochs that were trained.
+        Number of epochs trained.
     n_parameters_ : int
-        Trainable numbers in the network.
+        Number of trainable parameters of the network.
     scaler_ : NodeScaler
         Shift and scale of each node, from the training part less its seasonal mean.
     linear_ : WindowRidge or None
         The linear forecast whose residual the network forecasts.
     correction_ : float
-        Residual weight: how much of the network's output is added, between 0 and 1, by what validated best.
+        Residual weight: the network's forecast of the residual is multiplied by it before it is added to the linear forecast.
+        Between 0 and 1, by validation error.
     has_gaps_ : bool
-        Whether values were missing in training; then a channel per feature says where.
+        Whether the training data have missing values; then the network gets an observation mask as one more channel per
+        feature.
     scan_backend_ : str
-        Which implementation of the Mamba scan is in use.
+        Implementation of the Mamba scan on the device.
     """
 
     history_: pd.DataFrame
@@ -88,14 +90,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     _network_class: ClassVar[type[ForecastNetwork]]
 
     def _build_network(self, predictor: Predictor, graph: Graph | None) -> ForecastNetwork:
-        """The untrained network, which is given by name what its constructor asks for.
+        """The untrained network; arguments are passed by the names of its constructor.
 
         Parameters
         ----------
         predictor : Predictor
-            All that is learnt before the network.
+            Seasonal mean, scaler and linear forecast.
         graph : Graph or None
-            The graph that was given.
+            The given graph.
         """
         spec, gaps = predictor.spec, _encoding(predictor).has_gaps
         sizes = {
@@ -111,7 +113,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return self._network_class(**sizes, **{name: settings[name] for name in wanted if name in settings})
 
     def _network_settings(self, predictor: Predictor, graph: Graph | None) -> dict[str, Any]:
-        """What a network may ask for beside sizes and parameters: graph, channels that it forecasts, and their masks."""
+        """Further arguments of a network: graph, channels that it forecasts, and their observation masks."""
         n_features, target = predictor.spec.n_features, predictor.target
         masks = [n_features + channel for channel in target] if _encoding(predictor).has_gaps else None
         adjacency = None if graph is None else torch.from_numpy(graph.to_dense())
@@ -120,20 +122,20 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _prepare_network(
         self, network: Any, values: Any, panel: Panel, predictor: Predictor, graph: Graph | None
     ) -> None:
-        """Let the untrained network start from what the training part, or the graph, tells; nothing by default.
+        """Initialise the untrained network from the training part or the graph; nothing by default.
 
         Parameters
         ----------
         network : ForecastNetwork
-            To be changed.
+            Changed in place.
         values : array-like of shape (n_times, n_nodes, n_features)
             The training part less its seasonal mean.
         panel : Panel
-            All of the training data.
+            The training data.
         predictor : Predictor
-            All that is learnt before the network.
+            Seasonal mean, scaler and linear forecast.
         graph : Graph or None
-            The graph that was given.
+            The given graph.
         """
         return None
 
@@ -142,7 +144,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return {}
 
     def _more_callbacks(self, network: Any) -> list[tuple[str, Any]]:
-        """Further callbacks of the forecaster itself."""
+        """Further callbacks of the forecaster class."""
         return []
 
     # ---------------------------------------------------------------- fit
@@ -220,20 +222,20 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _fit_linear(self, values: Any, target: list[int], graph: Graph | None, split: Split) -> WindowRidge:
         """The linear forecast whose residual is learnt: the ensemble of ridges that validates best."""
         sizes = (self.input_length, self.horizon)
-        kinds = kinds_of_inputs(values.shape[1], *sizes, graph, self._level_free)
-        choice = (values, target, split.choice, *sizes, kinds, graph)
-        recipe, _ = choose_recipe(*choice, starts=split.starts, most=DRAWS)
-        return fit_recipe(recipe, values[: split.cut], target, *sizes, graph, split.train)
+        scopes = possible_scopes(values.shape[1], *sizes, graph, self._level_free)
+        choice = (values, target, split.choice, *sizes, scopes, graph)
+        ensemble, _ = select_ensemble(*choice, starts=split.starts, most=MOST_MEMBERS)
+        return fit_ensemble(ensemble, values[: split.cut], target, *sizes, graph, split.train)
 
     def _new_network(self, predictor: Predictor, graph: Graph | None) -> ForecastNetwork:
-        """An untrained network; one that forecasts a residual begins with a forecast of 0."""
+        """An untrained network; one that forecasts a residual starts with a forecast of 0."""
         network = self._build_network(predictor, graph)
         if predictor.rule.linear is not None:
             network.start_at_zero()
         return network
 
     def _windows(self, predictor: Predictor, panel: Panel, values: Any) -> Any:
-        """What cuts windows out of the training data."""
+        """A function from start positions to windows of the training data."""
         time = None
         if predictor.time_features:
             index: Any = panel.index.append(panel.future(self.horizon))  # type: ignore[union-attr]
@@ -253,7 +255,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         device: torch.device,
         seed: int,
     ) -> Trainer:
-        """The training that the parameters describe."""
+        """The trainer with the settings of this forecaster."""
         parameters = self.get_params(deep=False)
         settings = {k: v for k, v in parameters.items() if k not in _BESIDE_THE_TRAINING}
         settings |= {"class": type(self).__name__, "device": device.type, "graph": graph}
@@ -268,7 +270,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         )  # fmt: skip
 
     def _start_from_first_weights(self, network: nn.Module) -> None:
-        """Take over `first_weights`, those of another fit, wherever name and shape agree (other nodes: not embeddings)."""
+        """Copy `first_weights`, those of another fit, where name and shape agree (with other nodes: not embeddings)."""
         given = self.__dict__.pop("first_weights", None) or {}
         own = network.state_dict()
         network.load_state_dict(
@@ -276,23 +278,23 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         )
 
     def _remember(self, trained: Trained, n_earlier: int) -> None:
-        """Keep how the training went."""
+        """Store the history and the best epoch."""
         self.history_ = trained.history
-        # 0: not one epoch was better than the weights at the start
+        # 0: no epoch was better than the weights at the start
         if trained.best_epoch or not n_earlier:
             self.best_epoch_ = trained.best_epoch + n_earlier if trained.best_epoch else 0
 
     def _calibration(self, learnt: Predictor, refitted: Predictor, panel: Panel, split: Split) -> Calibration:
-        """The validation part; after a warm start that of before, where the new one is shorter."""
+        """The validation part; after a warm start the earlier one, where the new one is shorter."""
         new = super()._calibration(learnt, refitted, panel, split)
         if not self._continues():
             return new
         known = self.calibration_
         rule: Any = learnt.rule
-        # training on leaves seasonal mean and linear forecast as they are
-        judged = known.predictor.with_network(rule.network, rule.device, rule.residual_weight)
+        # a warm start does not change seasonal mean and linear forecast
+        predictor = known.predictor.with_network(rule.network, rule.device, rule.residual_weight)
         kept = not known.learnt_from and panel.n_times - split.cut < known.rows.n_times - learnt.look_back
-        return (known if kept else new).with_predictor(judged)
+        return (known if kept else new).with_predictor(predictor)
 
     # ---------------------------------------------------------------- what was learnt
 
@@ -322,31 +324,31 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     @property
     def correction_(self) -> float:
-        """Residual weight: how much of the network's output is added."""
+        """Residual weight: factor of the network's forecast of the residual."""
         return self._rule.residual_weight
 
     @property
     def has_gaps_(self) -> bool:
-        """Whether values were missing in training."""
+        """Whether the training data have missing values."""
         return self._rule.encoding.has_gaps
 
     @property
     def n_iter_(self) -> int:
-        """Epochs that were trained."""
+        """Number of epochs trained."""
         return len(self.history_)
 
     @property
     def n_parameters_(self) -> int:
-        """Trainable numbers in the network."""
+        """Number of trainable parameters of the network."""
         return sum(p.numel() for p in self.network_.parameters() if p.requires_grad)
 
     @property
     def scan_backend_(self) -> str:
-        """Which implementation of the Mamba scan is in use."""
+        """Implementation of the Mamba scan on the device."""
         return choose_backend(torch.empty(1, device=self.device_)).name
 
     def _network_inputs(self, X: Any, stride: int) -> Iterator[dict[str, Tensor]]:
-        """Network inputs of all windows in X, a batch at a time, for looking into the network."""
+        """Network inputs of all windows in X, a batch at a time."""
         check_is_fitted(self)
         for x, time in self.predictor_.look_backs(self._read(X), stride):
             yield self._rule.inputs(x, time)
@@ -354,18 +356,18 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     # ---------------------------------------------------------------- pickles and model files
 
     def __getstate__(self) -> dict[str, Any]:
-        """State without modules: weights as arrays beside predictors without a network, so that it opens on any machine."""
+        """State without modules, which loads on any machine: weights as arrays, and predictors without a network."""
         state: dict[str, Any] = dict(super().__getstate__())
         predictor = state.get("predictor_")
         if predictor is not None:
             state["weights_"] = {name: w.cpu().numpy() for name, w in self.network_.state_dict().items()}
             state["predictor_"] = predictor.with_network(None, None)
-            judged = self.calibration_.predictor.with_network(None, None)
-            state["calibration_"] = self.calibration_.with_predictor(judged)
+            calibrated = self.calibration_.predictor.with_network(None, None)
+            state["calibration_"] = self.calibration_.with_predictor(calibrated)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Rebuild the network on the wanted device, or on the CPU with a warning where that is not there."""
+        """Rebuild the network on the wanted device; on the CPU, with a warning, where that device is missing."""
         weights = state.pop("weights_", None)
         super().__setstate__(state)
         if weights is None:
@@ -380,19 +382,19 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         network.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
         network = network.to(device).eval()
         self.predictor_ = self.predictor_.with_network(network, device)
-        judged = self.calibration_.predictor.with_network(network, device)
-        self.calibration_ = replace(self.calibration_, predictor=judged)
+        calibrated = self.calibration_.predictor.with_network(network, device)
+        self.calibration_ = replace(self.calibration_, predictor=calibrated)
 
 
 def _copy_of(network: ForecastNetwork) -> ForecastNetwork:
-    """A copy whose parameters keep their marks, which torch's own copies of parameters lose."""
-    twin = copy.deepcopy(network)
-    for parameter, same in zip(network.parameters(), twin.parameters(), strict=True):
+    """A copy whose parameters keep their Python attributes, which ``deepcopy`` loses."""
+    copied = copy.deepcopy(network)
+    for parameter, same in zip(network.parameters(), copied.parameters(), strict=True):
         vars(same).update(vars(parameter))
-    return twin
+    return copied
 
 
 def _encoding(predictor: Predictor) -> Encoding:
-    """Between values and network, of a predictor whose rule is a network."""
+    """The encoding of a predictor whose rule is a network."""
     rule: Any = predictor.rule
     return rule.encoding

@@ -1,8 +1,8 @@
 """Constructor parameters that every trained forecaster shares, declared once.
 
-The dataclasses hold no behaviour: they give the scikit-learn face and the sktime face their constructor. What a value
-may be is written in `_parameter_constraints`, which `fit` checks. What the parameters mean is told in the docstring
-of each forecaster; `describe` fills the shared part in, so that it is written here only.
+The dataclasses hold no behaviour: they give the scikit-learn and the sktime estimators their constructor. The allowed values
+are in `_parameter_constraints`, which `fit` checks. `describe` fills the shared parameters and attributes into the docstring of
+each forecaster, so that their texts are written here only.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SEASONAL_PROFILE = [StrOptions({"auto", *CYCLES}), whole(2), None]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class WindowParameters:
-    """What a forecaster on windows of fixed length looks at."""
+    """Sizes, graph and targets of a forecaster on windows of fixed length."""
 
     input_length: int = 24
     horizon: int = 12
@@ -126,26 +126,26 @@ class TrainingParameters(WindowParameters):
 
 _WINDOW_DOC = """\
 input_length : int, default={input_length}
-    Look-back: rows that one forecast is made from.
+    Look-back: time steps that one forecast is made from.
 horizon : int, default={horizon}
-    Rows to forecast.
+    Time steps to forecast.
 adj : array-like, DataFrame, sparse matrix, networkx graph, torch_geometric Data, tuple or Graph, optional
-    Weighted adjacency; ``adj[i, j]`` is the weight of the edge from node i to node j. `fit`'s argument wins.
+    Weighted adjacency; ``adj[i, j]`` is the weight of the edge from node i to node j. `fit`'s argument takes precedence.
 target : str, int or list, optional
     Features to forecast, by name or position, where X has several; default all. The others are inputs.
 """
 
 _TRAINING_DOC = """\
 seasonal_profile : {{"auto", "time_of_day", "time_of_week", "day_of_year"}}, int or None, default={seasonal_profile!r}
-    Mean of each node over such a cycle, or over a period in rows, taken from the training rows: the network sees and
-    forecasts what is left. ``"auto"`` takes the one with which a ridge has the least validation error, None among them;
-    without dates it looks for a period.
+    Seasonal mean (climatology): the mean of each node at each time step of such a cycle, or of a period in time steps, from the
+    training part. The network sees and forecasts the values less this mean. ``"auto"`` takes the one with which a ridge has
+    the least validation error; None is among them. Without dates it looks for a period.
 linear_skip : bool, default={linear_skip}
-    Whether the network corrects a mean of ridge regressions in closed form, whose inputs (each node's own past, its
-    neighbours', or all nodes') and penalties are chosen on the validation rows. Its forecast is the first that is validated,
-    so that training cannot end with a larger validation loss.
+    Whether the network forecasts the residual of a linear forecast. The linear forecast is an ensemble of ridge regressions in
+    closed form; their inputs (each node's own past, its neighbours', or all nodes') and penalties are chosen on the validation
+    part. It is validated before the first epoch, so that training cannot end with a larger validation loss.
 scaler : {{"standard", "minmax", "robust"}} or None, default={scaler!r}
-    Scaling per node and feature, learnt on the training rows; forecasts are in the units of X.
+    Scaling per node and feature, learnt on the training part; forecasts are in the units of X.
 time_features : "auto", list or None, default={time_features!r}
     Calendar channels: any of ``"time_of_day"``, ``"day_of_week"``, ``"day_of_year"``; ``"auto"`` takes those that the
     index supports.
@@ -167,7 +167,7 @@ node_weights : {{"scale", "equal"}}, default={node_weights!r}
 lr_schedule : {{"cosine", "one_cycle"}} or None, default={lr_schedule!r}
     Course of the learning rate over `max_epochs`.
 validation_fraction : float, default={validation_fraction}
-    Share of the last training rows on which the best epoch is chosen; in [0, 1).
+    Share of the training data, the last of it, on which the best epoch is chosen; in [0, 1).
 patience : int or None, default={patience}
     Stop after so many epochs without a better validation loss.
 device : str or torch.device, default={device!r}
@@ -177,13 +177,13 @@ precision : {{"float32", "bfloat16"}}, default={precision!r}
 callbacks : list of skorch callbacks, optional
     Called during training beside the built-in ones.
 warm_start : bool, default={warm_start}
-    Whether `fit` goes on from the present weights.
+    Whether `fit` continues from the present weights.
 checkpoint_dir : str, path-like or None, default={checkpoint_dir}
-    Folder of checkpoints. After each epoch the state of the training is kept there, and `fit` with the same data and
-    parameters goes on from it after a kill, to the same bits. Other data or parameters begin anew beside it.
+    Folder of checkpoints. The state of the training is saved there after each epoch. After an interruption, `fit` with the same
+    data and parameters resumes from it and ends with the same bits. Other data or parameters start a new training beside it.
 deterministic : bool, default={deterministic}
-    Whether to leave out, on a GPU, the operations that sum in an order of their own, so that fit and predict give the same
-    bits there too: slower, and without mamba_ssm's fused kernel. A CPU does so in any case.
+    Whether to avoid, on a GPU, operations that sum in no fixed order. Then fit and predict give the same bits there too, but
+    slower and without mamba_ssm's fused kernel. On a CPU they always do.
 random_state : int, RandomState or None, default={random_state}
     Seed of initialisation and shuffling; an int makes fit and predict reproducible bit by bit on a CPU, for the same
     number of torch threads (joblib's workers have one each: `torch.set_num_threads(1)` gives the same without them).
@@ -192,14 +192,39 @@ verbose : int, default={verbose}
     per epoch. 0 writes nothing.
 """
 
+_TRAINING_ATTRIBUTES_DOC = """\
+history_ : DataFrame
+    One row per epoch: losses, auxiliary losses, learning rate, seconds. Its ``attrs["skipped_windows"]`` counts the training
+    windows that were left out because they hold no observation.
+best_epoch_ : int
+    Epoch whose weights are kept, counted from 1; 0 for the weights at the start.
+n_iter_ : int
+    Number of epochs trained.
+n_parameters_ : int
+    Number of trainable parameters of the network.
+correction_ : float
+    Residual weight: the network's forecast of the residual is multiplied by it before it is added to the linear forecast.
+    Between 0 and 1, by validation error; 1 without `linear_skip`.
+device_ : torch.device
+    Device of the network.
+scan_backend_ : str
+    Implementation of the Mamba scan on that device.
+"""
+
+_SHARED_DOC = {
+    "window_parameters": _WINDOW_DOC,
+    "training_parameters": _TRAINING_DOC,
+    "training_attributes": _TRAINING_ATTRIBUTES_DOC,
+}
+
 Forecaster = TypeVar("Forecaster", bound=type)
 
 
 def describe(cls: Forecaster) -> Forecaster:
-    """Class decorator: put the shared parameters, with the defaults of the class, into the docstring.
+    """Class decorator: put the shared parameters (with the defaults of the class) and attributes into the docstring.
 
-    They take the place of the marks ``{window_parameters}`` and ``{training_parameters}``. The constructor learns to name
-    the class where a parameter is misspelt.
+    They replace the marks ``{window_parameters}``, ``{training_parameters}`` and ``{training_attributes}``. The error about an
+    unknown parameter then names the class.
 
     Parameters
     ----------
@@ -213,7 +238,7 @@ def describe(cls: Forecaster) -> Forecaster:
     """
     defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
     doc = inspect.cleandoc(cls.__doc__ or "")
-    for mark, text in (("window_parameters", _WINDOW_DOC), ("training_parameters", _TRAINING_DOC)):
+    for mark, text in _SHARED_DOC.items():
         if f"{{{mark}}}" in doc:
             doc = doc.replace(f"{{{mark}}}", text.format(**defaults).rstrip())
     cls.__doc__ = doc
@@ -222,7 +247,7 @@ def describe(cls: Forecaster) -> Forecaster:
 
 
 def name_the_forecaster(cls: type) -> None:
-    """Let the constructor of a forecaster say which parameters it has, where one is misspelt.
+    """Let the constructor of a forecaster name its parameters in the error about an unknown one.
 
     Python's own error would name the dataclass that declares the parameters, and not the nearest name.
 

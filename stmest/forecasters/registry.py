@@ -1,8 +1,8 @@
-"""The one list of forecasters: classes enter themselves with `@register`, and everything that lists them reads it here.
+"""The registry: the one list of forecasters, which classes enter by `@register`.
 
 Public names, model files, the command line, the sktime API and the test tables are made from it. So a new architecture is one
-file in `networks` and one in this package. What a class is registered with is written in literals: names and help texts are
-read from the source without importing torch. Builds on the standard library alone.
+file in `networks` and one in this package. The arguments of `@register` are literals: names and help texts are read from the
+source without importing torch. Builds on the standard library.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Entry:
     module : str
         Where the class is.
     tiny : dict
-        Parameters that make it as small as it can be, for tests.
+        Parameters of the smallest forecaster, for tests.
     commands : dict of str to dict
         Names in the command line. Each has a ``text`` for the help and, where wanted, ``settings`` (parameters) and
         ``seasons`` (how many seasons of the data its parameter `season` is).
     grids_only : bool
-        Whether it reads nothing but fields on grids.
+        Whether it needs fields on grids.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Entry:
 
     @property
     def cls(self) -> Any:
-        """The class, imported when it is asked for."""
+        """The class; imported on first access."""
         return _CLASSES.get(self.name) or getattr(importlib.import_module(self.module), self.name)
 
 

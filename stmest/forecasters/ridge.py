@@ -1,6 +1,6 @@
-"""Linear regression on windows as a forecaster: closed form, and hard to beat.
+"""Linear regression on windows as a forecaster, in closed form.
 
-Builds on `linear`; the same ensemble of ridges is what the networks start from.
+Its ensemble of ridges is the linear forecast whose residual the networks forecast. Builds on `linear` and `base`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ..data.panel import Panel, feature_positions
 from ..data.splits import Split
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
-from ..linear.ensemble_selection import DRAWS, choose_recipe, kinds_of_inputs
+from ..linear.ensemble_selection import MOST_MEMBERS, possible_scopes, select_ensemble
 from ..linear.seasonal_mean import less_season
-from ..linear.window_ridge import WindowRidge, fit_recipe
+from ..linear.window_ridge import WindowRidge, fit_ensemble
 from ..prediction.predictor import LinearRule, Predictor
 from .base import BaseForecaster
 from .parameters import SEASONAL_PROFILE, real, whole
@@ -26,6 +26,7 @@ from .registry import register
 __all__ = ["RidgeForecaster"]
 
 _WINDOWS_AT_ONCE = 256
+_SCOPES = {None: "global", "adj": "graph", "all": "joint"}  # of the maps, by `neighbours`
 
 
 @register(
@@ -41,7 +42,7 @@ _WINDOWS_AT_ONCE = 256
     },
 )
 class RidgeForecaster(BaseForecaster):
-    """Linear regression from look-back to future, with an L2 penalty, in closed form, after the seasonal profile.
+    """Linear regression from look-back to future, with an L2 penalty, in closed form, less the seasonal mean.
 
     Every window is centred on its last value and divided by the node's standard deviation; the weights then minimise
     ``sum (y - x W - c)^2 + alpha (|W|^2 + |c|^2)`` over all training windows. The intercept c, which is the drift away
@@ -51,24 +52,29 @@ class RidgeForecaster(BaseForecaster):
     Parameters
     ----------
     input_length : int, default=24
-        Rows of look-back.
+        Time steps of look-back.
     horizon : int, default=12
-        Rows to forecast.
+        Time steps to forecast.
     alpha : float or "auto", default="auto"
         Strength of the penalty, in units of windows of standardised data. ``"auto"`` takes the one that forecasts the last
-        eighth of the training rows best, and then learns from all rows; with ``neighbours="all"`` it also says how many of
-        the last rows of all nodes are used.
+        eighth of the training data best, and then learns from all of them. With ``neighbours="all"`` it also chooses how many
+        of the last time steps of all nodes are used.
     per_node : bool, default=False
         Learn weights for each node instead of one set from the windows of all nodes.
     neighbours : {None, "adj", "all", "blend"}, default=None
-        What a node's forecast sees beside its own past: nothing; the weighted mean of the nodes whose edges lead to it; or,
-        in a second regression for what its own past leaves, the last rows of all nodes (at most 96 rows and 2,500 inputs; the
-        number of weights grows with the square of the nodes). ``"blend"`` is a mean of such regressions, and of those with
-        weights for each node and from all nodes alone, drawn one after the other as long as the error on the last eighth of
-        the training rows falls (those of all nodes up to 250 nodes, those of neighbours up to 2,000).
+        Inputs of a node's forecast beside its own past.
+
+        - None: nothing.
+        - ``"adj"``: the weighted mean of the nodes whose edges lead to it.
+        - ``"all"``: the last time steps of all nodes (at most 96 of them, and 2,500 inputs). A second regression forecasts the
+          residual from them. The number of weights grows with the square of the nodes.
+        - ``"blend"``: an ensemble, the mean of at most ten such regressions; also of those with weights for each node, and of
+          those from all nodes to the deviation from the mean. Members are added as long as the error on the last eighth of the
+          training data falls. Graphs are used up to 2,000 nodes, all nodes up to 250.
     seasonal_profile : {"auto", "time_of_day", "time_of_week", "day_of_year"}, int or None, default="auto"
-        Mean of each node over such a cycle, or over a period in rows, that is subtracted first and added to the forecast;
-        ``"auto"`` takes the one with the least error on the last eighth of the training rows, None among them.
+        Seasonal mean: the mean of each node at each time step of such a cycle, or of a period in time steps. It is subtracted
+        from the inputs and added to the forecast. ``"auto"`` takes the one with the least error on the last eighth of the
+        training data; None is among them.
     adj : graph, optional
         For ``neighbours="adj"``; `fit`'s argument wins.
 
@@ -77,19 +83,19 @@ class RidgeForecaster(BaseForecaster):
     ridge_ : WindowRidge
         Weights, penalty and units.
     profile_ : SeasonalProfile or None
-        What was subtracted.
+        The seasonal mean that is subtracted.
     mean_, scale_ : ndarray of shape (n_nodes, n_targets)
-        Mean and standard deviation of the training rows, less the profile.
+        Mean and standard deviation of the training data, less the seasonal mean.
     n_parameters_ : int
         Number of weights and intercepts.
 
     Notes
     -----
-    Missing inputs carry the last observed value of the window forward (the first one backward); a window without any
-    observed input is not learnt from. A missing target is left out for its own step of the horizon only; with
-    ``neighbours="all"`` it counts as forecast without error by the node's own past.
+    Missing inputs are forward-filled with the last observed value of the window (at its start backward with the first). A
+    window without any observed input is not learnt from. A missing target is left out for its own step of the horizon only;
+    with ``neighbours="all"`` its residual counts as 0.
 
-    The normal equations are summed up in float64 over pieces of the training rows, so that memory does not grow with the
+    The normal equations are summed up in float64 over chunks of the training data, so that memory does not grow with the
     number of windows. Where they would take more than 1e11 multiplications, shared weights are learnt from evenly spread
     nodes.
 
@@ -157,15 +163,15 @@ class RidgeForecaster(BaseForecaster):
         spec, target = InputSpec.of(panel, self._reads_fields), feature_positions(panel, self.target)
         season = self._season(panel, split, target)
         values = less_season(panel, season)
-        blend = self.neighbours == "blend"
-        kinds: list[str | None] = ["node" if self.per_node else self.neighbours]
-        if blend:
-            kinds = kinds_of_inputs(spec.n_nodes, *sizes, graph)
+        if self.neighbours == "blend":
+            scopes, most = possible_scopes(spec.n_nodes, *sizes, graph), MOST_MEMBERS
+        else:
+            scopes, most = ["local" if self.per_node else _SCOPES[self.neighbours]], 1
         alphas = None if isinstance(self.alpha, str) else [self.alpha]
-        recipe, _ = choose_recipe(
-            values, target, split.choice, *sizes, kinds, graph, alphas, split.starts, DRAWS if blend else 1
+        ensemble, _ = select_ensemble(
+            values, target, split.choice, *sizes, scopes, graph, alphas, split.starts, most
         )
-        linear = fit_recipe(recipe, values[: split.cut], target, *sizes, graph, split.train)
+        linear = fit_ensemble(ensemble, values[: split.cut], target, *sizes, graph, split.train)
         rule = LinearRule(linear, target)
         return Predictor(spec, *sizes, target, (), season, rule, _WINDOWS_AT_ONCE)
 

@@ -95,35 +95,35 @@ class S2TXParameters(TrainingParameters):
 )
 @describe
 class S2TXForecaster(S2TXParameters, NetworkForecaster):
-    """Global context of all variates by Mamba, local detail of each by attention that looks at that context.
+    """Mamba over coarse patches of all nodes, and attention over fine patches of each node and to the coarse ones.
 
-    For many steps ahead from a long look-back, without a graph: the nodes are the variates of a multivariate series, of
-    any kinds and units. Coarse patches of the whole look-back of all nodes form one sequence that Mamba reads in both
-    directions; fine patches of the last steps of a node attend to each other in a local window, and to the coarse ones.
-    Cost grows linearly with nodes and patches.
+    For many steps ahead from a long look-back, without a graph. The nodes (called variates in the paper) may have any kinds and
+    units. Coarse patches of the whole look-back of all nodes form one sequence, which Mamba processes in both directions. Fine
+    patches of the last time steps of a node attend to each other in a local window, and to the coarse ones. Cost grows linearly
+    with nodes and patches.
 
     Parameters
     ----------
     {window_parameters}
     local_length : int or None, default=None
-        Last rows of the look-back that are seen in fine patches; None: half of it.
+        Last time steps of the look-back, which are cut into fine patches; None: half of it.
     global_patch, global_stride : int or None, default=None
-        Rows of a coarse patch, rows between the starts of two. None: a quarter of the look-back, 48 at most; a third of
+        Time steps of a coarse patch, and between the starts of two. None: a quarter of the look-back, 48 at most; a third of
         the patch.
     local_patch, local_stride : int or None, default=None
-        Rows of a fine patch, rows between the starts of two. None: a quarter of `local_length`, 16 at most; half of the
+        Time steps of a fine patch, and between the starts of two. None: a quarter of `local_length`, 16 at most; half of the
         patch.
     attention_window : int or None, default=7
         Fine patches that each fine patch attends to, itself in the middle; an odd number. None: all.
     cross_variate : bool, default=True
         Whether the coarse patches of all nodes are one sequence. False: the network sees each node on its own.
     cross_attention : bool, default=True
-        Whether fine patches attend to coarse ones. False leaves the coarse ones, and with them other nodes, out.
-    token_order : {{"variate", "time"}}, default="variate"
-        Whether the sequence goes node by node, or patch by patch through all nodes. Either way the order of the nodes
-        matters.
+        Whether fine patches attend to coarse ones. False: the coarse patches, and so the other nodes, are not used.
+    token_order : {"variate", "time"}, default="variate"
+        Whether the sequence goes node by node (``"variate"``), or patch by patch through all nodes. The order of the nodes
+        matters in both cases.
     bidirectional : bool, default=True
-        Whether a second Mamba reads the sequence backwards. Without it a node knows of those before it only.
+        Whether a second Mamba processes the sequence backwards. Without it a node sees only the nodes before it.
     d_model : int, default=16
         Width of the network.
     n_heads : int, default=4
@@ -140,34 +140,26 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
         Width of Mamba's inner channels over `d_model`.
     dropout : float, default=0.3
         Dropout of tokens and after each step; in [0, 1).
-    norm : {{"batch", "layer"}}, default="batch"
-        Norm in front of each step: of each channel over all tokens, or of each token over its channels.
+    norm : {"batch", "layer"}, default="batch"
+        Norm before each step: of each channel over all tokens, or of each token over its channels.
     {training_parameters}
 
     Attributes
     ----------
     patching_ : DataFrame
-        For ``"global"`` and ``"local"``: rows of the window, of a patch, between two patches, and number of patches.
-    history_ : DataFrame
-        One row per epoch: losses, learning rate, seconds.
-    best_epoch_, n_iter_, n_parameters_ : int
-        Epoch whose weights are kept; epochs trained; trainable numbers.
-    correction_ : float
-        Share of the network's correction of the linear forecast that is kept; 1 without `linear_skip`.
-    device_, scan_backend_
-        Device, and implementation of the scan, in use.
+        For ``"global"`` and ``"local"``: time steps of the window, of a patch, between two patches, and number of patches.
+    {training_attributes}
 
     See Also
     --------
     stmest.NLinearForecaster, stmest.DLinearForecaster : The linear models to compare with first.
-    stmest.STMambaForecaster : For sensor networks with a graph.
+    stmest.STMambaForecaster : For nodes with a graph.
 
     Notes
     -----
-    The published network has no ``linear_skip`` and no ``seasonal_profile``; ``False`` and None leave them out. `adj` is
-    used by the linear skip only. Level and spread of each look-back are taken out and given back
-    (RevIN), so that a slow drift of the level costs nothing. `stmest/networks/s2tx.py` tells where this implementation
-    differs from the paper and why.
+    The published network has neither ``linear_skip`` nor ``seasonal_profile``; switch them off by False and None. Only the
+    linear forecast uses `adj`. Mean and standard deviation of each look-back are removed and restored (RevIN), so that a slow
+    drift of the level does no harm. `stmest/networks/s2tx.py` lists where this implementation differs from the paper and why.
 
     Examples
     --------
@@ -183,7 +175,7 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
     """
 
     _network_class = S2TXNetwork
-    _level_free = True  # of every window its own mean is taken away
+    _level_free = True  # the network removes the mean of every window
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

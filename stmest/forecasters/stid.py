@@ -1,4 +1,4 @@
-"""STID as a forecaster: parameters, network, and the tables of identities that it learnt."""
+"""STID as a forecaster: parameters, network, and the learned node embeddings as a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .registry import register
 
 __all__ = ["STIDForecaster", "STIDParameters"]
 
-# Times of day told apart at most: one every five minutes, as in the data of the paper
+# Most distinct times of day: one every five minutes, as in the data of the paper
 _MOST_SLOTS = 288
 
 
@@ -56,10 +56,10 @@ class STIDParameters(TrainingParameters):
 )
 @describe
 class STIDForecaster(STIDParameters, NetworkForecaster):
-    """Perceptron on look-back, node, time of day and day of week: the strong simple rival.
+    """Perceptron on look-back, node, time of day and day of week: a strong simple baseline.
 
-    Each node is forecast from its own readings; what it has in common with others is in the weights, what is its own in
-    a learned vector. A graph is accepted, for the common face, and not used.
+    Each node is forecast from its own values. All nodes share the weights; each has a learned vector of its own. A graph is
+    accepted, for the common API, and not used.
 
     Parameters
     ----------
@@ -77,26 +77,19 @@ class STIDForecaster(STIDParameters, NetworkForecaster):
     node_embedding_ : DataFrame of shape (n_nodes, d_model)
         Learned vector of each node.
     slots_per_day_ : int
-        Times of day that are told apart.
-    history_ : DataFrame
-        One row per epoch: losses, learning rate, seconds.
-    best_epoch_, n_iter_, n_parameters_ : int
-        Epoch whose weights are kept; epochs trained; trainable numbers.
-    correction_ : float
-        Share of the network's correction of the linear forecast that is kept; 1 without `linear_skip`.
-    device_
-        Device in use.
+        Number of distinct times of day.
+    {training_attributes}
 
     See Also
     --------
-    stmest.STM3Forecaster : Mixture of multiscale Mamba experts, which also lets nodes see each other.
+    stmest.STM3Forecaster : Mixture of multiscale Mamba experts, which also uses other nodes.
     stmest.RidgeForecaster : The linear model to compare with first.
 
     Notes
     -----
     STID: Shao, Zhang, Wang, Wei, Xu, "Spatial-Temporal Identity: A Simple yet Effective Baseline for Multivariate Time
     Series Forecasting", CIKM 2022, arXiv 2208.05233. `stmest/networks/stid.py` lists where this implementation differs, and
-    why. Of `time_features` it knows ``"time_of_day"`` and ``"day_of_week"``; without them nodes alone have an identity.
+    why. Of `time_features` it uses ``"time_of_day"`` and ``"day_of_week"``; without them only nodes have learned vectors.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""STM3 (and its base STM2) as a forecaster: parameters, network, and what it learnt as labelled tables."""
+"""STM3 (and its base STM2) as a forecaster: parameters, network, and learned graph and routing as labelled tables."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .registry import register
 
 __all__ = ["STM3Forecaster", "STM3Parameters"]
 
-# Without a graph: rows and partners per node from which the node embeddings start
-_ROWS_TO_CORRELATE, _PARTNERS = 20_000, 4
+# Without a graph, node embeddings start from correlations: time steps used, and partners per node
+_STEPS_TO_CORRELATE, _PARTNERS = 20_000, 4
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -101,7 +101,7 @@ class STM3Parameters(TrainingParameters):
 )
 @describe
 class STM3Forecaster(STM3Parameters, NetworkForecaster):
-    """Mixture of multiscale Mamba experts over a learned (and, if given, a known) sensor graph.
+    """Mixture of multiscale Mamba experts over a learned graph of the nodes, and a given one.
 
     Each layer mixes the nodes by an adaptive graph convolution, lets fine scales attend to coarser ones, and passes
     every node's series through the Mamba expert that its learned embedding is routed to, beside a shared one.
@@ -113,7 +113,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     scales : tuple of int, default=(1, 3, 5, 7)
         Widths of the temporal convolutions, odd and increasing: one scale each, from fine to coarse.
     d_model : int, default=4
-        Width per scale, at least 3: the norms over two channels would leave nothing but a sign.
+        Width per scale, at least 3: a norm over two channels would leave only a sign.
     n_layers : int, default=1
         Layers, each a graph convolution and a mixture of experts.
     n_experts : int, default=4
@@ -125,7 +125,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     node_embedding_dim : int, default=12
         Width of the node embeddings that make the learned graph, the graph weights and the routing.
     cheb_order : int, default=3
-        Chebyshev terms of the learned graph, the identity included; 1 does without that graph, and a given one stays.
+        Chebyshev terms of the learned graph, the identity included; 1 does not use that graph, but a given one.
     d_state : int, default=16
         States of each Mamba channel.
     d_conv : int, default=4
@@ -136,38 +136,31 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         Dropout after graph convolution and experts; in [0, 1).
     instance_norm : bool, default=False
         Whether each window is normalised by its own mean and spread (for drifting levels).
-    routing : {{"node", "input"}}, default="node"
+    routing : {"node", "input"}, default="node"
         Route by the node embedding, or by the features of the window (an ablation of the paper).
-    graph : {{"both", "given", "learned"}}, default="both"
-        Which graphs the convolution uses; without `adj` it is the learned one alone.
+    graph : {"both", "given", "learned"}, default="both"
+        Graphs that the convolution uses; without `adj` only the learned one.
     causal_scales : bool, default=True
         Whether a scale attends to itself and coarser ones only.
     contrastive_weight : float, default=0.0
-        Weight of the contrastive loss that keeps experts and scales apart.
+        Weight of the contrastive loss that separates experts and scales.
     contrastive_temperature : float, default=0.1
         Temperature of that loss.
     balance_weight : float, default=0.01
-        Weight of the loss that keeps the experts evenly used.
+        Weight of the loss for an even use of the experts.
     head_width : int, default=128
-        Hidden units of the head, a perceptron on the encoded window, the window, the node and the calendar.
+        Hidden units of the head: a perceptron on the encoded window, the window, the node and the calendar.
     {training_parameters}
 
     Attributes
     ----------
     graph_ : DataFrame of shape (n_nodes, n_nodes)
-        Learned adjacency: row i tells how much node i listens to each node; rows sum to 1.
+        Learned adjacency: row i holds the weight of each node for node i; rows sum to 1.
     routing_ : DataFrame of shape (n_nodes, n_experts)
         Probability of each expert, per node.
     routing_change_ : ndarray of shape (n_epochs,)
         Share of the nodes whose first expert changed in each epoch.
-    history_ : DataFrame
-        One row per epoch: losses, auxiliary terms, learning rate, seconds.
-    best_epoch_, n_iter_, n_parameters_ : int
-        Epoch whose weights are kept; epochs trained; trainable numbers.
-    correction_ : float
-        Share of the network's correction of the linear forecast that is kept; 1 without `linear_skip`.
-    device_, scan_backend_
-        Device, and implementation of the scan, in use.
+    {training_attributes}
 
     See Also
     --------
@@ -178,8 +171,8 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     STM3: Chen, Zhang, Xin, Zhu, "Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction",
     arXiv 2508.12247. `stmest/networks/stm3.py` lists where this implementation differs, and why.
 
-    Without `adj` the node embeddings start from the lagged correlations of the training rows, less the daily cycle, so
-    that the learned graph begins with who goes ahead of whom. The network computes in float32; any other `precision` is
+    Without `adj` the node embeddings start from the lagged correlations of the training part, less the daily cycle. So the
+    learned graph starts with edges from leading to following nodes. The network computes in float32; any other `precision` is
     refused.
 
     Examples
@@ -219,13 +212,13 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     def _prepare_network(
         self, network: Any, values: Any, panel: Panel, predictor: Predictor, graph: Graph | None
     ) -> None:
-        """Start the node embeddings from the given graph, or from who goes along with whom in the training part."""
+        """Start the node embeddings from the given graph, or from the lagged correlations of the training part."""
         if graph is None:
             season = season_length(panel.index)
-            rows = values[max(0, len(values) - _ROWS_TO_CORRELATE) :, :, predictor.target[0]]
-            if len(rows) < 2 * (season + self.input_length):
+            series = values[max(0, len(values) - _STEPS_TO_CORRELATE) :, :, predictor.target[0]]
+            if len(series) < 2 * (season + self.input_length):
                 return
-            graph = graph_from_correlation(rows, _PARTNERS, max_lag=self.input_length, season=season)
+            graph = graph_from_correlation(series, _PARTNERS, max_lag=self.input_length, season=season)
         network.start_embedding(torch.from_numpy(graph.eigenvectors(self.node_embedding_dim)))
 
     def _loss_weights(self) -> dict[str, float]:
@@ -240,11 +233,11 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         monitor = trained.callbacks.get("routing")
         self.routing_change_ = np.empty(0) if monitor is None else np.asarray(monitor.change_)
 
-    # ---------------------------------------------------------------- what it learnt
+    # ---------------------------------------------------------------- fitted attributes
 
     @property
     def graph_(self) -> pd.DataFrame:
-        """Learned adjacency, labelled by node; row i tells how much node i listens to each node."""
+        """Learned adjacency, labelled by node; row i holds the weight of each node for node i."""
         check_is_fitted(self)
         labels = self._node_labels()
         return pd.DataFrame(self.network_.learned_graph().cpu().numpy(), index=labels, columns=labels)
@@ -253,7 +246,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
     def routing_(self) -> pd.DataFrame:
         """Probability of each expert (columns), per node (rows), in the last layer; no columns for STM2.
 
-        With ``routing="input"`` it depends on the window; this is the one of the last rows seen.
+        With ``routing="input"`` it depends on the window; this is that of the last look-back.
         """
         check_is_fitted(self)
         if not self.n_experts:
@@ -264,14 +257,14 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         return pd.DataFrame(probabilities.cpu().numpy(), index=self._node_labels())
 
     def scale_embeddings(self, X: Any, stride: int = 1) -> np.ndarray:
-        """What each scale makes of each window, for pictures of how well scales are told apart.
+        """Representation of each window by each scale, for plots of how well the scales separate.
 
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor
-            Readings, at least `input_length` rows.
+            Values, at least `input_length` time steps.
         stride : int, default=1
-            Rows between two windows.
+            Time steps between two windows.
 
         Returns
         -------
@@ -281,14 +274,14 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         return self._representations(X, stride)["scales"]
 
     def expert_embeddings(self, X: Any, stride: int = 1) -> np.ndarray:
-        """What the routed expert makes of each window, for pictures of how well experts are told apart.
+        """Representation of each window by the routed expert, for plots of how well the experts separate.
 
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor
-            Readings, at least `input_length` rows.
+            Values, at least `input_length` time steps.
         stride : int, default=1
-            Rows between two windows.
+            Time steps between two windows.
 
         Returns
         -------
@@ -313,7 +306,7 @@ class _RoutingMonitor(Callback):
     """
 
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
-        """Remember where the nodes are routed before training."""
+        """Store the routing of the nodes before training."""
         positions = np.linspace(0, len(X) - 1, min(len(X), net.batch_size)).astype(int)
         self.probe_ = {name: tensor.to(net.device) for name, tensor in X.load(list(positions))[0].items()}
         self.change_: list[float] = []
@@ -326,11 +319,11 @@ class _RoutingMonitor(Callback):
         self.experts_ = experts
 
     def state_dict(self) -> dict[str, Any]:
-        """What has to survive a kill."""
+        """State for a checkpoint."""
         return {"change_": self.change_, "experts_": self.experts_}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Continue from `state_dict`."""
         self.change_, self.experts_ = state["change_"], state["experts_"]
 
     def _experts(self, net: Any) -> np.ndarray:

@@ -89,16 +89,16 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
     n_layers : int, default=2
         Blocks, each a spatial and a temporal step.
     n_heads : int, default=2
-        Attention heads, a divisor of `d_model`; 0 leaves space out: every node is forecast from its own readings.
-    attention : {{"dot", "gat", "gatv2"}}, default="dot"
+        Attention heads, a divisor of `d_model`; 0: no attention, every node is forecast from its own values.
+    attention : {"dot", "gat", "gatv2"}, default="dot"
         Scaled dot-product attention, or torch_geometric's additive kinds (extra ``graph``).
-    attention_backend : {{"auto", "dense", "sparse"}}, default="auto"
+    attention_backend : {"auto", "dense", "sparse"}, default="auto"
         Whether attention runs over all pairs or along the edges; both give the same.
-    graph : {{"auto", "given", "learned", "full"}}, default="auto"
-        Who may attend to whom: neighbours in the given graph; or all, by scores learned from node embeddings too; or all.
-        ``"auto"`` is given with `adj`, else learned. Nodes always attend to themselves.
+    graph : {"auto", "given", "learned", "full"}, default="auto"
+        Nodes that a node attends to: its neighbours in the given graph (``"given"``), or all; ``"learned"`` adds scores learned
+        from node embeddings. ``"auto"`` is ``"given"`` with `adj`, else ``"learned"``. Nodes always attend to themselves.
     temporal : bool, default=True
-        False leaves the Mamba out; only the head then sees more than one step.
+        False: no Mamba; then only the head sees more than one time step.
     d_state : int, default=16
         States of each Mamba channel.
     d_conv : int, default=4
@@ -110,30 +110,23 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
     feed_forward : int, default=0
         Width of a feed-forward part after each block over `d_model`; 0: none.
     node_embedding_dim : int, default=12
-        Width of the node embeddings; 0: nodes have no identity.
+        Width of the node embeddings; 0: none.
     dropout : float, default=0.0
         Dropout after each step; in [0, 1).
-    head : {{"flatten", "last"}}, default="flatten"
+    head : {"flatten", "last"}, default="flatten"
         Whether the forecast is made from all encoded steps or from the last one.
     head_width : int, default=64
-        Hidden units of the head, a perceptron on the encoding, the window, the node and the calendar.
+        Hidden units of the head: a perceptron on the encoding, the window, the node and the calendar.
     {training_parameters}
 
     Attributes
     ----------
     graph_ : DataFrame of shape (n_nodes, n_nodes)
-        The graph that attention starts from, given or learned: row i tells how much node i listens to each node before
-        any readings are seen; rows sum to 1.
+        The graph that attention starts from, given or learned: row i holds the weight of each node for node i before any value
+        is seen; rows sum to 1.
     attention_backend_ : str
         ``"dense"`` or ``"sparse"``: which path attention takes.
-    history_ : DataFrame
-        One row per epoch: losses, learning rate, seconds.
-    best_epoch_, n_iter_, n_parameters_ : int
-        Epoch whose weights are kept; epochs trained; trainable numbers.
-    correction_ : float
-        Share of the network's correction of the linear forecast that is kept; 1 without `linear_skip`.
-    device_, scan_backend_
-        Device, and implementation of the scan, in use.
+    {training_attributes}
 
     See Also
     --------
@@ -142,8 +135,8 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
 
     Notes
     -----
-    ``adj[i, j]`` is the edge i -> j, by which node j attends to node i. `stmest/networks/stmamba.py` tells where the
-    design comes from, and where this implementation differs and why.
+    ``adj[i, j]`` is the edge i -> j, by which node j attends to node i. `stmest/networks/stmamba.py` lists the
+    sources of the design, and where this implementation differs and why.
 
     Examples
     --------
@@ -164,7 +157,7 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
             raise ParameterError(f"d_model={self.d_model} must be a multiple of n_heads={self.n_heads}.")
         if self.head == "last" and not self.temporal:
             raise ParameterError(
-                "temporal=False needs head='flatten': the last step alone would know nothing of the past."
+                "temporal=False needs head='flatten': the last step alone does not see the past."
             )
         if self.attention == "dot":
             return
@@ -174,7 +167,7 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
             )
         require("torch_geometric", "graph")
 
-    # ---------------------------------------------------------------- what it learnt
+    # ---------------------------------------------------------------- fitted attributes
 
     @property
     def attention_backend_(self) -> str:
@@ -184,7 +177,7 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
 
     @property
     def graph_(self) -> pd.DataFrame:
-        """The graph that attention starts from, labelled by node; row i tells how much node i listens to each node."""
+        """The graph that attention starts from, labelled by node; row i holds the weight of each node for node i."""
         check_is_fitted(self)
         return self._table(self.network_.fixed_graph().cpu().numpy())
 
@@ -196,16 +189,16 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor
-            Readings, at least `input_length` rows.
+            Values, at least `input_length` time steps.
         per_layer : bool, default=False
-            Whether to tell the layers apart.
+            Whether to return one table per layer.
         stride : int, default=1
-            Rows between two windows.
+            Time steps between two windows.
 
         Returns
         -------
         DataFrame of shape (n_nodes, n_nodes), or a list of one per layer
-            Row i tells how much node i attends to each node; rows sum to 1.
+            Row i holds how much node i attends to each node; rows sum to 1.
         """
         check_is_fitted(self)
         if not self.n_heads:

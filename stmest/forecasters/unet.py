@@ -65,18 +65,11 @@ class UNetForecaster(UNetParameters, NetworkForecaster):
     ----------
     grid_shape_ : tuple of int
         Rows and columns of the fields, (n_y, n_x).
-    history_ : DataFrame
-        One row per epoch: losses, learning rate, seconds.
-    best_epoch_, n_iter_, n_parameters_ : int
-        Epoch whose weights are kept; epochs trained; trainable numbers.
-    correction_ : float
-        Share of the network's correction of the linear forecast that is kept; 1 without `linear_skip`.
-    device_
-        Device in use.
+    {training_attributes}
 
     See Also
     --------
-    stmest.LastValue : Persistence, which this network begins as.
+    stmest.LastValue : Persistence.
     stmest.RidgeForecaster : ``per_node=True`` gives every cell a linear model of its own.
 
     Notes

@@ -1,7 +1,7 @@
 """Turns every graph container into a :class:`~stmest.graphs.graph.Graph`, once, at the border of the library.
 
 Builds on :mod:`stmest.graphs.graph`; the forecasters call :func:`as_graph` in ``fit`` and
-:func:`is_graph_like` to tell a graph from a target. Neither networkx nor torch_geometric nor torch is
+:func:`is_graph_like` to distinguish a graph from a target. Neither networkx nor torch_geometric nor torch is
 imported: their objects are known by their attributes.
 
 Names: a graph without names is taken by position and receives the names of the data; a named graph meets
@@ -74,12 +74,12 @@ def as_graph(obj: Any, n_nodes: int | None, nodes: Iterable[Hashable] | None = N
 
 
 def is_graph_like(obj: Any) -> bool:
-    """Tell whether an object has the form of a graph rather than that of a target.
+    """Whether an object looks like a graph rather than like a target.
 
     Parameters
     ----------
     obj : object
-        Anything; only its form is looked at, its values are not.
+        Anything; only its type and shape are looked at, not its values.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Graphs made from what is known about the nodes: distances, coordinates, past readings, or a grid.
+"""Graphs made from what is known about the nodes: distances, coordinates, past values, or a grid.
 
 Builds on :class:`~stmest.graphs.graph.Graph`; used by users who have no adjacency, by the data sets and the
 CLI.
@@ -130,22 +130,22 @@ def graph_from_coordinates(
 
 
 def graph_from_correlation(X: Any, k: int = 8, *, max_lag: int = 0, season: int = 0) -> Graph:
-    """Join every node with the k nodes whose readings are most correlated with its own.
+    """Join every node with the k nodes whose values are most correlated with its own.
 
-    Give the training rows only: a graph from all rows would know the test period.
+    Give the training data only: a graph from all data would depend on the test period.
 
     Parameters
     ----------
     X : array-like or DataFrame of shape (n_times, n_nodes)
-        Readings; NaN is a missing observation, and each pair of nodes is compared over the rows that both
-        observed. The columns of a DataFrame name the nodes.
+        Values; NaN is a missing observation, and each pair of nodes is compared over the time steps at which
+        both were observed. The columns of a DataFrame name the nodes.
     k : int, default=8
         Number of partners per node, at least 1. Only positive correlations are used, so a node may get fewer.
     max_lag : int, default=0
-        Compare also with the partner's readings of up to so many rows before, and take the strongest correlation: for
+        Compare also with the partner's values of up to so many time steps before, and take the strongest correlation: for
         what takes time to travel from node to node.
     season : int, default=0
-        If positive, correlate the differences from the readings `season` rows before, which lack the cycle that all
+        If positive, correlate the differences from the values `season` time steps before, which lack the cycle that all
         nodes share.
 
     Returns
@@ -157,20 +157,20 @@ def graph_from_correlation(X: Any, k: int = 8, *, max_lag: int = 0, season: int 
     Raises
     ------
     GraphError
-        If X has not two axes, too few rows, or infinite values.
+        If X has not two axes, too few time steps, or infinite values.
     ParameterError
         If `k`, `max_lag` or `season` is out of range.
     """
     _check_k(k)
     for name, value in (("max_lag", max_lag), ("season", season)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
-            raise ParameterError(f"{name} must be an int >= 0 (rows), got {value!r}.")
+            raise ParameterError(f"{name} must be an int >= 0 (time steps), got {value!r}.")
     names = list(X.columns) if isinstance(X, pd.DataFrame) and not _is_default(X.columns) else None
     values = np.asarray(X, dtype=np.float64)
     if values.ndim != 2 or len(values) < 2 + max_lag + season:
         raise GraphError(
-            "graph_from_correlation needs readings of shape (n_times, n_nodes) with at least "
-            f"{2 + max_lag + season} rows (2 + max_lag + season), got shape {values.shape}. Of several features per "
+            "graph_from_correlation needs values of shape (n_times, n_nodes) with at least "
+            f"{2 + max_lag + season} time steps (2 + max_lag + season), got shape {values.shape}. Of several features per "
             "node pass one: X[:, :, 0]."
         )
     if np.isinf(values).any():
@@ -278,11 +278,11 @@ def _nearest(points: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _correlation(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
-    """Pearson correlations (n, n) of earlier[:, i] with later[:, j], over the rows both observed; 0 where undefined."""
+    """Pearson correlations (n, n) of earlier[:, i] with later[:, j], over the time steps observed at both; 0 where undefined."""
     filled, mask = zip(*map(_centred, (earlier, later)), strict=True)
     both = mask[0].T @ mask[1]
     pairs = np.maximum(both, 1)
-    sums = filled[0].T @ mask[1], mask[0].T @ filled[1]  # [i, j], over the rows that i and j share
+    sums = filled[0].T @ mask[1], mask[0].T @ filled[1]  # [i, j], over the time steps that i and j share
     squares = np.square(filled[0]).T @ mask[1], mask[0].T @ np.square(filled[1])
     covariance = filled[0].T @ filled[1] - sums[0] * sums[1] / pairs
     variance = [np.maximum(q - np.square(s) / pairs, 0.0) for q, s in zip(squares, sums, strict=True)]

@@ -1,7 +1,7 @@
-"""The one form in which stmest holds a graph.
+"""`Graph`, which holds every graph of stmest.
 
 Every container a user may bring (see :mod:`stmest.graphs.adapters`) ends as a :class:`Graph`: one checked
-sparse adjacency with optional node names and coordinates. Forecasters hand its dense form to the networks,
+sparse adjacency with optional node names and coordinates. Forecasters give its dense adjacency to the networks,
 which see neither scipy nor this class.
 
 Direction: ``adjacency[i, j]`` is the weight of the edge ``i -> j``; information flows from ``i`` to ``j``.
@@ -157,8 +157,8 @@ class Graph:
         The Laplacian is ``I - D^(-1/2) W D^(-1/2)`` with ``W = (A + A') / 2`` without its diagonal and ``D``
         the row sums of ``W``; a node without edges keeps the row of ``I``, so its eigenvalue 1 puts it behind
         the smooth vectors instead of filling them. The trivial vector ``D^(1/2) 1`` (eigenvalue 0) is
-        projected out. What a graph of several components has in its null space besides that vector tells the
-        components apart and is kept.
+        projected out. What a graph of several components has in its null space besides that vector distinguishes
+        the components and is kept.
 
         Parameters
         ----------
@@ -345,7 +345,7 @@ def _smoothest(smoother: sparse.csr_array, trivial: np.ndarray, k: int) -> np.nd
             x = np.asarray(x).ravel()
             return smoother @ x - 3 * trivial * (trivial @ x)
 
-        # A fixed start vector: ARPACK would otherwise draw one at random and differ from run to run.
+        # A fixed start vector: ARPACK would otherwise choose one at random and differ from run to run.
         start = np.random.default_rng(0).standard_normal(n)
         try:
             values, vectors = eigsh(

@@ -1,1 +1,1 @@
-"""Files to containers: tables, fields and graphs in the forms in which people keep them."""
+"""Files to containers: tables, fields and graphs in the layouts in which people keep them."""

@@ -1,4 +1,4 @@
-"""Fields from files: npz and netCDF, each with one clear line where it does not fit.
+"""Fields from files: npz and netCDF. What does not fit is an error that says what is needed.
 
 Builds on `fields` and xarray (extra ``io``); used by the command line.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.containers import as_panel
-from ..data.fields import xarray_form
+from ..data.fields import xarray_layout
 from ..exceptions import DataError, MissingDependencyError
 
 __all__ = ["holds_field", "read_field", "unit_in"]
@@ -34,7 +34,7 @@ def holds_field(path: str | Path) -> bool:
     Parameters
     ----------
     path : str or Path
-        File of readings.
+        File of values.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def read_field(path: str | Path) -> dict[str, Any]:
 
         - npz: `values` of shape (n_times, n_y, n_x, n_channels), or without channels beside the two axes; optionally
           `time`, `channels`, and the axes `y` and `x`, or `lat` and `lon`. It is read without unpickling anything;
-        - netCDF: every variable with the dimensions time, y and x (told by their names) and others of length 1.
+        - netCDF: every variable with the dimensions time, y and x (recognised by their names) and others of length 1.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def read_field(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If the file does not fit one of these forms; the message says what was found and what is needed.
+        If the file has none of these layouts; the message says what was found and what is needed.
     MissingDependencyError
         Without xarray, or without what it needs to read netCDF.
     FileNotFoundError
@@ -131,8 +131,8 @@ def _read_netcdf(path: Path, xarray: Any) -> dict[str, Any]:
     fields = {}
     for name, variable in data.data_vars.items():
         field = variable.squeeze([d for d in variable.dims[1:] if variable.sizes[d] == 1], drop=True)
-        if field.ndim == 3 and field.dtype.kind in "fiu" and xarray_form(field).is_field:
-            order = xarray_form(field).order
+        if field.ndim == 3 and field.dtype.kind in "fiu" and xarray_layout(field).is_field:
+            order = xarray_layout(field).order
             field = field.transpose(*order)
             if order[0] not in field.indexes:
                 field = field.assign_coords({order[0]: np.arange(field.sizes[order[0]])})
@@ -163,7 +163,7 @@ def unit_in(meta: np.ndarray | None) -> str | None:
     Returns
     -------
     str or None
-        None where there is no description, or one of another form.
+        None where there is no description, or it is no JSON object with a unit.
     """
     try:
         described = json.loads(str(meta))

@@ -18,7 +18,7 @@ from ..graphs import Graph
 __all__ = ["read_graph"]
 
 _EDGE_COLUMNS = (("source", "target"), ("from", "to"))
-_FORMS = (
+_LAYOUTS = (
     "a square matrix (csv with or without labels, npy, npz with `adj`) or a csv edge list with the columns source, "
     "target and optionally weight"
 )
@@ -50,7 +50,7 @@ def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Gra
     Raises
     ------
     DataError
-        If the file does not have one of these forms.
+        If the file has none of these layouts.
     GraphError
         If the weights or names do not make a graph.
     FileNotFoundError
@@ -64,10 +64,10 @@ def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Gra
         return _read_csv(path, nodes)
     if kind not in (".npy", ".npz"):
         raise DataError(
-            f"{path.name}: files ending in {kind or 'nothing'!r} are no graphs; needed: {_FORMS}."
+            f"{path.name}: files ending in {kind or 'nothing'!r} are no graphs; needed: {_LAYOUTS}."
         )
     if kind == ".npz" and not zipfile.is_zipfile(path):
-        raise DataError(f"{path.name}: is no npz archive; needed: {_FORMS}.")
+        raise DataError(f"{path.name}: is no npz archive; needed: {_LAYOUTS}.")
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -76,12 +76,12 @@ def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Gra
             arrays = {key: file[key] for key in ("adj", "nodes", "coords") if key in file.files}
             found = ", ".join(file.files)
     except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.name}: cannot be read ({error}); needed: {_FORMS}.") from error
+        raise DataError(f"{path.name}: cannot be read ({error}); needed: {_LAYOUTS}.") from error
     except ValueError as error:
         if isinstance(error, DataError) or "pickle" not in str(error):
             raise
         raise DataError(
-            f"{path.name}: holds Python objects, which are not loaded; needed: {_FORMS}."
+            f"{path.name}: holds Python objects, which are not loaded; needed: {_LAYOUTS}."
         ) from error
     if "adj" not in arrays:
         raise DataError(f"{path.name}: holds {found or 'nothing'}; needed: `adj`, a square matrix.")
@@ -94,7 +94,7 @@ def _read_csv(path: Path, nodes: Sequence[Hashable] | None) -> Graph:
         cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"{path.name}: cannot be read as csv ({reason}); needed: {_FORMS}.") from error
+        raise DataError(f"{path.name}: cannot be read as csv ({reason}); needed: {_LAYOUTS}.") from error
     header = [str(cell).strip().lower() for cell in cells.iloc[0]]
     for source, target in _EDGE_COLUMNS:
         if source in header and target in header:
@@ -109,14 +109,14 @@ def _read_csv(path: Path, nodes: Sequence[Hashable] | None) -> Graph:
     if n_rows == n_columns:  # names above and beside the weights
         beside, above = cells.iloc[1:, 0].tolist(), cells.iloc[0, 1:].tolist()
         if set(beside) != set(above):
-            raise DataError(f"{path.name}: rows and columns name different nodes; needed: {_FORMS}.")
+            raise DataError(f"{path.name}: rows and columns name different nodes; needed: {_LAYOUTS}.")
         matrix = pd.DataFrame(_weights(cells.iloc[1:, 1:], path.name), index=beside, columns=above)
         if len(set(above)) == len(above):
             matrix = matrix.loc[above]
         return Graph(matrix.to_numpy(), nodes=above)
     if n_rows == n_columns + 1:
         return Graph(_weights(cells.iloc[1:], path.name), nodes=cells.iloc[0].tolist())
-    raise DataError(f"{path.name}: {n_rows} lines of {n_columns} cells were found; needed: {_FORMS}.")
+    raise DataError(f"{path.name}: {n_rows} lines of {n_columns} cells were found; needed: {_LAYOUTS}.")
 
 
 def _from_edges(

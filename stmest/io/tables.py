@@ -1,6 +1,6 @@
-"""Files to readings and graphs: csv, parquet and npz, each with one clear line where it does not fit.
+"""Values and graphs from files: csv, parquet and npz. What does not fit is an error that says what is needed.
 
-Builds on `containers` (which checks the readings) and `graphs`; used by the command line.
+Builds on `containers` (which checks the values) and `graphs`; used by the command line.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .graphs import read_graph
 
 __all__ = ["read_graph", "read_table"]
 
-_FORMS = (
-    "a wide table (time in the first column, one column per sensor), a long table (columns time, node, value or ds, "
+_LAYOUTS = (
+    "a wide table (time in the first column, one column per node), a long table (columns time, node, value or ds, "
     "unique_id, y) or an npz with `values`"
 )
 
 
 def read_table(path: str | Path) -> tuple[pd.DataFrame, Graph | None]:
-    """Read the readings of a sensor network, and its graph where the file has one.
+    """Read the observations of a sensor network, and its graph where the file has one.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, Graph | None]:
         One of
 
         - csv (also .txt, .gz; separated by comma, semicolon or tab) or parquet, wide: time index in the first
-          column, one column per sensor; empty cells are missing readings;
+          column, one column per node; empty cells are missing values;
         - csv or parquet, long: the columns time, node, value (or ds, unique_id, y), in any order;
         - npz: `values` of shape (n_times, n_nodes[, n_channels]), optionally `time`, `nodes`, `channels`, `adj` of
           shape (n_nodes, n_nodes), `coords` of shape (n_nodes, 2). It is read without unpickling anything.
@@ -46,8 +46,8 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, Graph | None]:
     Returns
     -------
     X : DataFrame
-        Readings, rows in time order, one column per node; (node, channel) column pairs where the file has several
-        channels. Where the file has no times, rows are numbered. ``X.attrs["unit"]`` is the unit of the readings, if
+        Values in time order, one column per node; (node, channel) column pairs where the file has several
+        channels. Where the file has no times, rows are numbered. ``X.attrs["unit"]`` is the unit of the values, if
         the file is an npz whose `meta` (a JSON text) has a "unit".
     graph : Graph or None
         The graph, if the file has one.
@@ -55,7 +55,7 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, Graph | None]:
     Raises
     ------
     DataError
-        If the file does not fit one of these forms; the message says what was found and what is needed.
+        If the file has none of these layouts; the message says what was found and what is needed.
     GraphError
         If the file's `adj` does not fit its nodes.
     FileNotFoundError
@@ -88,13 +88,11 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, None]:
         frame = pd.read_csv(path, sep=separator, skipinitialspace=True)
     except (ValueError, OSError, EOFError, zlib.error) as error:  # pandas' parser errors are ValueErrors
         raise DataError(
-            f"{path.name}: cannot be read as csv ({_one_line(error)}); needed: {_FORMS}."
+            f"{path.name}: cannot be read as csv ({_one_line(error)}); needed: {_LAYOUTS}."
         ) from error
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
-        raise DataError(
-            f"{path.name}: the header names {repeated[0]!r} twice; needed: one column per sensor."
-        )
+        raise DataError(f"{path.name}: the header names {repeated[0]!r} twice; needed: one column per node.")
     return _from_table(frame, path.name), None
 
 
@@ -113,7 +111,7 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, None]:
         frame = pd.read_parquet(path)
     except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
         raise DataError(
-            f"{path.name}: cannot be read as parquet ({_one_line(error)}); needed: {_FORMS}."
+            f"{path.name}: cannot be read as parquet ({_one_line(error)}); needed: {_LAYOUTS}."
         ) from error
     # A time may have been stored as the index of the table; numbers without a name are those of its rows.
     if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)) or frame.index.names != [None]:
@@ -129,13 +127,13 @@ def _from_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     if frame.shape[1] < 2 or not len(frame):
         raise DataError(
             f"{name}: {frame.shape[0]} rows and {frame.shape[1]} column(s) were found ({_some(frame.columns)}); "
-            f"needed: {_FORMS}."
+            f"needed: {_LAYOUTS}."
         )
-    readings = frame.iloc[:, 1:].copy()
-    for column in readings.columns:
-        readings[column] = _numbers(readings[column], name)
-    readings.index = pd.Index(_times(frame.iloc[:, 0], name), name=str(frame.columns[0]))
-    return readings
+    values = frame.iloc[:, 1:].copy()
+    for column in values.columns:
+        values[column] = _numbers(values[column], name)
+    values.index = pd.Index(_times(frame.iloc[:, 0], name), name=str(frame.columns[0]))
+    return values
 
 
 def _from_long(frame: pd.DataFrame, columns: tuple[Hashable, ...], name: str) -> pd.DataFrame:
@@ -182,7 +180,7 @@ def _times(column: pd.Series, name: str) -> pd.Index:
 
 
 def _numbers(column: pd.Series, name: str) -> pd.Series:
-    """The readings of one column as floats, NaN where a cell is empty."""
+    """The values of one column as floats, NaN where a cell is empty."""
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         raise DataError(f"{name}: column {column.name!r} holds {column.dtype} values; needed: numbers.")
     numbers = pd.to_numeric(column, errors="coerce")

@@ -1,7 +1,7 @@
 """Attention over the tokens of a sequence: everywhere, in a local window, or to another sequence.
 
 Vaswani et al., "Attention Is All You Need" (arXiv 1706.03762), through torch's fused ``scaled_dot_product_attention``.
-Builds on torch alone; used by ``networks.s2tx``. Attention over the nodes of a graph is in ``graph_attention``.
+Builds on torch. Attention over the nodes of a graph is in ``graph_attention``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Convolutions for fields: encoder, decoder, multi-kernel block, recurrent cell, and padding of any grid to the stride.
 
 The encoder and the decoder are those of SimVP (Gao et al., CVPR 2022, section 3) in small; the multi-kernel block is its
-Inception module (section 3.2). Builds on torch; used by ``networks.mad``.
+Inception module (section 3.2). Builds on torch.
 
 Fields have the shape (m, c, y, x): any number of frames, channels, rows, columns.
 """
@@ -111,7 +111,7 @@ class FieldDecoder(nn.Module):
     skip : bool
         Whether the output of the encoder's first block joins.
     zero_init : bool
-        Start with a field of exactly 0, for a decoder that corrects another forecast.
+        Start with a field of exactly 0, for a decoder that forecasts the residual of another forecast.
 
     Shapes
     ------
@@ -207,7 +207,7 @@ class ConvLSTM(nn.Module):
     def _step(
         self, frame: Tensor, states: list[tuple[Tensor, Tensor]]
     ) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-        """Move all cells by one frame; the output is a correction of the frame."""
+        """Move all cells by one frame; the output is the residual of the frame."""
         after, signal = [], frame
         for gates, (hidden, cell) in zip(self.gates, states, strict=True):
             keep, write, show, value = gates(torch.cat([signal, hidden], dim=1)).chunk(4, dim=1)

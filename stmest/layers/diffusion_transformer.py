@@ -2,7 +2,7 @@
 
 Peebles and Xie, "Scalable Diffusion Models with Transformers" (ICCV 2023), section 3.2 and figure 3; without a condition
 it is the encoder of Dosovitskiy et al., "An Image is Worth 16x16 Words" (ICLR 2021), with norms in front. There is no
-diffusion here: the trunk runs once and returns a point. Builds on torch; used by ``networks.mad``.
+diffusion here: the trunk runs once and returns a point. Builds on torch.
 
 ===============  =======================================================
 paper            here

@@ -1,7 +1,7 @@
 """Mixture of multiscale Mamba experts: router, mixture, and the two auxiliary losses that go with them.
 
 Chen et al., "STM3" (arXiv 2508.12247), section 4.5; the router's weighting and its balance term follow Fedus et al.,
-"Switch Transformers" (JMLR 2022), equations 2 and 4 to 6. Builds on ``layers.multiscale``; used by ``networks.stm3``.
+"Switch Transformers" (JMLR 2022), equations 2 and 4 to 6. Builds on ``layers.multiscale``.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def contrastive_loss(
     gamma : float
         How much more distant scales are pushed apart.
     max_rows : int
-        Cost grows with the square of the rows; at most so many, drawn at random, are used.
+        Cost grows with the square of the rows; at most so many, chosen at random, are used.
 
     Returns
     -------
@@ -191,8 +191,8 @@ def contrastive_loss(
         Mean over the anchors; 0 if none has a positive.
     """
     if len(features) > max_rows:
-        drawn = torch.randperm(len(features), device=features.device)[:max_rows]
-        features, expert = features[drawn], expert[drawn]
+        chosen = torch.randperm(len(features), device=features.device)[:max_rows]
+        features, expert = features[chosen], expert[chosen]
     r, k, _ = features.shape
     f = F.normalize(features, dim=-1)
     same = expert[:, None] == expert  # (i, j)

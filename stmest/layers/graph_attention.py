@@ -5,7 +5,7 @@ by the graph; dense through torch's fused attention, or along the edges. "gat" a
 et al. (arXiv 1710.10903) and Brody et al. (arXiv 2105.14491), from torch_geometric, always along the edges.
 
 Direction: an edge i -> j lets node j attend to node i. Every node attends to itself; one without edges to nothing else.
-Builds on ``ops``; used by ``networks.stmamba``.
+Builds on ``ops``.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class GraphAttention(nn.Module):
     """Every node gathers from its neighbours, weighted by attention, in each row on its own.
 
     With `embedding_dim`, the graph is learned: projected node embeddings join queries and keys, so that besides what the
-    nodes carry at the moment, a fixed score for every pair decides who listens to whom.
+    nodes hold, a fixed score for every pair decides which node attends to which.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ class GraphAttention(nn.Module):
         return out.view(n, r, -1), weights.view(-1, r, self.n_heads).transpose(1, 2)
 
     def _fixed_scores(self, edges: Edges, embedding: Tensor | None) -> Tensor:
-        """What enters the scores of the edges whatever the nodes carry: (m, h)."""
+        """The part of the scores of the edges that does not depend on the values of the nodes: (m, h)."""
         fixed = edges.log_weight.unsqueeze(1).expand(-1, self.n_heads)
         if self.by_node is None:
             return fixed
@@ -253,7 +253,7 @@ class GraphAttention(nn.Module):
         Returns
         -------
         Tensor of shape (n, n)
-            Row i tells how much node i attends to every node; rows sum to one.
+            Row i holds how much node i attends to every node; rows sum to one.
         """
         edges = graph.edges()
         total = x.new_zeros(len(edges.sources))
@@ -270,7 +270,7 @@ class GraphAttention(nn.Module):
 
     @torch.no_grad()
     def fixed_weights(self, graph: AttentionGraph, embedding: Tensor | None = None) -> Tensor:
-        """Return the weights (n, n) that would result if all nodes carried the same: the graph itself, mean over heads."""
+        """Return the weights (n, n) that result if all nodes hold the same values: the graph itself, mean over heads."""
         edges = graph.edges()
         return _as_matrix(edge_softmax(self._fixed_scores(edges, embedding), edges).mean(1), edges)
 

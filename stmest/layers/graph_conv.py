@@ -3,7 +3,7 @@
 Chen et al., "STM3" (arXiv 2508.12247), section 4.3. The learned graph and the node-adaptive weights are those of Bai et
 al., "Adaptive Graph Convolutional Recurrent Network for Traffic Forecasting" (NeurIPS 2020), equations 4 and 5; the given
 graph joins as in Li et al., "Diffusion Convolutional Recurrent Neural Network" (ICLR 2018), equation 2.
-Builds on ``layers.norms``; used by ``networks.stm3``.
+Builds on ``layers.norms``.
 
 Tensors are channel-major, (n, k, d, m): nodes, scales from fine to coarse, channels, positions (windows times steps).
 """
@@ -121,7 +121,7 @@ class GraphSupports(nn.Module):
 
     @staticmethod
     def graph(embedding: Tensor) -> Tensor:
-        """Return the learned graph (n, n): row i, which sums to one, says how much i listens to each node."""
+        """Return the learned graph (n, n): row i, which sums to one, holds the weight of each node for node i."""
         return torch.softmax(F.relu(embedding @ embedding.t()), dim=1)
 
     def extra_repr(self) -> str:

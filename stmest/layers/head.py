@@ -1,6 +1,6 @@
 """The forecast head of node-wise networks: encoded window, the window itself, calendar and identity of a node to its horizon.
 
-Builds on torch alone; used by ``networks.stm3``, ``networks.stmamba`` and ``networks.stid``.
+Builds on torch.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class ForecastHead(nn.Module):
 
     @torch.no_grad()
     def start_at_zero(self) -> None:
-        """Let the forecasts of an untrained head be exactly 0, for a network that corrects another forecast."""
+        """Let the forecasts of an untrained head be exactly 0, for a network that forecasts the residual of another forecast."""
         self.out.weight.zero_()
         self.out.bias.zero_()
 

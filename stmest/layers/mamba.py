@@ -1,7 +1,7 @@
 """The Mamba block, its bidirectional pair, and the initialisation that other selective state-space blocks reuse.
 
 Gu and Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces" (arXiv 2312.00752), section 3, figure 3.
-Builds on ``ops``; used by every network with a temporal Mamba.
+Builds on ``ops``.
 
 ==============  =========================================
 paper           here
@@ -256,7 +256,7 @@ class MambaBlock(nn.Module):
 
 
 class BidirectionalMamba(nn.Module):
-    """Two independent Mamba blocks, one reading the sequence backwards; their outputs are summed.
+    """Two independent Mamba blocks, one for the reversed sequence; their outputs are summed.
 
     Parameters are those of `MambaBlock`.
 

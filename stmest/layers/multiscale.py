@@ -1,7 +1,7 @@
 """Multiscale features: convolutions of several widths over time, and a bank of multiscale Mamba blocks.
 
 Chen et al., "STM3: Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction" (arXiv
-2508.12247). Builds on ``ops`` and ``layers.mamba``; used by ``layers.experts`` and ``networks.stm3``.
+2508.12247). Builds on ``ops`` and ``layers.mamba``.
 
 All tensors are channel-major: (r, k, d, m) with r rows (nodes, or node-window pairs), k scales from fine to coarse, d
 channels, and m = g * t positions, g windows of t steps one after the other. The short axes k and d are then sums of

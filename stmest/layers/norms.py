@@ -1,6 +1,6 @@
 """Normalisations: over the channels of one scale, and per window over time.
 
-Builds on torch alone; used by the networks.
+Builds on torch.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class InstanceNorm(nn.Module):
     Attributes
     ----------
     returns_level : bool
-        Whether `inverse` adds the mean. A network that corrects another forecast only gives the spread back.
+        Whether `inverse` adds the mean. A network that forecasts the residual of another forecast restores the spread only.
 
     Shapes
     ------

@@ -1,6 +1,6 @@
 """Patches: stretches of a series as tokens.
 
-Builds on torch alone; used by ``networks.s2tx``.
+Builds on torch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The two layers of S2TX: Mamba over the tokens of all nodes, and attention of local tokens to what it found.
 
-Builds on ``mamba`` and ``attention``; used by ``networks.s2tx``.
+Builds on ``mamba`` and ``attention``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One layer of STM3: over nodes and scales, then over time.
 
-Builds on ``layers.graph_conv`` and ``layers.experts``; used by ``networks.stm3``, which names the paper and our differences.
+Builds on ``layers.graph_conv`` and ``layers.experts``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Closed-form ridge regression over sliding windows, summed up piece by piece.
+"""Closed-form ridge regression on sliding windows, summed up in chunks.
 
-The matrix of all windows is never built: what the normal equations need of it is accumulated in float64.
-Builds on numpy and scipy alone; used by `window_ridge`.
+The matrix of all windows is never built: its products, which the normal equations need, are accumulated in float64. Builds on
+numpy and scipy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..data.windows import forward_filled
 
 __all__ = ["Units", "joint_inputs", "own_drift", "solve_jointly", "solve_windows"]
 
-_NUMBERS_AT_ONCE = 1_000_000  # of one piece of windows: 8 MB
+_NUMBERS_AT_ONCE = 1_000_000  # of one chunk of windows: 8 MB
 _NUMBERS_OF_GRAMS = 8_000_000  # of the matrices kept at once for steps with missing targets: 64 MB
 
 
@@ -37,7 +37,7 @@ class Units:
     scale: np.ndarray
 
     def centred(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (..., n, t) with their gaps filled, and the last of them (..., n, 1); a node without any gets its mean."""
+        """Inputs (..., n, t) without missing values, and the last of them (..., n, 1); a node without any gets its mean."""
         filled = forward_filled(x, -1, backward=True)
         filled = np.where(np.isnan(filled), self.mean[:, None], filled)
         return filled, filled[..., -1:]
@@ -59,7 +59,7 @@ def solve_windows(
     Parameters
     ----------
     values : ndarray of shape (t, n, f)
-        Training rows, NaN where missing.
+        Training data, NaN where missing.
     feature : int
         Which feature.
     nodes : sequence of int
@@ -71,9 +71,9 @@ def solve_windows(
     alphas : sequence of float
         Penalties on the squares of all weights, intercept included; 0 gives the least-squares fit of smallest norm.
     beside : ndarray of shape (t, n), optional
-        A second series for every node, in standard deviations: what its neighbours read. It becomes input as well.
+        A second series for every node, in standard deviations: the mean of its neighbours. It becomes input as well.
     starts : ndarray of int, optional
-        First rows of the windows; default all that fit.
+        First time steps of the windows; default all that fit.
 
     Returns
     -------
@@ -91,8 +91,8 @@ def solve_windows(
     counts = np.zeros(horizon, dtype=np.int64)
     if starts is None:
         starts = np.arange(len(values) - input_length - horizon + 1)
-    pieces = partial(_pieces, values, feature, nodes, units, input_length, horizon, beside, starts)
-    for x, y, seen in pieces():
+    chunks = partial(_chunks, values, feature, nodes, units, input_length, horizon, beside, starts)
+    for x, y, seen in chunks():
         gram += x.T @ x
         cross += x.T @ y
         counts += seen.sum(axis=0)
@@ -102,7 +102,7 @@ def solve_windows(
     block = max(1, _NUMBERS_OF_GRAMS // width**2)
     for first in range(0, horizon, block):
         steps = np.arange(first, min(first + block, horizon))
-        for step, lost_gram in zip(steps, _grams_of_missing(pieces, steps, width), strict=True):
+        for step, lost_gram in zip(steps, _grams_of_missing(chunks, steps, width), strict=True):
             for weights, alpha in zip(solved, alphas, strict=True):
                 weights[:, step] = _solve(gram - lost_gram, cross[:, step], alpha)
     return solved
@@ -118,12 +118,12 @@ def solve_jointly(
     starts: np.ndarray | None = None,
     from_mean: bool = False,
 ) -> Iterator[np.ndarray]:
-    """Fit linear maps from the last rows of all nodes to what the forecast from each node's own past leaves.
+    """Fit linear maps from the last time steps of all nodes to the residual of the forecast from each node's own past.
 
     Parameters
     ----------
     values : ndarray of shape (t, n, f)
-        Training rows, NaN where missing.
+        Training data, NaN where missing.
     feature : int
         Which feature.
     units : Units
@@ -133,48 +133,47 @@ def solve_jointly(
     horizon : int
         Length of the future.
     penalties : sequence of (float, int)
-        Penalty and number of last rows, one map each.
+        Penalty and number of last time steps, one map each.
     starts : ndarray of int, optional
-        First rows of the windows, ascending; default all that fit.
+        First time steps of the windows, ascending; default all that fit.
     from_mean : bool, default=False
         A large penalty leads to the mean of each node instead, whatever `own` is.
 
     Yields
     ------
-    ndarray of shape (rows * n, n * horizon), float32
-        For each penalty: weights of the standardised inputs, row by row; their products are added to the drift by `own`.
+    ndarray of shape (length * n, n * horizon), float32
+        For each penalty: weights of the standardised inputs, time step by time step. Their products are added to the
+        drift by `own`.
 
     Notes
     -----
-    A missing target counts as forecast without error by what a large penalty leads to, so that all nodes and steps share
-    one matrix.
+    Where a target is missing, its residual counts as 0. So all nodes and steps share one matrix.
     """
-    n, most = values.shape[1], max(rows for _, rows in penalties)
+    n, most = values.shape[1], max(length for _, length in penalties)
     gram, cross = np.zeros((most * n,) * 2), np.zeros((most * n, n * horizon))
-    length = len(own) + horizon
-    at_once = max(1, _NUMBERS_AT_ONCE // (length * n))
+    window = len(own) + horizon
+    at_once = max(1, _NUMBERS_AT_ONCE // (window * n))
     if starts is None:
-        starts = np.arange(len(values) - length + 1)
+        starts = np.arange(len(values) - window + 1)
     for first in range(0, len(starts), at_once):
         inside = starts[first : first + at_once]
-        rows = np.asarray(values[inside[0] : inside[-1] + length, :, feature], dtype=np.float64)
-        piece = sliding_window_view(rows, length, axis=0)[inside - inside[0]]  # (w, n, t + h)
-        x, last = units.centred(piece[..., : len(own)])
+        series = np.asarray(values[inside[0] : inside[-1] + window, :, feature], dtype=np.float64)
+        chunk = sliding_window_view(series, window, axis=0)[inside - inside[0]]  # (w, n, t + h)
+        x, last = units.centred(chunk[..., : len(own)])
         if from_mean:
             start = np.broadcast_to(units.mean[:, None], last.shape)
         else:
             start = last + units.scale[:, None] * own_drift(x, units, last, own)
-        left = np.nan_to_num((piece[..., len(own) :] - start) / units.scale[:, None])
+        residuals = np.nan_to_num((chunk[..., len(own) :] - start) / units.scale[:, None])
         x = joint_inputs(x, units, most)
         gram += x.T @ x
-        cross += x.T @ left.reshape(len(piece), -1)
-    for alpha, rows_used in penalties:
-        inner = slice((most - rows_used) * n, None)  # the last rows come last
+        cross += x.T @ residuals.reshape(len(chunk), -1)
+    for alpha, length in penalties:
+        inner = slice((most - length) * n, None)  # the last time steps come last
         weights = _solve(gram[inner, inner], cross[inner], alpha)
         if from_mean:
-            weights[-n:].reshape(n, n, horizon)[range(n), range(n)] -= (
-                1.0  # back from the last value to the mean
-            )
+            # back from the last value to the mean
+            weights[-n:].reshape(n, n, horizon)[range(n), range(n)] -= 1.0
         yield weights.astype(np.float32)
 
 
@@ -184,7 +183,7 @@ def own_drift(x: np.ndarray, units: Units, last: np.ndarray, weights: np.ndarray
     Parameters
     ----------
     x : ndarray of shape (..., n, t)
-        Inputs without gaps.
+        Inputs without missing values.
     units : Units
         Mean and unit of every node.
     last : ndarray of shape (..., n, 1)
@@ -204,27 +203,27 @@ def own_drift(x: np.ndarray, units: Units, last: np.ndarray, weights: np.ndarray
 
 
 def joint_inputs(x: np.ndarray, units: Units, length: int) -> np.ndarray:
-    """Standardised last rows of all nodes.
+    """Standardised last time steps of all nodes.
 
     Parameters
     ----------
     x : ndarray of shape (w, n, t)
-        Inputs without gaps.
+        Inputs without missing values.
     units : Units
         Mean and unit of every node.
     length : int
-        Rows to keep.
+        Time steps to keep.
 
     Returns
     -------
     ndarray of shape (w, length * n)
-        Row by row.
+        Time step by time step.
     """
     scaled = (x[..., x.shape[-1] - length :] - units.mean[:, None]) / units.scale[:, None]
     return scaled.transpose(0, 2, 1).reshape(len(x), -1)
 
 
-def _pieces(
+def _chunks(
     values: np.ndarray,
     feature: int,
     nodes: Sequence[int],
@@ -240,27 +239,27 @@ def _pieces(
     for node in nodes:
         windows = sliding_window_view(np.asarray(values[:, node, feature], dtype=np.float64), length)
         for first in range(0, len(starts), at_once):
-            rows = starts[first : first + at_once]
-            piece = windows[rows]
-            x = forward_filled(piece[:, :input_length], -1, backward=True)
+            some = starts[first : first + at_once]
+            chunk = windows[some]
+            x = forward_filled(chunk[:, :input_length], -1, backward=True)
             usable = ~np.isnan(x[:, -1])
-            x, y = x[usable], piece[usable, input_length:]
+            x, y = x[usable], chunk[usable, input_length:]
             last, scale = x[:, -1:], units.scale[node]
             seen = ~np.isnan(y)
             columns = [(x[:, :-1] - last) / scale, np.ones((len(x), 1))]
             if beside is not None:
-                near = sliding_window_view(beside[:, node], input_length)[rows]
+                near = sliding_window_view(beside[:, node], input_length)[some]
                 columns.insert(1, near[usable] - (last - units.mean[node]) / scale)
             yield np.hstack(columns), np.where(seen, (y - last) / scale, 0.0), seen
 
 
-def _grams_of_missing(pieces: Callable[[], Any], steps: np.ndarray, width: int) -> np.ndarray:
+def _grams_of_missing(chunks: Callable[[], Any], steps: np.ndarray, width: int) -> np.ndarray:
     """Sum up, for some steps of the horizon, the windows whose target is missing at that step: (steps, t, t)."""
     lost = np.zeros((len(steps), width, width))
-    for x, _, seen in pieces():
+    for x, _, seen in chunks():
         for position, step in enumerate(steps):
-            rows = x[~seen[:, step]]
-            lost[position] += rows.T @ rows
+            unseen = x[~seen[:, step]]
+            lost[position] += unseen.T @ unseen
     return lost
 
 
@@ -268,9 +267,8 @@ def _solve(gram: np.ndarray, cross: np.ndarray, alpha: float) -> np.ndarray:
     """Solve ``(gram + alpha I) w = cross`` for one or several right-hand sides."""
     if alpha > 0:
         try:
-            shifted = np.array(
-                gram, order="F"
-            )  # the order that is factored in place: one copy of a large matrix, not three
+            # in this order it is factored in place: one copy of a large matrix, not three
+            shifted = np.array(gram, order="F")
             shifted.flat[:: len(gram) + 1] += alpha
             factor = scipy.linalg.cho_factor(shifted, overwrite_a=True, check_finite=False)
             return scipy.linalg.cho_solve(factor, cross, check_finite=False)

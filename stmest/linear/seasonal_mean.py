@@ -1,8 +1,7 @@
-"""What the calendar alone explains: the mean of each node at each phase of a daily, weekly or yearly cycle.
+"""The seasonal mean (climatology): the mean of each node at each time step of a daily, weekly or yearly cycle.
 
-A forecaster subtracts the profile from what it reads and adds it to what it forecasts. `Residuals` does the
-subtraction as rows are read, so that memory maps stay on disk. Builds on numpy and pandas; chosen and applied by the
-forecasters.
+The API calls it a seasonal profile. A forecaster subtracts it from its inputs and adds it to its forecasts. `Residuals`
+subtracts when values are accessed, so that memory maps stay on disk. Builds on `data`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.calendar import calendar_cycles
-from ..data.chunks import row_pieces
+from ..data.chunks import row_chunks
 from ..data.panel import Panel
 from ..data.savable import savable
 from ..data.time_index import usual_step, wall_clock
@@ -26,27 +25,27 @@ _CYCLE_OF = dict(zip(("day", "week", "year"), CYCLES, strict=True))
 
 _DAY = pd.Timedelta(1, "D")
 _SMOOTHING_DAYS = 15  # a mean over two or three years is too noisy for single days
-_ROWS_TO_CORRELATE, _NODES_TO_CORRELATE = 20_000, 64
+_STEPS_TO_CORRELATE, _NODES_TO_CORRELATE = 20_000, 64
 _LEAST_CORRELATION = 0.3  # at the lag of a period
-_ROWS_TO_MATCH = 2_000
+_STEPS_TO_MATCH = 2_000
 
 
 @savable
 class SeasonalProfile:
-    """Mean of each node and feature at each phase of one cycle.
+    """Seasonal mean: the mean of each node and feature at each time step of one cycle.
 
     Parameters
     ----------
     cycle : {"time_of_day", "time_of_week", "day_of_year"} or int
-        A cycle of the calendar, for rows with dates; or a period in rows, from 2.
+        A cycle of the calendar, for data with dates; or a period in time steps, from 2.
 
     Attributes
     ----------
-    table : ndarray of shape (n_phases, n_nodes, n_features)
-        The means. A phase in which a node was never observed has the node's mean over all rows; a node that was never
-        observed has 0. Days of the year are smoothed over 15 days.
+    table : ndarray of shape (n_steps, n_nodes, n_features)
+        The means. Where a node was never observed at a time step of the cycle, its mean over all time steps; 0 for a node
+        that was never observed. Days of the year are smoothed over 15 days.
     step : pandas.Timedelta, int or None
-        Time from one row to the next in the rows given to `fit`.
+        Time between two time steps of the training data.
     """
 
     table: np.ndarray
@@ -56,14 +55,14 @@ class SeasonalProfile:
         self.step: Any = None
 
     def fit(self, values: np.ndarray, index: pd.Index | None) -> SeasonalProfile:
-        """Take the means.
+        """Compute the means.
 
         Parameters
         ----------
         values : ndarray of shape (n_times, n_nodes, n_features)
-            Training rows, NaN where missing; read in pieces.
+            Training data, NaN where missing; read in chunks.
         index : pandas.Index of length n_times, or None
-            Times of the rows.
+            Their times.
 
         Returns
         -------
@@ -73,16 +72,16 @@ class SeasonalProfile:
         Raises
         ------
         DataError
-            If a cycle of the calendar is asked of rows without dates.
+            If a cycle of the calendar is asked of data without dates.
         """
         self.step = _step(index)
-        phases = self.phases(index, len(values))
-        total = np.zeros((self.n_phases, *values.shape[1:]))
+        positions = self.seasonal_index(index, len(values))
+        total = np.zeros((self.n_steps, *values.shape[1:]))
         count = np.zeros_like(total)
-        for first, piece in row_pieces(values):
-            seen = np.isfinite(piece)
-            where = phases[first : first + len(piece)]
-            np.add.at(total, where, np.where(seen, piece, 0.0))
+        for first, chunk in row_chunks(values):
+            seen = np.isfinite(chunk)
+            where = positions[first : first + len(chunk)]
+            np.add.at(total, where, np.where(seen, chunk, 0.0))
             np.add.at(count, where, seen)
         if self.cycle == "day_of_year":
             total, count = _smoothed(total), _smoothed(count)
@@ -90,33 +89,33 @@ class SeasonalProfile:
         self.table = np.where(count > 0, total / np.maximum(count, 1), overall)
         return self
 
-    def phases(self, index: pd.Index | None, n_rows: int, first: int = 0) -> np.ndarray:
-        """Phase of each row.
+    def seasonal_index(self, index: pd.Index | None, n_times: int, first: int = 0) -> np.ndarray:
+        """Position of each time step in the cycle.
 
         Parameters
         ----------
-        index : pandas.Index of length n_rows, or None
-            Times of the rows.
-        n_rows : int
-            How many rows.
+        index : pandas.Index of length n_times, or None
+            Their times.
+        n_times : int
+            Number of time steps.
         first : int, default=0
-            Phase of the first row, for a period in rows that have no index.
+            Position of the first time step, for a period in data without an index.
 
         Returns
         -------
-        ndarray of int, shape (n_rows,)
-            Row numbers of `table`.
+        ndarray of int, shape (n_times,)
+            Positions in `table`.
 
         Raises
         ------
         DataError
-            If a cycle of the calendar is asked of rows without dates.
+            If a cycle of the calendar is asked of data without dates.
         """
         times = wall_clock(index)
         if isinstance(self.cycle, (int, np.integer)):
             if index is None or not pd.api.types.is_integer_dtype(index):
-                rows = np.arange(n_rows) if times is None else _steps_since_epoch(index, self.step)
-                return (first + rows) % int(self.cycle)
+                steps = np.arange(n_times) if times is None else _steps_since_epoch(index, self.step)
+                return (first + steps) % int(self.cycle)
             return (np.asarray(index, dtype=np.int64) // int(self.step or 1)) % int(self.cycle)
         if times is None:
             raise DataError(
@@ -130,34 +129,34 @@ class SeasonalProfile:
         slot = seconds.astype(np.int64) * slots // 86_400
         return slot if self.cycle == "time_of_day" else np.asarray(times.dayofweek) * slots + slot
 
-    def matched_phase(self, values: np.ndarray) -> int:
-        """Phase of the first row at which the profile fits the rows best, for rows that say nothing of their time.
+    def matched_index(self, values: np.ndarray) -> int:
+        """Seasonal index of the first time step at which the seasonal mean fits best, for data without times.
 
         Parameters
         ----------
         values : ndarray of shape (n_times, n_nodes, n_features)
-            The rows; the first 2,000 are compared.
+            The data; the first 2,000 time steps are compared.
 
         Returns
         -------
         int
-            A row number of `table`.
+            A position in `table`.
         """
-        rows = np.asarray(values[:_ROWS_TO_MATCH], dtype=np.float64)
-        if not np.isfinite(rows).any():
+        values = np.asarray(values[:_STEPS_TO_MATCH], dtype=np.float64)
+        if not np.isfinite(values).any():
             return 0
         spread = self.table.std(0)
         weight = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-        rows, table = rows * weight, self.table * weight
-        steps = np.arange(len(rows))
+        values, table = values * weight, self.table * weight
+        steps = np.arange(len(values))
         misfit = [
-            np.nanmean((rows - table[(first + steps) % len(table)]) ** 2) for first in range(len(table))
+            np.nanmean((values - table[(first + steps) % len(table)]) ** 2) for first in range(len(table))
         ]
         return int(np.argmin(misfit))
 
     @property
-    def n_phases(self) -> int:
-        """Rows of `table`."""
+    def n_steps(self) -> int:
+        """Time steps of one cycle: the length of `table`."""
         if isinstance(self.cycle, (int, np.integer)):
             return int(self.cycle)
         if self.cycle == "day_of_year":
@@ -166,26 +165,26 @@ class SeasonalProfile:
 
 
 class Residuals:
-    """Values less their profile, subtracted when they are read.
+    """Values less their seasonal mean, subtracted when they are accessed.
 
     Parameters
     ----------
     values : ndarray of shape (n_times, n_nodes, n_features)
-        The readings, also a memory map; never copied.
-    phases : ndarray of int, shape (n_times or more,)
-        Phase of each row; further ones belong to the rows that follow.
+        The values, also a memory map; never copied.
+    seasonal_index : ndarray of int, shape (n_times or more,)
+        Position of each time step in the cycle; further ones belong to the time steps that follow.
     profile : SeasonalProfile
-        Fitted profile.
+        Fitted seasonal mean.
 
     Notes
     -----
-    Behaves like the array of differences where it is indexed, measured or given to numpy; a slice of rows is again
-    read on demand.
+    Behaves like the array of differences where it is indexed, measured or given to numpy; a slice of time
+    steps is again subtracted on access.
     """
 
-    def __init__(self, values: np.ndarray, phases: np.ndarray, profile: SeasonalProfile):
+    def __init__(self, values: np.ndarray, seasonal_index: np.ndarray, profile: SeasonalProfile):
         self.values = values
-        self.phases = phases
+        self.seasonal_index = seasonal_index
         self.profile = profile
         self.shape, self.ndim, self.dtype = values.shape, values.ndim, np.dtype(np.float64)
 
@@ -194,7 +193,7 @@ class Residuals:
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, slice):
-            return Residuals(self.values[key], self.phases[: len(self)][key], self.profile)
+            return Residuals(self.values[key], self.seasonal_index[: len(self)][key], self.profile)
         rows, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
         if rows is Ellipsis:
             return np.asarray(self)[key]
@@ -202,10 +201,10 @@ class Residuals:
         values = (
             self.values[(rows, *rest)] if isinstance(rows, slice) else self.values[(slice(None), *rest)][rows]
         )
-        return values - columns[self.phases[: len(self)][rows]]
+        return values - columns[self.seasonal_index[: len(self)][rows]]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        values = self.values - self.profile.table[self.phases[: len(self)]]
+        values = self.values - self.profile.table[self.seasonal_index[: len(self)]]
         return values if dtype is None else values.astype(dtype, copy=False)
 
 
@@ -222,20 +221,22 @@ def less_season(panel: Panel, season: SeasonalProfile | None) -> Any:
     Returns
     -------
     array-like of shape (n_times, n_nodes, n_features)
-        Subtracted where it is read; the values themselves without a seasonal mean.
+        Subtracted on access; the values themselves without a seasonal mean.
     """
     if season is None:
         return panel.values
-    return Residuals(panel.values, season.phases(panel.index, panel.n_times, panel.clock or 0), season)
+    return Residuals(
+        panel.values, season.seasonal_index(panel.index, panel.n_times, panel.clock or 0), season
+    )
 
 
 def supported_cycles(values: np.ndarray, index: pd.Index | None) -> list[str | int]:
-    """Cycles that some rows could tell the profile of.
+    """Cycles whose seasonal mean some data support.
 
     Parameters
     ----------
     values : ndarray of shape (n_times, n_nodes, n_features)
-        Training rows.
+        Training data.
     index : pandas.Index of length n_times, or None
         Their times.
 
@@ -253,17 +254,17 @@ def supported_cycles(values: np.ndarray, index: pd.Index | None) -> list[str | i
 
 
 def detect_period(values: np.ndarray) -> int | None:
-    """The number of rows after which the readings resemble themselves most.
+    """The number of time steps after which the values resemble themselves most.
 
     Parameters
     ----------
     values : ndarray of shape (n_times, n_nodes, n_features)
-        Training rows; at most the last 20,000 and 64 of the nodes are looked at.
+        Training data; at most the last 20,000 time steps and 64 of the nodes are used.
 
     Returns
     -------
     int or None
-        The highest peak of the autocorrelation, averaged over nodes, among the lags that fit into the rows three times;
+        The highest peak of the autocorrelation, averaged over nodes, among the lags that fit into the data three times;
         None where no peak reaches 0.3.
 
     Examples
@@ -272,21 +273,23 @@ def detect_period(values: np.ndarray) -> int | None:
     12
     """
     nodes = slice(None, None, -(-values.shape[1] // _NODES_TO_CORRELATE))
-    rows = np.asarray(values[-_ROWS_TO_CORRELATE:], dtype=np.float64)[:, nodes]
-    rows = rows.reshape(len(rows), -1)
-    longest = len(rows) // 3
+    series = np.asarray(values[-_STEPS_TO_CORRELATE:], dtype=np.float64)[:, nodes]
+    series = series.reshape(len(series), -1)
+    longest = len(series) // 3
     if longest < 3:
         return None
-    seen = np.isfinite(rows)
-    rows = np.where(seen, rows - np.where(seen, rows, 0).sum(0) / np.maximum(seen.sum(0), 1), 0.0)
-    slope = np.arange(len(rows)) - (len(rows) - 1) / 2
-    rows = rows - np.outer(slope, slope @ rows / (slope @ slope))  # a trend resembles itself at every lag
-    spectrum = np.abs(np.fft.rfft(rows, 2 * len(rows), axis=0)) ** 2
+    seen = np.isfinite(series)
+    series = np.where(seen, series - np.where(seen, series, 0).sum(0) / np.maximum(seen.sum(0), 1), 0.0)
+    slope = np.arange(len(series)) - (len(series) - 1) / 2
+    series = series - np.outer(
+        slope, slope @ series / (slope @ slope)
+    )  # a trend resembles itself at every lag
+    spectrum = np.abs(np.fft.rfft(series, 2 * len(series), axis=0)) ** 2
     correlation = np.fft.irfft(spectrum, axis=0)[: longest + 1]
     alive = correlation[0] > 1e-12 * max(correlation[0].max(), 1e-300)
     if not alive.any():
         return None
-    shrinkage = 1 - np.arange(longest + 1) / len(rows)  # fewer pairs at longer lags
+    shrinkage = 1 - np.arange(longest + 1) / len(series)  # fewer pairs at longer lags
     mean = (correlation[:, alive] / correlation[0, alive]).mean(1) / shrinkage
     inner = mean[1:-1]
     peaks = 1 + np.flatnonzero((inner > mean[:-2]) & (inner >= mean[2:]))
@@ -298,7 +301,7 @@ def detect_period(values: np.ndarray) -> int | None:
 
 
 def _step(index: pd.Index | None) -> Any:
-    """The usual distance of two rows; None where there is no index or one row only."""
+    """The usual time between two time steps; None where there is no index or one time step only."""
     times = wall_clock(index)
     if times is None and index is not None and pd.api.types.is_integer_dtype(index):
         times = index

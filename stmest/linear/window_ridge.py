@@ -1,9 +1,8 @@
-"""The linear forecast that everything is compared with, and that networks correct.
+"""The linear forecast: the baseline of every comparison, whose residual the networks forecast.
 
-`WindowRidge` maps look-backs to horizons by weights in closed form: for each node from its own past, from that of its
-neighbours in a graph, from that of all nodes, or by a mean of several such maps, which is one map again. Which ones is
-said by a recipe; `ridge_choice` finds recipes. Builds on `ridge`; used by `RidgeForecaster` and, as linear skip, by the
-network forecasters.
+`WindowRidge` maps look-backs to horizons by weights in closed form. Its inputs are each node's own past, that of the node's
+neighbours in a graph, or that of all nodes. An ensemble of several such maps is one map again; an `EnsembleSpec` says which
+ones, and `ensemble_selection` finds it. Builds on `normal_equations`.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from ..data.windows import forward_filled
 from ..graphs import Graph
 from .normal_equations import Units, joint_inputs, own_drift, solve_jointly, solve_windows
 
-__all__ = ["Recipe", "WindowRidge", "fit_recipe", "fit_ridges"]
+__all__ = ["EnsembleSpec", "WindowRidge", "fit_ensemble", "fit_ridges"]
 
-# Share, kind of inputs, penalty, and last rows of all nodes that are used, for each map of a mean
-Recipe = list[tuple[float, str | None, float, int]]
+# For each member: weight, scope, penalty, and number of last time steps of all nodes that it sees
+EnsembleSpec = list[tuple[float, str, float, int]]
 
 _MULTIPLICATIONS = 1e11  # for one map: beyond this, shared weights are learnt from evenly spread nodes
 
@@ -35,28 +34,33 @@ class WindowRidge:
 
     Attributes
     ----------
-    neighbours : {None, "node", "adj", "all", "level", "blend"}
-        Inputs of a node's forecast: its own past, by weights shared over nodes (None) or of its own (``"node"``); its own
-        past and the mean of its neighbours', by shared weights; its own past, and then the last rows of all nodes for what
-        that leaves; the last rows of all nodes for the deviation from the mean; or a mean of several of these.
+    scope : {"global", "local", "graph", "joint", "joint_mean", "ensemble"}
+        Inputs and weights of a node's forecast.
+
+        - ``"global"``: its own past; all nodes share the weights.
+        - ``"local"``: its own past; every node has its own weights.
+        - ``"graph"``: its own past and the mean of its neighbours'; all nodes share the weights.
+        - ``"joint"``: its own past, and the last time steps of all nodes for the residual.
+        - ``"joint_mean"``: the last time steps of all nodes, for the deviation from the mean (mean-reverting).
+        - ``"ensemble"``: a weighted mean of several of these.
     alpha : float
-        Penalty; for ``"all"`` the one on the weights of all nodes; for ``"blend"`` the least.
+        Penalty; for ``"joint"`` the one on the weights of all nodes; for ``"ensemble"`` the least.
     weights : ndarray
-        Of the own past, per target feature; (f, t, h) or (f, n, t, h), the drift from the last input last. With `walk`, t
+        Of a node's own past, per target feature; (f, t, h) or (f, n, t, h), the drift from the last input last. With `walk`, t
         weights of the neighbours' past come before the drift.
     mean, scale : ndarray of shape (n_nodes, n_targets)
-        Of the training rows.
+        Of the training data.
     walk : ndarray of shape (n_nodes, n_nodes) or None
         Row i holds the weights of the neighbours whose edges lead to node i; their sum is 1 or 0.
     joint : ndarray of shape (f, joint_length * n_nodes, n_nodes * h), float32, or None
         Weights of all nodes.
     joint_length : int
-        Last rows of all nodes that are used.
-    parts : list of tuple
-        For ``"blend"``: what it is a mean of.
+        Number of last time steps of all nodes that are used.
+    members : list of tuple
+        For ``"ensemble"``: what it is a mean of.
     """
 
-    neighbours: str | None
+    scope: str
     alpha: float
     weights: np.ndarray
     mean: np.ndarray
@@ -64,7 +68,7 @@ class WindowRidge:
     walk: np.ndarray | None = None
     joint: np.ndarray | None = None
     joint_length: int = 0
-    parts: Recipe = field(default_factory=list)
+    members: EnsembleSpec = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # sums depend on the order in memory in their last bits; only this one survives every way of copying
@@ -78,9 +82,9 @@ class WindowRidge:
         return int(self.weights.size + (0 if self.joint is None else self.joint.size))
 
     @property
-    def recipe(self) -> Recipe:
-        """What it is a mean of: share, kind, penalty and last rows of all nodes."""
-        return self.parts or [(1.0, self.neighbours, self.alpha, self.joint_length)]
+    def spec(self) -> EnsembleSpec:
+        """The members: weight, scope, penalty, and number of last time steps of all nodes."""
+        return self.members or [(1.0, self.scope, self.alpha, self.joint_length)]
 
     def forecast(self, x: np.ndarray) -> np.ndarray:
         """Forecast windows.
@@ -141,29 +145,29 @@ def fit_ridges(
     target: Sequence[int],
     input_length: int,
     horizon: int,
-    neighbours: str | None,
+    scope: str,
     penalties: Sequence[tuple[float, int]],
     graph: Graph | None = None,
     starts: np.ndarray | None = None,
 ) -> Iterator[WindowRidge]:
-    """Fit maps of one kind.
+    """Fit maps of one scope.
 
     Parameters
     ----------
     values : ndarray of shape (n_times, n_nodes, n_features)
-        Training rows, NaN where missing; read in pieces.
+        Training data, NaN where missing; read in chunks.
     target : sequence of int
         Features that are forecast, each from its own past.
     input_length, horizon : int
-        Rows of look-back and of forecast.
-    neighbours : {None, "node", "adj", "all", "level"}
+        Time steps of look-back and of forecast.
+    scope : {"global", "local", "graph", "joint", "joint_mean"}
         See `WindowRidge`.
     penalties : sequence of (float, int)
-        Penalty, and for ``"all"`` and ``"level"`` number of last rows of all nodes, of each map.
+        Penalty of each map, and for ``"joint"`` and ``"joint_mean"`` number of last time steps of all nodes.
     graph : Graph, optional
-        For ``"adj"``.
+        For ``"graph"``.
     starts : ndarray of int, optional
-        First rows of the windows to learn from; default all that fit.
+        First time steps of the windows to learn from; default all that fit.
 
     Yields
     ------
@@ -173,36 +177,34 @@ def fit_ridges(
     statistics = NodeScaler("standard").fit(values)
     center, scale = statistics.center[:, target], statistics.scale[:, target]
     all_units = [Units(*pair) for pair in zip(center.T, scale.T, strict=True)]
-    walk = _walk(graph) if neighbours == "adj" and graph is not None else None
-    jointly = neighbours in ("all", "level")
+    walk = _walk(graph) if scope == "graph" and graph is not None else None
+    jointly = scope in ("joint", "joint_mean")
     own_alphas = [1.0] if jointly else [alpha for alpha, _ in penalties]
     own, joint = [], []
     for feature, units in zip(target, all_units, strict=True):
-        if neighbours == "level":
+        if scope == "joint_mean":
             own.append([np.zeros((input_length, horizon))])
         else:
             own.append(
-                _solve_own(
-                    values, feature, units, input_length, horizon, own_alphas, neighbours, walk, starts
-                )
+                _solve_own(values, feature, units, input_length, horizon, own_alphas, scope, walk, starts)
             )
         if jointly:
             joint.append(
                 solve_jointly(
-                    values, feature, units, own[-1][0], horizon, penalties, starts, neighbours == "level"
+                    values, feature, units, own[-1][0], horizon, penalties, starts, scope == "joint_mean"
                 )
             )
-    for i, (alpha, rows) in enumerate(penalties):
+    for i, (alpha, joint_length) in enumerate(penalties):
         weights = np.stack([of_feature[0 if jointly else i] for of_feature in own])
-        found = (neighbours, float(alpha), weights, center, scale, walk)
+        found = (scope, float(alpha), weights, center, scale, walk)
         if jointly:
-            yield WindowRidge(*found, np.stack([next(of_feature) for of_feature in joint]), rows)
+            yield WindowRidge(*found, np.stack([next(of_feature) for of_feature in joint]), joint_length)
         else:
             yield WindowRidge(*found)
 
 
-def fit_recipe(
-    recipe: Recipe,
+def fit_ensemble(
+    spec: EnsembleSpec,
     values: Any,
     target: Sequence[int],
     input_length: int,
@@ -210,32 +212,32 @@ def fit_recipe(
     graph: Graph | None = None,
     starts: np.ndarray | None = None,
 ) -> WindowRidge:
-    """Fit the maps of a recipe, and make one of them.
+    """Fit the members of an ensemble, and make one map of them.
 
     Parameters
     ----------
-    recipe : list of tuple
-        Share, kind, penalty and last rows of all nodes of each map.
+    spec : list of tuple
+        Weight, scope, penalty, and number of last time steps of all nodes, of each member.
     values, target, input_length, horizon, graph, starts
         As for `fit_ridges`.
 
     Returns
     -------
     WindowRidge
-        The mean of the maps, weighted by their shares.
+        The weighted mean of the members.
     """
     maps: list[WindowRidge] = []
     shares: list[float] = []
-    for kind in dict.fromkeys(kind for _, kind, _, _ in recipe):
-        same = [(share, (alpha, rows)) for share, of_kind, alpha, rows in recipe if of_kind == kind]
+    for scope in dict.fromkeys(scope for _, scope, _, _ in spec):
+        same = [(share, (alpha, length)) for share, its_scope, alpha, length in spec if its_scope == scope]
         penalties = [penalty for _, penalty in same]
-        maps += fit_ridges(values, target, input_length, horizon, kind, penalties, graph, starts)
+        maps += fit_ridges(values, target, input_length, horizon, scope, penalties, graph, starts)
         shares += [share for share, _ in same]
     if len(maps) == 1:
         return maps[0]
     walk = next((one.walk for one in maps if one.walk is not None), None)
     per_node = any(one.weights.ndim == 4 for one in maps)
-    rows = max(one.joint_length for one in maps)
+    joint_length = max(one.joint_length for one in maps)
     weights: Any = 0.0
     joint: Any = None
     for share, one in zip(shares, maps, strict=True):
@@ -244,13 +246,14 @@ def fit_recipe(
             own = _with_neighbours(own)
         weights = weights + share * (own[:, None] if per_node and own.ndim == 3 else own)
         if one.joint is not None:
-            earlier = (rows - one.joint_length) * values.shape[1]
+            earlier = (joint_length - one.joint_length) * values.shape[1]
             padded = np.pad(np.float32(share) * one.joint, ((0, 0), (earlier, 0), (0, 0)))
             joint = padded if joint is None else joint + padded
     if per_node:
         weights = np.broadcast_to(weights, (len(target), values.shape[1], *weights.shape[2:]))
     least = min(one.alpha for one in maps)
-    return WindowRidge("blend", least, weights, maps[0].mean, maps[0].scale, walk, joint, rows, list(recipe))
+    center, scale = maps[0].mean, maps[0].scale
+    return WindowRidge("ensemble", least, weights, center, scale, walk, joint, joint_length, list(spec))
 
 
 def _with_neighbours(weights: np.ndarray) -> np.ndarray:
@@ -260,7 +263,7 @@ def _with_neighbours(weights: np.ndarray) -> np.ndarray:
 
 
 def _without_neighbours(weights: np.ndarray, input_length: int) -> np.ndarray:
-    """The part of a map that belongs to the own past."""
+    """The part of a map that belongs to a node's own past."""
     return np.concatenate([weights[..., : input_length - 1, :], weights[..., -1:, :]], axis=-2)
 
 
@@ -271,14 +274,14 @@ def _solve_own(
     input_length: int,
     horizon: int,
     alphas: Sequence[float],
-    neighbours: str | None,
+    scope: str,
     walk: np.ndarray | None,
     starts: np.ndarray | None,
 ) -> list[np.ndarray]:
     """Weights of one feature for each penalty, without the part that all nodes share."""
     n_times, n_nodes = values.shape[:2]
     sizes = (units, input_length, horizon, alphas)
-    if neighbours == "node":
+    if scope == "local":
         each = [solve_windows(values, feature, [node], *sizes, starts=starts) for node in range(n_nodes)]
         return [np.stack(of_alpha) for of_alpha in zip(*each, strict=True)]
     beside = None

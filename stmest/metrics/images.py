@@ -1,7 +1,7 @@
 """Errors of forecast fields as images: structural similarity and peak signal-to-noise ratio.
 
 Both need the range of the data, which has to be stated with every number: the same forecasts seem better with a larger
-one. Take the largest less the smallest value of the training rows. Builds on `metrics` and scipy; used by benchmarks.
+one. Take the largest less the smallest value of the training data. Builds on `metrics` and scipy; used by benchmarks.
 """
 
 from __future__ import annotations

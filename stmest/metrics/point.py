@@ -80,11 +80,11 @@ def mse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 
 def mase(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int = 1) -> float:
-    """Mean absolute scaled error: every node's error over that of a seasonal naive forecast of its training rows.
+    """Mean absolute scaled error: every node's error over that of a seasonal naive forecast of its training data.
 
     A node's scale is the mean of ``|y_train[t] - y_train[t - season]|`` over all pairs of which both are observed. The
     ratio is taken per node (and feature) and then averaged over nodes, each counting the same, so that a few nodes with
-    large readings do not decide alone. Nodes without a scale (constant, or never observed twice a season apart) and
+    large values do not decide alone. Nodes without a scale (constant, or never observed twice a season apart) and
     nodes without an observed target are left out.
 
     Parameters
@@ -92,14 +92,14 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int =
     y_true, y_pred : array-like of shape (n_windows, horizon, n_nodes[, n_features])
         Observed values, NaN where missing, and their forecasts.
     y_train : array-like of shape (n_times, n_nodes[, n_features])
-        Training rows, NaN where missing.
+        Training data, NaN where missing.
     season : int, default=1
-        Rows per season; 1 scales by the step-to-step change.
+        Time steps per season; 1 scales by the step-to-step change.
 
     Returns
     -------
     float
-        Without unit; below 1 is better than the seasonal naive forecast was on the training rows, one season ahead.
+        Without unit; below 1 is better than the seasonal naive forecast was on the training data, one season ahead.
         NaN where no node is left.
 
     Raises
@@ -107,7 +107,7 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int =
     DataError
         If the shapes do not agree.
     ParameterError
-        If `season` is no positive integer below the number of training rows.
+        If `season` is no positive integer below the number of training time steps.
 
     Examples
     --------
@@ -125,7 +125,7 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int =
         )
     if not isinstance(season, (int, np.integer)) or not 1 <= season < len(train):
         raise ParameterError(
-            f"season={season!r}; needed: an integer from 1 to {len(train) - 1}, the number of training rows less one."
+            f"season={season!r}; needed: an integer from 1 to {len(train) - 1}, the number of training time steps less one."
         )
     scale = _column_mean(np.abs(train[season:] - train[:-season]).reshape(len(train) - season, -1))
     errors = np.where(np.isnan(truth), np.nan, np.abs(truth - forecast))

@@ -2,7 +2,7 @@
 
 Every test origin gives one loss per forecaster (`stmest.metrics.point.origin_errors`); their differences form a
 time series, because windows of neighbouring origins overlap. `diebold_mariano` tests whether its mean is zero, `holm`
-corrects for asking several times. Builds on numpy and scipy; used by the benchmarks.
+adjusts p values for several tests. Builds on numpy and scipy; used by the benchmarks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class DieboldMariano(NamedTuple):
     Attributes
     ----------
     statistic : float
-        Corrected statistic; negative where the first forecaster has the smaller losses.
+        Statistic, adjusted for short samples; negative where the first forecaster has the smaller losses.
     p_value : float
         Of the two-sided test, from Student's distribution.
     mean_difference : float
@@ -45,7 +45,7 @@ def diebold_mariano(losses: ArrayLike, rival_losses: ArrayLike, horizon: int) ->
     Parameters
     ----------
     losses, rival_losses : array-like of shape (n_origins,)
-        Mean loss of each forecaster at each origin, origins in time order, one row apart; NaN where unknown.
+        Mean loss of each forecaster at each origin, origins in time order, one time step apart; NaN where unknown.
     horizon : int
         Steps of one forecast: so many neighbouring windows overlap.
 
@@ -94,10 +94,10 @@ def diebold_mariano(losses: ArrayLike, rival_losses: ArrayLike, horizon: int) ->
         raise DataError(f"{n} origins have both losses; needed: more than horizon = {horizon}.")
     mean = float(difference.mean())
     variance = _newey_west(difference, horizon - 1) / n
-    correction = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
+    adjustment = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
     statistic = np.copysign(np.inf, mean) if mean else 0.0  # the same difference at every origin
     if variance > 0:
-        statistic = mean / np.sqrt(variance / correction)
+        statistic = mean / np.sqrt(variance / adjustment)
     return DieboldMariano(float(statistic), float(2 * stats.t.sf(abs(statistic), n - 1)), mean, n)
 
 
@@ -111,7 +111,7 @@ def _newey_west(values: np.ndarray, lags: int) -> float:
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """Correct the p values of several tests, so that the chance of any false alarm stays at the level.
+    """Adjust the p values of several tests, so that the chance of any false alarm stays at the level.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_tests,)
-        Corrected p values, in the order given, at most 1.
+        Adjusted p values, in the order given, at most 1.
 
     Raises
     ------
@@ -142,6 +142,6 @@ def holm(p_values: ArrayLike) -> np.ndarray:
         raise DataError(f"p_values={p_values!r}; needed: a list of numbers between 0 and 1.")
     order = np.argsort(p, kind="stable")
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(steps, 1.0)
-    return corrected
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted

@@ -1,9 +1,7 @@
-"""What every network promises to the forecaster that trains it.
+"""`ForecastNetwork`: the base class of all networks.
 
-Builds on torch alone. A network is one file: it derives from `ForecastNetwork`, takes its sizes and parameters by name, and
-has defaults for none of them, as these stand in the parameters of its forecaster. Values of single parameters, and how
-they go together, are checked by the forecaster before anything is computed; a network checks what only it can know: the
-sizes, the graph that it is given, and what it works out from both.
+A network is one file. It takes its sizes and parameters by name and has no defaults: these are in the parameters of its
+forecaster, which also checks their values. A network checks only sizes, graph, and values derived from them. Builds on torch.
 """
 
 from __future__ import annotations
@@ -69,7 +67,7 @@ class ForecastNetwork(nn.Module, ABC):
         Parameters
         ----------
         x : Tensor of shape (b, t, n, f_in)
-            Scaled observations without NaN; where some were missing, the last channels say which were there.
+            Scaled observations without NaN; with missing values, the last channels are observation masks.
         time : Tensor of shape (b, t + h, c), optional
             Calendar of the input and target steps; None without a calendar.
 
@@ -83,7 +81,7 @@ class ForecastNetwork(nn.Module, ABC):
 
     @abstractmethod
     def start_at_zero(self) -> None:
-        """Let an untrained network begin with a forecast of exactly 0: it corrects another forecast from now on."""
+        """Let an untrained network start with a forecast of exactly 0, as it forecasts the residual of another forecast."""
 
     def extra_repr(self) -> str:
         """Shown by repr."""

@@ -1,7 +1,7 @@
-"""DLinear and NLinear: one linear map from look-back to horizon, after taking something simple out of the series.
+"""DLinear and NLinear: one linear map from look-back to horizon, after the last value or the trend is subtracted.
 
 Zeng, Chen, Zhang and Xu, "Are Transformers Effective for Time Series Forecasting?" (AAAI 2023, arXiv 2205.13504),
-section 4: the linear models that a transformer has to beat. Builds on torch alone.
+section 4: the linear baselines of transformers. Builds on torch.
 
 ==============  ======================================
 paper           here
@@ -23,7 +23,7 @@ Where we differ, and why
 ------------------------
 - *Several features of a node* have weights of their own, as in `stmest.RidgeForecaster`; each is forecast from its own
   past.
-- *Missing steps* carry the last observation; the linear maps do not know where they were.
+- *Missing values* are forward-filled; the linear maps get no observation mask.
 - *The moving average may have an even window*; it then reaches one step further back than ahead.
 """
 
@@ -42,7 +42,7 @@ __all__ = ["DLinearNetwork", "NLinearNetwork", "NodeLinear", "moving_average"]
 
 
 def moving_average(series: Tensor, window: int) -> Tensor:
-    """Mean over a window around each step; beyond the ends the first and the last step go on.
+    """Mean over a window around each step; beyond the ends the first and the last step are repeated.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class NodeLinear(nn.Module):
 
 
 class _LinearNetwork(ForecastNetwork):
-    """What both have in common: targets of the window as (n, f, b, t), and back.
+    """Base of both: targets of the window as (n, f, b, t), and back.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ class DLinearNetwork(_LinearNetwork):
 
 
 class NLinearNetwork(_LinearNetwork):
-    """One linear map of what the steps are above the last one, and the last one on top.
+    """One linear map of the look-back less its last step, plus the last step.
 
     Parameters are those of `DLinearNetwork`, without its trend.
     """
@@ -174,6 +174,6 @@ class NLinearNetwork(_LinearNetwork):
         return change + last if self.returns_last else change
 
     def start_at_zero(self) -> None:
-        """Begin with a forecast of 0 everywhere: the last step is not given back."""
+        """Begin with a forecast of 0 everywhere: the last step is not added."""
         super().start_at_zero()
         self.returns_last = False

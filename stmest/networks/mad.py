@@ -25,14 +25,14 @@ There is no diffusion: no noise, no sampling; one deterministic pass. Time is an
 
 Where we differ, and why
 ------------------------
-- *The Mamba branch is used.* In the public program its result is computed and thrown away. Here the reconstruction is
-  decoded from it and from nothing else, and the forecast sees it through ``alpha * project(r)``.
+- *The Mamba branch is used.* The public program computes its result and discards it. Here the reconstruction is
+  decoded from it and from nothing else, and the forecast uses it through ``alpha * project(r)``.
 - *The block has the value matrix and residuals* that equations of the paper leave out; adaLN sits in every block.
-- *The condition means something*: calendar of the forecast's origin and a learned vector, where the program draws one
-  random integer at construction and does not save it.
+- *The condition* is the calendar of the forecast's origin and a learned vector. In the program it is one random integer,
+  which is made at construction and not saved.
 - *Any horizon*: the last linear map of the trunk makes h frames of t, the skip joins by a learned map over time that
   starts from the last frame. The program needs as many output as input steps.
-- *The forecast corrects the last frame* and starts as exactly that, since the decoder's last map is zero at first.
+- *The network forecasts the residual of the last frame* and starts with 0, since the decoder's last map is zero at first.
 - *Group norm* in both encoders: batch statistics would let a forecast depend on the other windows of its batch.
 - *Any grid*: padded to the stride by its edge, cropped at the end.
 - *Nodes* (no grid): the paper states the problem for them and shows none. Linear or graph-convolutional encoders, nodes
@@ -67,19 +67,19 @@ class MADNetwork(ForecastNetwork):
     adjacency : Tensor of shape (n, n) or None
         Graph for nodes without a grid: [i, j] is the weight of edge i -> j.
     n_features : int
-        Channels to reconstruct, the first ones; if `n_inputs` is twice as many, the others say where these were
-        observed.
+        Channels to reconstruct, the first ones; if `n_inputs` is twice as many, the others are their
+        observation masks.
     target_channels : sequence of int
         Input channels that are forecast.
     reconstruction : {"mamba", "conv", "unet"}
     prediction : {"dit", "vit", "convlstm"}
     fusion_weight : float
-        Start of alpha; 0 leaves the reconstruction out altogether.
+        Start of alpha; 0: no reconstruction.
     width : int
         Channels of a frame's latents.
     strides : sequence of int
-        1 or 2, of the blocks of the prediction's encoder, on a grid. Its tokens are patches of so many rows and columns
-        as the product tells; the reconstruction works at the resolution after the first 2.
+        1 or 2, of the blocks of the prediction's encoder, on a grid. The product is the number of rows and columns
+        of a token's patch; the reconstruction works at the resolution after the first 2.
     d_model, n_layers, n_heads, mlp_ratio : int
         Trunk. For ``"convlstm"`` only `n_layers` counts, as the number of cells.
     hidden, d_state : int
@@ -185,13 +185,13 @@ class MADNetwork(ForecastNetwork):
         return self.space.close(self.reconstruction.decode(refined))  # type: ignore[union-attr]
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Return what the reconstruction makes of windows x (b, t, n, f_in): (b, t, n, n_features)."""
+        """Reconstruct windows x (b, t, n, f_in): (b, t, n, n_features)."""
         if self.reconstruction is None:
             raise ParameterError("the network has no reconstruction (fusion_weight=0).")
         return self._reconstructed(self.reconstruction(self.space.open(x)))
 
     def start_at_zero(self) -> None:
-        """Correct another forecast than the last frame: begin with a forecast of 0 everywhere."""
+        """Forecast the residual of another forecast than the last frame: start with 0 everywhere."""
         self.correct_last = False
 
     def stages(self) -> list[list[nn.Parameter]]:

@@ -1,6 +1,6 @@
-"""MAD's prediction: from the latents of the input frames to those of the horizon, and what conditions it.
+"""MAD's prediction: from the latents of the input frames to those of the horizon, and its condition.
 
-Builds on ``layers.diffusion_transformer`` and ``layers.conv``; used by ``networks.mad``.
+Builds on ``layers.diffusion_transformer`` and ``layers.conv``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PREDICTIONS = ("dit", "vit", "convlstm")
 
 
 class Condition(nn.Module):
-    """A learned vector, and what a perceptron makes of the calendar of the last input step.
+    """A learned vector, plus a perceptron of the calendar of the last input step.
 
     Shapes
     ------

@@ -1,6 +1,6 @@
-"""MAD's reconstruction: its own encoder, a refinement by Mamba or by one of its rivals, and a decoder back to the input.
+"""MAD's reconstruction: its own encoder, a refinement by Mamba or an alternative, and a decoder back to the input.
 
-Builds on ``layers.conv`` and ``layers.mamba``; used by ``networks.mad``, which lets the forecast see the refined latents.
+Builds on ``layers.conv`` and ``layers.mamba``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RECONSTRUCTIONS = ("mamba", "conv", "unet")
 
 
 class MambaResidual(nn.Module):
-    """``norm(z + mamba(norm(z)))`` over a sequence, read in both directions.
+    """``norm(z + mamba(norm(z)))`` over a sequence, in both directions.
 
     Shapes
     ------
@@ -57,7 +57,7 @@ class MultiKernelRefinement(nn.Module):
 
     Shapes
     ------
-    (b, n_channels, y, x) -> the same, the input and a correction
+    (b, n_channels, y, x) -> the same: the input plus a residual
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class UNetRefinement(nn.Module):
 
     Shapes
     ------
-    (b, n_channels, y, x) with even y and x -> the same, the input and a correction
+    (b, n_channels, y, x) with even y and x -> the same: the input plus a residual
     """
 
     def __init__(self, n_channels: int, hidden: int) -> None:
@@ -163,12 +163,12 @@ class GridReconstruction(nn.Module):
         return self.decoder(latent.flatten(0, 1)).unflatten(0, latent.shape[:2])
 
     def project(self, latent: Tensor) -> Tensor:
-        """What the prediction gets of the refined latents."""
+        """The refined latents as inputs of the prediction."""
         return self.projection(latent.flatten(0, 1)).unflatten(0, latent.shape[:2])
 
 
 class NodeReconstruction(nn.Module):
-    """The same for nodes: Mamba reads the input steps of each node, which have an order, as nodes have none.
+    """The same for nodes: Mamba goes over the input steps of each node, which have an order; nodes have none.
 
     Parameters are those of `GridReconstruction`, without kernels; `walks` as in `stmest.networks.mad_space.NodeConv`.
 
@@ -205,5 +205,5 @@ class NodeReconstruction(nn.Module):
         return self.decoder(latent.flatten(0, 1)).unflatten(0, latent.shape[:2])
 
     def project(self, latent: Tensor) -> Tensor:
-        """What the prediction gets of the refined latents."""
+        """The refined latents as inputs of the prediction."""
         return self.projection(latent.flatten(0, 1)).unflatten(0, latent.shape[:2])

@@ -1,7 +1,7 @@
-"""The two spaces MAD works in, a grid of pixels or a set of nodes: how observations become latents, and latents forecasts.
+"""The two spaces of MAD, a grid of pixels or a set of nodes: from observations to latents, and from latents to forecasts.
 
-Builds on ``layers.conv`` and ``layers.graph_conv``; used by ``networks.mad``. A space opens windows (b, t, n, f) to frames
-(b, t, f, *place), encodes frames to latents (b, t, d, *latent place), and decodes what the prediction makes of them to
+Builds on ``layers.conv`` and ``layers.graph_conv``. A space opens windows (b, t, n, f) to frames
+(b, t, f, *place), encodes frames to latents (b, t, d, *latent place), and decodes the predicted latents to
 (b, h, n, f_out). Place is (y, x) on a grid, n for nodes; n counts pixels row by row.
 """
 
@@ -61,7 +61,7 @@ class GridSpace(nn.Module):
         return frames[..., :rows, :columns].flatten(3).transpose(2, 3)
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents (b, t, d, y / s, x / s) of the frames, and what skips the prediction."""
+        """Latents (b, t, d, y / s, x / s) of the frames, and the skip connection around the prediction."""
         latent, skip = self.encoder(frames.flatten(0, 1))
         return latent.unflatten(0, frames.shape[:2]), skip.unflatten(0, frames.shape[:2])
 
@@ -113,7 +113,7 @@ class NodeSpace(nn.Module):
         As for `GridSpace`.
     n_nodes : int
     adjacency : Tensor of shape (n, n), optional
-        [i, j] is the weight of edge i -> j, along which j learns of i.
+        [i, j] is the weight of edge i -> j, along which j sees i.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class NodeSpace(nn.Module):
         return frames.transpose(2, 3)
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Latents (b, t, d, n) of the frames, and what skips the prediction, of the same shape."""
+        """Latents (b, t, d, n) of the frames, and the skip connection around the prediction, of the same shape."""
         skip = self.encoder[0](frames.flatten(0, 1))
         latent = self.encoder[1](skip)
         return latent.unflatten(0, frames.shape[:2]), skip.unflatten(0, frames.shape[:2])
@@ -151,7 +151,7 @@ class NodeSpace(nn.Module):
         return self.close(decoded.unflatten(0, latent.shape[:2]))
 
     def positions(self, d_model: int) -> nn.Parameter:
-        """Table (n, d_model) that tells the nodes apart, learned."""
+        """Learned table (n, d_model) of node embeddings."""
         return nn.Parameter(0.02 * torch.randn(self.latent_shape[0], d_model))
 
 

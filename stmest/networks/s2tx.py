@@ -1,8 +1,8 @@
-"""S2TX: coarse patches of all nodes through Mamba, fine patches of each through attention that looks at them.
+"""S2TX: coarse patches of all nodes through Mamba, fine patches of each node through attention, also to the coarse ones.
 
 Wu, Dong, Yang and Tarokh, "S2TX: Cross-Attention Multi-Scale State-Space Transformer for Time Series Forecasting"
-(arXiv 2502.11340). There is no public code and the paper gives no sizes in what could be had of it; sizes and patching
-are those of its parent SST (Xu et al., arXiv 2404.14757), as its program has them. Here a variate is a node.
+(arXiv 2502.11340). There is no public code, and the available text of the paper gives no sizes. Sizes and patching
+are those of its parent SST (Xu et al., arXiv 2404.14757), from its program. The paper calls a node a variate.
 
 =========================  =====================================================================
 paper                      here
@@ -18,10 +18,10 @@ decoder layer              `LocalLayer`
 local window               ``attention_window``
 =========================  =====================================================================
 
-1. Level and spread of the whole look-back are removed (`InstanceNorm`), and given back to the forecast.
+1. Mean and standard deviation of the whole look-back are removed (`InstanceNorm`), and restored in the forecast.
 2. Global: q coarse patches of each node; tokens of all nodes in one sequence of n * q; Mamba in both directions.
-3. Local: p fine patches of the last steps, each node on its own. In every layer tokens look at their neighbours in time
-   (window), then at the q global tokens of their node, which know the other nodes; then a feed-forward part.
+3. Local: p fine patches of the last steps, each node on its own. In every layer tokens attend to their neighbours in time
+   (window), then to the q global tokens of their node, which contain the other nodes; then a feed-forward part.
 4. A linear map from the p local tokens of a node to its h steps, the same for all nodes.
 
 Where we differ, and why
@@ -30,15 +30,15 @@ Where we differ, and why
 - *Residual and norm around Mamba*, which that program creates and does not use; *norms in front* of every step, and a
   last one before head and cross-attention. Batch norm, as in SST, unless layer norm is asked for.
 - *No attention scores passed between layers*, no dropout of attention weights: both rule out the fused attention. No
-  dropout inside the feed-forward part: drawing its random numbers took a quarter of a training step.
-- *Positions of the global patches* have a learned table as the local ones; Mamba alone would not know in a long
+  dropout inside the feed-forward part: its random numbers took a quarter of a training step.
+- *Positions of the global patches* have a learned table as the local ones; otherwise Mamba cannot see in a long
   sequence where a node begins.
-- *Missing steps* carry the last observation, and a 0/1 channel beside the observations says where.
+- *Missing values* are forward-filled, and an observation mask is one more channel.
 - *Added*: several features of a node, calendar channels (part of every patch), patches that shrink with the look-back.
 
 The paper leaves open what "concatenated" means. Tokens, not channels: selection can only choose among nodes and
-patches that are tokens. Node by node (``token_order="variate"``), or patch by patch (``"time"``): in both, what Mamba
-makes of a node depends on the order of the nodes.
+patches that are tokens. Node by node (``token_order="variate"``), or patch by patch (``"time"``): in both, the result
+of a node depends on the order of the nodes.
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ class S2TXNetwork(ForecastNetwork):
     attention_window : int or None
         Odd number of local tokens that a token sees; None: all.
     cross_variate : bool
-        Whether Mamba reads the tokens of all nodes as one sequence; else each node's on their own.
+        Whether the tokens of all nodes are one sequence for Mamba; else one sequence per node.
     cross_attention : bool
-        False leaves the global branch out.
+        False: no global branch.
     token_order : {"variate", "time"}
         Order of the sequence: node by node, or patch by patch.
     bidirectional : bool
-        Whether a second Mamba reads the sequence backwards.
+        Whether a second Mamba processes the sequence backwards.
     d_model, n_heads, n_layers, n_global_layers, d_ff : int
         Width, heads, local layers, Mamba layers, hidden units of the feed-forward parts.
     d_state, d_conv, expand : int
@@ -91,7 +91,7 @@ class S2TXNetwork(ForecastNetwork):
     target_channels : list of int
         Input channels that are forecast.
     observed_channels : list of int or None
-        For each of them the 0/1 input channel that says where it was observed; None: everywhere.
+        For each of them the input channel with its observation mask; None: no missing values.
     scan_backend : str
         As in `stmest.ops.selective_scan`.
     **sizes : int
@@ -155,7 +155,7 @@ class S2TXNetwork(ForecastNetwork):
 
     @torch.no_grad()
     def start_at_zero(self) -> None:
-        """Begin with a forecast of 0 everywhere; the level of a window is not given back."""
+        """Begin with a forecast of 0 everywhere; the level of a window is not restored."""
         self.head.weight.zero_()
         self.head.bias.zero_()
         self.instance_norm.returns_level = False
@@ -186,7 +186,7 @@ class S2TXNetwork(ForecastNetwork):
         return forecast.view(len(x), self.n_nodes, self.horizon, self.n_outputs).transpose(1, 2)
 
     def _context(self, series: Tensor) -> Tensor | None:
-        """What the look-back of all nodes tells each node, (b * n, q, d); None without the global branch."""
+        """Encoded look-back of all nodes, per node (b * n, q, d); None without the global branch."""
         if self.embed_global is None or self.norm_context is None:
             return None
         tokens = self.embed_global(series)

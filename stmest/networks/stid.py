@@ -1,8 +1,8 @@
-"""STID: who a node is, what time it is, and a perceptron on its look-back.
+"""STID: learned vectors of node, time of day and day of week, and a perceptron on the look-back.
 
 Shao, Zhang, Wang, Wei, Xu, "Spatial-Temporal Identity: A Simple yet Effective Baseline for Multivariate Time Series
-Forecasting", CIKM 2022 (arXiv 2208.05233). No graph and no recurrence: nodes that behave alike are told apart by tables of
-learned vectors, and nothing else passes between them.
+Forecasting", CIKM 2022 (arXiv 2208.05233). No graph and no recurrence: nodes are distinguished by a table of learned
+vectors, and no information passes between them.
 
 ==================  ==============================================
 paper               here
@@ -27,12 +27,12 @@ regression layer    ``head``
 Where we differ, and why
 ------------------------
 - *Slots are read from the calendar channels.* All networks here get the calendar as channels, the time of day as sines and
-  cosines: the phase of the first harmonic gives the slot back, and the weekday is the channel that is 1. The tables are those
+  cosines: the slot is the angle of the first harmonic, and the weekday is the channel that is 1. The tables are those
   of the paper. As in the authors' program, the identity is that of the last input step.
 - *Parts may be missing.* Without dates there is no time identity; data of full days have a day of the week only.
-- *Slots are never shorter than five minutes*, the step of the paper's data, so that every one is met often enough.
+- *Slots are never shorter than five minutes*, the step of the paper's data, so that each has enough observations.
 - *Dropout* of 0.15 between the two maps of a layer is in the authors' program, not in the paper; here it is a parameter.
-- *Missing observations* come as further input channels that say where they are.
+- *Missing values* are forward-filled; observation masks are further input channels.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from .base import ForecastNetwork
 
 __all__ = ["STIDNetwork"]
 
-# Of a slot: so far may rounding move the phase of a time that lies on the border of two slots
+# Share of a slot by which rounding may move a time on the border of two slots
 _ROUNDING = 1e-3
 
 
@@ -57,9 +57,9 @@ class STIDNetwork(ForecastNetwork):
     Parameters
     ----------
     day_channels : pair of int or None
-        Which calendar channels are sine and cosine of the time of day; without them there is no identity of it.
+        Calendar channels with sine and cosine of the time of day; None: no embedding of it.
     week_channel : int or None
-        First of the seven calendar channels of the day of the week; without it there is no identity of it.
+        First of the seven calendar channels of the day of the week; None: no embedding of it.
     slots_per_day : int
         Rows of the table of times of day.
     d_model : int
@@ -119,10 +119,10 @@ class STIDNetwork(ForecastNetwork):
         return rows
 
     def day_slot(self, calendar: Tensor) -> Tensor:
-        """Return in which slot of the day the times lie that the calendar channels (..., c) tell: (...), int64."""
+        """Slot of the day of calendar channels (..., c): (...), int64."""
         sine, cosine = (calendar[..., channel].float() for channel in self.day_channels or ())
-        phase = torch.atan2(sine, cosine) / (2 * math.pi) % 1.0
-        return (phase * self.slots_per_day + _ROUNDING).long() % self.slots_per_day
+        share = torch.atan2(sine, cosine) / (2 * math.pi) % 1.0
+        return (share * self.slots_per_day + _ROUNDING).long() % self.slots_per_day
 
     def extra_repr(self) -> str:
         """Shown by repr."""

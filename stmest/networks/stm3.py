@@ -2,7 +2,7 @@ r"""STM3: mixture of multiscale Mamba, and STM2, its base with a single expert.
 
 Chen, Zhang, Xin and Zhu, "STM3: Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction"
 (arXiv 2508.12247): section 4.2 lift and scales, 4.3 AGCCN, 4.4 multiscale Mamba, 4.5 experts, routing and losses.
-The paper's equations are known to us through summaries and the authors' public program.
+The paper's equations are taken from summaries and the authors' public program.
 
 =================  =====================================================================
 paper              here
@@ -30,16 +30,16 @@ Where we differ, and why
 ------------------------
 - *Convolution axis.* The authors' program slides its scale kernels over the node index, so neighbours in the numbering
   mix, and renumbering the nodes changes the model. Ours run over time, and repeat the ends of the window.
-- *Norms.* Theirs span scales, which lets fine scales leak into coarse ones against the causal order; ours see one.
+- *Norms.* Theirs span scales, which mixes fine scales into coarse ones against the causal order; ours normalise one scale.
 - *One base, many scales.* Their scale bias is one number per channel on top of a bias that is already there, and all
   weights mix the scales. Here scales share one Mamba and differ in a step-size offset, ``-log k_q`` at the start, and
   in their convolution; only attention mixes them. No tanh bounds the selection. A norm stands in front.
-- *Router.* A renormalised single expert has weight 1 and its gate learns nothing. The probability itself is the
+- *Router.* A renormalised single expert has weight 1, so that its gate gets no gradient. The probability itself is the
   weight here, noise stops at evaluation, a balance term exists, and a node is routed once, not once per window.
-- *Contrastive loss.* Theirs counts other scales as positives and so merges what it means to separate; see
+- *Contrastive loss.* Theirs counts other scales as positives, so that it merges the scales instead of separating them; see
   `stmest.layers.experts.contrastive_loss`. It is computed on demand only.
 - *Initialisation* stays with each layer; re-initialising everything afterwards erases Mamba's step sizes and decays.
-- *Added*: calendar channels, a given graph, instance normalisation, a head that knows the window itself, calendar and node.
+- *Added*: calendar channels, a given graph, instance normalisation, a head that also sees the window, calendar and node.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class STM3Network(ForecastNetwork):
     n_layers, node_embedding_dim : int
         Layers; width of the node embeddings.
     n_experts, top_k : int
-        Routed experts, 0 being STM2, a single multiscale Mamba for all nodes; experts each node is sent to.
+        Routed experts, 0 being STM2, a single multiscale Mamba for all nodes; experts of each node.
     shared_expert : bool
         Whether one more expert sees all nodes.
     cheb_order : int
@@ -88,7 +88,7 @@ class STM3Network(ForecastNetwork):
     dropout : float
         On the branches of each layer.
     instance_norm : bool
-        Remove level and spread of each window and give them back to the forecast.
+        Remove mean and standard deviation of each window and restore them in the forecast.
     routing : {"node", "input"}
         Route each node by its embedding, or each window of each node by its features.
     causal_scales : bool
@@ -98,7 +98,7 @@ class STM3Network(ForecastNetwork):
     target_channels : sequence of int
         Input channels that are forecast, for `instance_norm`.
     observed_channels : sequence of int or None
-        For each of them the 0/1 input channel that says where it was observed; None: everywhere.
+        For each of them the input channel with its observation mask; None: no missing values.
     head_width : int
         Hidden units of the head.
     scan_backend : str
@@ -162,20 +162,20 @@ class STM3Network(ForecastNetwork):
         )  # fmt: skip
 
     def start_at_zero(self) -> None:
-        """Begin with a forecast of 0 everywhere; the level of a window, if it is taken away, is not given back."""
+        """Begin with a forecast of 0 everywhere; with `instance_norm`, the level of a window is not restored."""
         self.head.start_at_zero()
         if self.instance_norm is not None:
             self.instance_norm.returns_level = False
 
     @torch.no_grad()
     def start_embedding(self, node_features: Tensor) -> None:
-        """Let the node embeddings of an untrained network start from what is known of the nodes.
+        """Initialise the node embeddings of an untrained network from features of the nodes.
 
         Parameters
         ----------
         node_features : Tensor of shape (n, any)
-            For instance Laplacian eigenvectors. As many columns as fit take the place of random ones, in their size;
-            columns without spread are skipped.
+            For instance Laplacian eigenvectors. They replace as many random columns as fit, in their scale; constant
+            columns are skipped.
         """
         c = self.embedding.shape[1]
         known = node_features[:, :c].to(self.embedding)
@@ -187,7 +187,7 @@ class STM3Network(ForecastNetwork):
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast; see `ForecastNetwork.forward`.
 
-        The auxiliary losses are those of the experts: "balance", and "contrastive" if asked for, each the mean over the
+        The auxiliary losses are those of the experts: "balance", and "contrastive" with `contrastive`, each the mean over the
         layers.
         """
         # the network is too narrow to gain by half precision, and its kernels compute in single
@@ -218,7 +218,7 @@ class STM3Network(ForecastNetwork):
 
     @torch.no_grad()
     def learned_graph(self) -> Tensor:
-        """Return (n, n), rows summing to one: how much each node listens to each other one.
+        """Return (n, n), rows summing to one: row i holds the weight of each node for node i.
 
         With ``graph="given"`` nothing is learned and the given graph's transition matrix is returned.
         """
@@ -251,7 +251,7 @@ class STM3Network(ForecastNetwork):
 
     @torch.no_grad()
     def representations(self, x: Tensor, time: Tensor | None = None) -> dict[str, Tensor]:
-        """Return what scales and experts of the last layer made of windows, for pictures of their separation.
+        """Representations of windows by the scales and experts of the last layer, for plots of their separation.
 
         Returns
         -------

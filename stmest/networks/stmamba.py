@@ -169,17 +169,17 @@ class STMambaNetwork(ForecastNetwork):
     attention_backend : {"auto", "dense", "sparse"}
     d_model, n_layers : int
     n_heads : int
-        0 leaves the spatial steps out.
+        0: no spatial steps.
     temporal : bool
-        False leaves the temporal steps out.
+        False: no temporal steps.
     d_state, d_conv, expand : int
         As in `stmest.layers.mamba.MambaBlock`.
     bidirectional : bool
-        Whether a second Mamba reads the look-back backwards.
+        Whether a second Mamba processes the look-back backwards.
     feed_forward : int
         Hidden units per model channel of the feed-forward part; 0: none.
     node_embedding_dim : int
-        0: nodes have no identity, and what is learnt holds for any permutation of them.
+        0: none; then the network is equivariant to permutations of the nodes.
     dropout : float
     head : {"flatten", "last"}
         Whether the forecast sees all encoded steps or the last one.
@@ -219,7 +219,7 @@ class STMambaNetwork(ForecastNetwork):
         graph = _chosen_graph(graph, adjacency, node_embedding_dim, n_heads)
         self.head_kind, self.d_model = head, d_model
         n, c, width = self.n_nodes, self.n_time_features, node_embedding_dim or 1
-        # Without embeddings all nodes are the same node to the network
+        # Without embeddings the network cannot distinguish nodes
         embedding = torch.randn(n, width) * width**-0.5 if node_embedding_dim else torch.ones(n, 1)
         self.embedding = nn.Parameter(embedding, requires_grad=node_embedding_dim > 0)
         self.graph = AttentionGraph(n, adjacency if graph == "given" else None, attention, attention_backend)
@@ -261,11 +261,11 @@ class STMambaNetwork(ForecastNetwork):
         at_once = max(1, MOST_ELEMENTS // (self.input_length * self.n_nodes * self.d_model))
         if len(x) <= at_once:
             return self._forecast(x, time), {}
-        pieces = zip(x.split(at_once), [None] * len(x) if time is None else time.split(at_once), strict=False)
+        chunks = zip(x.split(at_once), [None] * len(x) if time is None else time.split(at_once), strict=False)
         if torch.is_grad_enabled():
-            parts = [checkpoint(self._forecast, *piece, use_reentrant=False) for piece in pieces]
+            parts = [checkpoint(self._forecast, *chunk, use_reentrant=False) for chunk in chunks]
         else:
-            parts = [self._forecast(*piece) for piece in pieces]
+            parts = [self._forecast(*chunk) for chunk in chunks]
         return torch.cat(parts), {}
 
     def _forecast(self, x: Tensor, time: Tensor | None) -> Tensor:
@@ -279,7 +279,7 @@ class STMambaNetwork(ForecastNetwork):
         return self.head(encoded, x, self.embedding, None if time is None else time[:, t - 1])
 
     def _lift(self, x: Tensor, time: Tensor | None) -> Tensor:
-        """Readings (b, t, n, f), calendar and identity of the nodes -> (b, t, n, d), node by node in memory."""
+        """Values (b, t, n, f), calendar and embedding of the nodes -> (b, t, n, d), node by node in memory."""
         z = self.lift_inputs(x.permute(2, 0, 1, 3)) + self.lift_node(self.embedding)[:, None, None]
         if self.lift_time is not None and time is not None:
             z = z + self.lift_time(time[:, : self.input_length])
@@ -310,7 +310,7 @@ class STMambaNetwork(ForecastNetwork):
 
     @torch.no_grad()
     def fixed_graph(self) -> Tensor:
-        """Return (n, n), rows summing to one: who attends to whom before any window is seen, mean over layers."""
+        """Return (n, n), rows summing to one: the attention before any window is seen, mean over layers."""
         layers = [step.attention for step in self._spatial_steps()]
         if not layers:
             return torch.eye(self.n_nodes, device=self.embedding.device)
@@ -321,7 +321,7 @@ class STMambaNetwork(ForecastNetwork):
 
 
 def _chosen_graph(graph: str, adjacency: Tensor | None, embedding_dim: int, n_heads: int) -> str:
-    """What "auto" stands for, if nothing is missing for it."""
+    """Resolve "auto"; raise an error if the chosen graph lacks something."""
     if graph == "given" and adjacency is None:
         raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
     if graph == "auto":

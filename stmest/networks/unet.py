@@ -1,4 +1,4 @@
-"""U-Net for fields, with time as channels: the convolutional baseline that a network of fields has to beat.
+"""U-Net for fields, with time as channels: the convolutional baseline for fields.
 
 Ronneberger, Fischer and Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation" (MICCAI 2015, arXiv
 1505.04597), figure 1, which is the whole architecture; its equations are those of a loss for segmentation. Builds on
@@ -23,8 +23,8 @@ Where we differ, and why
   cropped at the end.
 - *Group norm and GELU* instead of no norm and ReLU: small batches train.
 - *Fewer channels*, as there are fewer and smaller images than in the paper.
-- *The forecast corrects the last frame*, and the last map is zero at first, so that the network begins as persistence; or
-  it corrects a linear forecast, and begins as that.
+- *The network forecasts the residual* of the last frame or of a linear forecast. The last map is zero at first, so that
+  training starts from that forecast.
 - *Added*: calendar channels of all frames, in and out.
 """
 
@@ -87,7 +87,7 @@ class UNetNetwork(ForecastNetwork):
             nn.init.zeros_(parameter)
 
     def start_at_zero(self) -> None:
-        """Begin with a forecast of 0 everywhere: the last frame is not given back."""
+        """Begin with a forecast of 0 everywhere: the last frame is not added."""
         self.from_last_frame = False
 
     def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:

@@ -2,7 +2,7 @@
 
 Each has one function here, which runs a backend: torch (``reference``, ``chunked``), the CPU kernels of ``cpu``, or a CUDA
 package. ``reference`` is the oracle of the scans. Builds on torch alone, as numba and the CUDA packages are imported
-where they are used; used by ``layers``.
+where they are used.
 """
 
 from __future__ import annotations

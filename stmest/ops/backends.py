@@ -2,7 +2,7 @@
 
 A probe returns the empty string or a sentence naming the obstacle; it runs once per process. The CUDA packages are
 imported only when a tensor on a CUDA device asks for them: their import fails outright on a machine without CUDA.
-Builds on torch and the error tree; used by the doors beside it.
+Builds on torch and the error tree.
 """
 
 from __future__ import annotations

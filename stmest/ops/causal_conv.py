@@ -1,7 +1,7 @@
 """The short depthwise causal convolution in front of Mamba's scan: one entry, three backends.
 
 Once the scan is fused, torch's own depthwise convolution takes longest in a Mamba block on a CPU, hence a kernel
-of our own. Builds on the backends beside it; used by ``layers.mamba`` and the multiscale block.
+of our own. Builds on the backends beside it.
 """
 
 from __future__ import annotations

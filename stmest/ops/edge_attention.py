@@ -1,7 +1,7 @@
 """Scaled dot-product attention of nodes along the edges of a graph: one entry, a CPU kernel and a torch form.
 
 Both work channel-major, (n, h, c, r): nodes, heads, channels of a head, rows that share the graph. Builds on the
-backends beside it; used by ``layers.graph_attention``.
+backends beside it.
 """
 
 from __future__ import annotations

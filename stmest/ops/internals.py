@@ -1,6 +1,6 @@
 """Private names of torch and numba: all that this package uses of them, to be checked when either has a new release.
 
-Builds on torch alone (numba is imported where it is used); used by the modules around it.
+Builds on torch alone (numba is imported where it is used).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The bank of multiscale Mamba blocks as one operator, for the CPU; its form in torch is `layers.multiscale`, and its oracle.
 
-Builds on ``cpu``, imported where it is called, as that needs numba; used by ``layers.multiscale``.
+Builds on ``cpu``, imported where it is called, as that needs numba.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The selective scan and the causal convolution, one step at a time, in any dtype: the oracle of every other backend.
 
-Builds on torch alone. The tests compare all backends with it in float64; the ONNX export uses it because a loop
+Builds on torch. The tests compare all backends with it in float64; the ONNX export uses it because a loop
 over a fixed length unrolls into standard operators. Nothing here is written for speed.
 """
 

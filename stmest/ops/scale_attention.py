@@ -1,6 +1,6 @@
 """The position-wise half of AGCCN as one operator, for the CPU; its form in torch is `layers.graph_conv`, and its oracle.
 
-Builds on ``cpu``, imported where it is called, as that needs numba; used by ``layers.graph_conv``.
+Builds on ``cpu``, imported where it is called, as that needs numba.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The selective scan of Mamba: one entry, several backends, and a straight answer to which one runs and why.
 
-Builds on the backends beside it; used by ``layers.mamba`` and the multiscale block.
+Builds on the backends beside it.
 """
 
 from __future__ import annotations

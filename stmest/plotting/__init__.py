@@ -1,6 +1,6 @@
 """Pictures of forecasts, errors and what networks learnt, with matplotlib (the extra ``plot``).
 
-A function draws arrays and tables and returns the Axes; a display gathers what it needs by `from_estimator` or
+A function draws arrays and tables and returns the Axes; a display collects what it needs by `from_estimator` or
 `from_predictions` and draws it, as scikit-learn's displays do. Figures are made without pyplot: nothing is registered
 globally, no window opens, no setting changes. Matplotlib is imported when something is drawn.
 """

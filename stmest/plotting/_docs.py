@@ -58,6 +58,6 @@ def fill_in(documented: Documented) -> Documented:
         indent, name, detail = mark.groups()
         return textwrap.indent(_PARAGRAPHS[name].format(detail), indent)
 
-    if documented.__doc__:  # Python may have been told to drop them
+    if documented.__doc__:  # absent under python -OO
         documented.__doc__ = _MARK.sub(paragraph, documented.__doc__)
     return documented

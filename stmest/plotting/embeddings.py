@@ -145,7 +145,7 @@ class EmbeddingDisplay(Display):
         X : array-like, DataFrame, DataArray or Tensor
             Values of at least `input_length` time steps.
         n_points : int, default=600
-            Points of each kind at most, drawn at random.
+            Points of each kind at most, chosen at random.
         random_state : int, RandomState or None, default=0
             Seed of that choice and of t-SNE.
         title, axes
@@ -181,7 +181,7 @@ class EmbeddingDisplay(Display):
 
         if len(points) < _FEWEST:
             raise DataError(
-                f"there are {len(points)} embeddings; needed: at least {_FEWEST}. Give more rows."
+                f"there are {len(points)} embeddings; needed: at least {_FEWEST}. Give more time steps."
             )
         perplexity = min(30.0, (len(points) - 1) / 3)
         model = TSNE(perplexity=perplexity, init="pca", random_state=check_random_state(self.random_state))

@@ -235,7 +235,7 @@ class FieldDisplay(Display):
         if len(shape) not in (3, 4) or cut < 1:
             raise DataError(
                 f"X has shape {shape}; needed: (n_times, n_rows, n_columns[, n_features]), more than horizon = "
-                f"{estimator.horizon} rows."
+                f"{estimator.horizon} time steps."
             )
         truth, forecast = (
             np.asarray(X[cut:], dtype=float),

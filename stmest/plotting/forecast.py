@@ -71,22 +71,22 @@ def plot_forecast(
     """
     require("matplotlib", extra="plot")
     truth = np.asarray(truth, dtype=float)
-    drawn = {name: np.asarray(values, dtype=float) for name, values in forecasts.items()}
+    shown = {name: np.asarray(values, dtype=float) for name, values in forecasts.items()}
     if truth.ndim != 2:
         raise DataError(f"truth has shape {truth.shape}; needed: (horizon, n_nodes).")
     past = np.empty((0, truth.shape[1])) if history is None else np.asarray(history, dtype=float)
     chosen = list(range(min(3, truth.shape[1]))) if nodes is None else list(nodes)
     bounds = {name: np.asarray(pair, dtype=float) for name, pair in (intervals or {}).items()}
-    _check(truth, drawn, bounds, past, chosen, node_names, time)
+    _check(truth, shown, bounds, past, chosen, node_names, time)
     steps = np.arange(1 - len(past), len(truth) + 1) if time is None else positions(time)
     if axes is None:
         panels = new_axes(len(chosen), 1, 1.3 + 1.75 * len(chosen), sharex=True)[:, 0]
     else:
         panels = given_axes(axes, len(chosen), f"{len(chosen)} nodes")
     for axis, node in zip(panels, chosen, strict=True):
-        _draw(axis, steps, past[:, node], truth[:, node], {name: v[:, node] for name, v in drawn.items()})
+        _draw(axis, steps, past[:, node], truth[:, node], {name: v[:, node] for name, v in shown.items()})
         _draw_intervals(
-            axis, steps, list(drawn), {name: pair[:, :, node] for name, pair in bounds.items()}, coverage
+            axis, steps, list(shown), {name: pair[:, :, node] for name, pair in bounds.items()}, coverage
         )
         axis.set_title(
             f"{'node ' if node_names is None else ''}{(node_names or range(node + 1))[node]}", loc="left"
@@ -275,7 +275,7 @@ def _interval(model: Any, past: Any, coverage: float) -> tuple[np.ndarray, np.nd
 
 
 def _origin(model: Any, X: Any, horizon: int) -> tuple[Panel, np.ndarray, pd.Index | None]:
-    """Rows before the origin, the `horizon` rows after it (NaN where they are not known), and their times."""
+    """Values before the origin, the `horizon` time steps after it (NaN where they are not known), and their times."""
     if X is None:
         past = model.context_
         truth = np.full((horizon, past.values.shape[1]), np.nan)
@@ -283,7 +283,7 @@ def _origin(model: Any, X: Any, horizon: int) -> tuple[Panel, np.ndarray, pd.Ind
     panel = model.input_.read(X)
     cut = panel.n_times - horizon
     if cut < 1:
-        raise DataError(f"X has {panel.n_times} rows; needed: more than horizon = {horizon}.")
+        raise DataError(f"X has {panel.n_times} time steps; needed: more than horizon = {horizon}.")
     future = panel.rows(cut, panel.n_times)
     return panel.rows(0, cut), future.values[:, :, model.target_[0]], future.index
 

@@ -68,8 +68,8 @@ def report_page(report: Any, *, title: str = "Forecasts compared") -> str:
     >>> from stmest import LastValue, compare, make_sensor_network
     >>> from stmest.plotting import report_page
     >>> X = make_sensor_network(n_nodes=4, n_times=200, random_state=0).values
-    >>> page = report_page(compare({"last": LastValue(horizon=6)}, X), title="Four sensors")
-    >>> "<h1>Four sensors</h1>" in page
+    >>> page = report_page(compare({"last": LastValue(horizon=6)}, X), title="Four nodes")
+    >>> "<h1>Four nodes</h1>" in page
     True
     """
     require("matplotlib", extra="plot")

@@ -1,6 +1,6 @@
 """`Calibration`: the time steps that prediction intervals are calibrated on, and the predictor that forecasts them.
 
-The errors are computed when an interval is first asked for. Builds on `predictor` and `conformal`; made by `fit`.
+The errors are computed for the first interval. Builds on `predictor` and `conformal`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ..data.savable import savable
 from ..data.splits import SELECTION_FRACTION, Split
 from ..exceptions import ParameterError
 from ..linear.seasonal_mean import SeasonalProfile
-from .conformal import activity, half_widths, typical_steps
+from .conformal import half_widths, relative_scale, typical_steps
 from .predictor import Predictor
 
 __all__ = ["Calibration"]
 
-# Forecasts whose errors are taken at most, spread evenly: those of neighbouring origins are nearly the same
+# Forecasts at most, spread evenly: the errors of neighbouring origins are nearly the same
 _MOST_ORIGINS = 256
-# Numbers that are kept at most, of the last time steps: 16 MB
+# Numbers at most, of the last time steps: 16 MB
 _MOST_NUMBERS = 1 << 22
 
 
@@ -36,14 +36,14 @@ class Calibration:
     Attributes
     ----------
     predictor : Predictor
-        The predictor before its closed-form parts were learnt again from these time steps.
+        The calibration predictor: the predictor before the refit, which has not learnt from these time steps.
     season : SeasonalProfile or None
-        The seasonal mean of the predictor after that, less which the scale of a look-back is measured.
+        The seasonal mean after the refit; the scale of a look-back is measured less this mean.
     rows : Panel
         Look-back of the first forecast, and then the time steps to forecast; float32.
     bounds : ndarray of int or None
-        First row of every trajectory and the number of rows, where there are several: no forecast crosses from one to the
-        next.
+        First time step of every trajectory and the number of time steps, where there are several trajectories, which no
+        forecast crosses.
     learnt_from : bool
         Whether the predictor has learnt from these time steps, so that its errors are too small.
     """
@@ -53,7 +53,7 @@ class Calibration:
     rows: Panel
     bounds: np.ndarray | None
     learnt_from: bool
-    # by number of steps; no part of the state, as it can be computed again
+    # by number of steps; not part of the state, as it can be computed again
     _errors: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -65,13 +65,13 @@ class Calibration:
         Parameters
         ----------
         predictor : Predictor
-            As it was before it learnt from the validation part.
+            The predictor before the refit.
         season : SeasonalProfile or None
-            The seasonal mean that it has learnt since.
+            The seasonal mean after the refit.
         panel : Panel
             Training data.
         split : Split
-            Of the training data. Without a validation part the last eighth is taken.
+            Of the training data. Without a validation part the last eighth is used.
 
         Returns
         -------
@@ -103,27 +103,27 @@ class Calibration:
         Parameters
         ----------
         predictor : Predictor
-            That has not learnt from them either.
+            A predictor that has not learnt from them either.
 
         Returns
         -------
         Calibration
-            Of the same rows.
+            Of the same time steps.
         """
         return replace(self, predictor=predictor, _errors={})
 
     def moved_on(self, panel: Panel) -> Calibration:
-        """As many time steps, of which the last are new.
+        """Replace the oldest time steps by new ones.
 
         Parameters
         ----------
         panel : Panel
-            Those that came after these.
+            The time steps that follow.
 
         Returns
         -------
         Calibration
-            Without the oldest time steps.
+            Of as many time steps as before.
         """
         new = replace(panel, values=panel.values.astype(np.float32))
         n_rows = self.rows.n_times
@@ -139,10 +139,9 @@ class Calibration:
         recent : Panel
             A look-back, or one of every trajectory.
         steps : int
-            Steps that are forecast. Where they are too many for the time steps kept, the widths grow as those of a random
-            walk.
+            Steps that are forecast. Beyond those that the calibration can cover, the widths grow as those of a random walk.
         coverage : float
-            Share of the future values that the interval is to hold, between 0 and 1.
+            Share of the future values that the interval must contain, between 0 and 1.
 
         Returns
         -------
@@ -172,12 +171,13 @@ class Calibration:
         typical = typical_steps(self._residuals(self.rows))
         look_back, start = self.predictor.look_back, np.zeros(1, int)
         scales = [
-            activity(self._residuals(part), typical, start, look_back) for part in recent.parts or (recent,)
+            relative_scale(self._residuals(part), typical, start, look_back)
+            for part in recent.parts or (recent,)
         ]
         return np.stack([widths * scale for scale in scales])
 
     def origins(self, steps: int) -> np.ndarray:
-        """First rows of the windows whose errors are taken.
+        """First time steps of the windows whose errors are used.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class Calibration:
         Returns
         -------
         ndarray of int
-            Evenly spread; empty where not one window fits.
+            Evenly spread; empty where no window fits.
         """
         length = self.predictor.look_back + steps
         starts = self.rows.starts(length)
@@ -203,7 +203,7 @@ class Calibration:
         return replace(self.predictor, season=self.season).residuals(panel)
 
     def _sorted_errors(self, steps: int) -> np.ndarray:
-        """Errors up to a step, or up to the last step that there are rows for; computed once."""
+        """Errors up to a step, or up to the last step that the time steps allow; computed once."""
         horizon, n_rows = self.predictor.horizon, self.rows.n_times - self.predictor.look_back
         steps = horizon if steps <= horizon else min(steps, max(horizon, n_rows // 2))
         steps = min(steps, n_rows)
@@ -212,7 +212,7 @@ class Calibration:
         return self._errors[steps]
 
     def _compute_errors(self, steps: int) -> np.ndarray:
-        """Absolute errors in units of the activity, sorted along the first axis: (n_windows, steps, n_nodes, n_targets)."""
+        """Absolute errors in units of the scale, sorted along the first axis: (n_windows, steps, n_nodes, n_targets)."""
         predictor, rows = self.predictor, self.rows
         starts = self.origins(steps)
         if not len(starts) or not steps:
@@ -221,5 +221,5 @@ class Calibration:
         targets = starts[:, None] + np.arange(predictor.look_back, predictor.look_back + steps)
         errors = np.abs(rows.values[targets][..., predictor.target] - forecasts)
         residuals = self._residuals(rows)
-        scale = activity(residuals, typical_steps(residuals), starts, predictor.look_back)
+        scale = relative_scale(residuals, typical_steps(residuals), starts, predictor.look_back)
         return np.sort((errors / scale[:, None, None, None]).astype(np.float32), axis=0)

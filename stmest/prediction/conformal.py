@@ -1,13 +1,13 @@
 """Split-conformal prediction intervals: from errors on time steps that were not learnt from to widths.
 
-Errors of sensor networks grow and shrink with the weather or the traffic of the day, and a validation part is short. So
-every error is divided by the scale of its look-back (`activity`, one number per window), and the widths of a forecast are
-multiplied by the scale of its own look-back. Builds on numpy alone; used by `calibration`.
+Errors depend on the weather or the traffic of the day, and a validation part is short. So every error is divided by the scale
+of its look-back (`relative_scale`, one number per window), and the widths of a forecast are multiplied by the scale of its own
+look-back. Builds on numpy.
 
 References
 ----------
 Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, "Distribution-Free Predictive Inference for Regression", JASA 2018:
-split conformal intervals, and errors weighed by a measure of difficulty.
+split conformal intervals, and errors divided by a measure of difficulty.
 """
 
 from __future__ import annotations
@@ -19,47 +19,49 @@ import numpy as np
 
 from ..exceptions import DataError
 
-__all__ = ["activity", "half_widths", "typical_steps"]
+__all__ = ["half_widths", "relative_scale", "typical_steps"]
 
-_ACTIVITY_RANGE = 0.2, 5.0  # a stuck sensor must not shrink, a jump not blow up, the intervals without bounds
+_SCALE_RANGE = 0.2, 5.0  # constant values or a jump in the look-back must not change the widths without bound
 
 
 def typical_steps(values: np.ndarray) -> np.ndarray:
-    """Mean absolute change from row to row.
+    """Mean absolute change between time steps.
 
     Parameters
     ----------
-    values : ndarray of shape (n_rows, n_nodes, n_features)
-        Readings, NaN where missing.
+    values : ndarray of shape (n_times, n_nodes, n_features)
+        Values, NaN where missing.
 
     Returns
     -------
     ndarray of shape (n_nodes, n_features)
-        0 for a constant series and where nothing was observed in two neighbouring rows.
+        0 for a constant series, and where no two neighbouring time steps were observed.
     """
     change = np.abs(np.diff(values.astype(np.float64), axis=0))
     seen = np.isfinite(change)
     return np.where(seen, change, 0.0).sum(0) / np.maximum(seen.sum(0), 1)
 
 
-def activity(values: np.ndarray, typical: np.ndarray, starts: np.ndarray, input_length: int) -> np.ndarray:
-    """How lively the look-back of each window was, over all nodes.
+def relative_scale(
+    values: np.ndarray, typical: np.ndarray, starts: np.ndarray, input_length: int
+) -> np.ndarray:
+    """Scale of the look-back of each window, relative to the usual scale, over all nodes.
 
     Parameters
     ----------
-    values : ndarray of shape (n_rows, n_nodes, n_features)
-        Readings, NaN where missing.
+    values : ndarray of shape (n_times, n_nodes, n_features)
+        Values, NaN where missing.
     typical : ndarray of shape (n_nodes, n_features)
-        What counts as 1, from `typical_steps`.
+        The usual scale, from `typical_steps`.
     starts : ndarray of int, shape (n_windows,)
-        First row of each window.
+        First time step of each window.
     input_length : int
-        Rows of look-back.
+        Time steps of look-back.
 
     Returns
     -------
     ndarray of shape (n_windows,)
-        Mean absolute change in units of `typical`, from 0.2 to 5; 1 where there is nothing to tell it from.
+        Mean absolute change in units of `typical`, from 0.2 to 5; 1 where nothing was observed.
     """
     usable = typical > 0
     change = np.abs(np.diff(values.astype(np.float64), axis=0))[:, usable] / typical[usable]
@@ -69,7 +71,7 @@ def activity(values: np.ndarray, typical: np.ndarray, starts: np.ndarray, input_
     last = starts + input_length - 1
     n_seen = count[last] - count[starts]
     mean = np.where(n_seen > 0, (total[last] - total[starts]) / np.maximum(n_seen, 1), 1.0)
-    return np.clip(mean, *_ACTIVITY_RANGE)
+    return np.clip(mean, *_SCALE_RANGE)
 
 
 def half_widths(errors: np.ndarray, coverage: float) -> np.ndarray:
@@ -80,18 +82,18 @@ def half_widths(errors: np.ndarray, coverage: float) -> np.ndarray:
     errors : ndarray of shape (n_windows, horizon, n_nodes, n_targets)
         Absolute errors in increasing order along the first axis, NaN (where missing) last.
     coverage : float
-        Share of future values that intervals of this half width are to hold, between 0 and 1.
+        Share of future values that intervals of this half width must contain, between 0 and 1.
 
     Returns
     -------
     ndarray of shape (horizon, n_nodes, n_targets)
-        The ceil((m + 1) coverage)-th smallest of the m errors of that node and step. The largest one, with a warning, where
-        m is too small for that. A node without any error takes the average of the others.
+        The ceil((m + 1) coverage)-th smallest of the m errors of that node and step. Where m is too small for that, the
+        largest one, with a warning. A node without any error gets the average of the others.
 
     Raises
     ------
     DataError
-        If there is not one error.
+        If there is no error.
 
     Examples
     --------
@@ -108,7 +110,7 @@ def half_widths(errors: np.ndarray, coverage: float) -> np.ndarray:
     if counts.max() < needed:
         warnings.warn(
             f"intervals of coverage {coverage:g} need {needed} forecasts to be calibrated on, but the validation part has "
-            f"{counts.max()}; the largest errors are taken. Give fit more rows, or a larger validation_fraction.",
+            f"{counts.max()}; the largest errors are used. Give fit more rows, or a larger validation_fraction.",
             UserWarning,
             stacklevel=4,
         )

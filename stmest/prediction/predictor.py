@@ -1,8 +1,7 @@
-"""`Predictor`: all that a fitted forecaster needs to forecast, and the one way from values to forecasts.
+"""`Predictor`: computes the forecasts of a fitted forecaster; the one way from values to forecasts.
 
-A `Rule` maps look-backs less their seasonal mean to horizons; a `Predictor` gives it windows, adds the seasonal mean again,
-and goes on from its own forecasts beyond the horizon. Builds on `data`, `linear` and `training`; made by the forecasters,
-used by everything that forecasts.
+A `Rule` maps look-backs less their seasonal mean to horizons. A `Predictor` cuts the windows, adds the seasonal mean again, and
+beyond the horizon continues from its own forecasts. Builds on `data`, `linear` and `training`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from ..data.time_index import in_zone
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..linear.seasonal_mean import Residuals, SeasonalProfile, less_season
-from ..linear.window_ridge import WindowRidge, fit_recipe
+from ..linear.window_ridge import WindowRidge, fit_ensemble
 from ..networks.base import ForecastNetwork
 from ..runtime import deterministic_algorithms
 from ..training.diagnostics import explain_lack, refuse_infinite_forecasts
@@ -36,7 +35,7 @@ Shapes = dict[str, tuple[np.ndarray, tuple[int, ...]]]
 
 
 class Rule(ABC):
-    """What maps the look-back of a window to its horizon; immutable."""
+    """Maps the look-back of a window to its horizon; immutable."""
 
     linear: WindowRidge | None  # the closed-form part, where there is one
 
@@ -92,22 +91,22 @@ class LinearRule(Rule):
 @savable
 @dataclass(frozen=True)
 class NetworkRule(Rule):
-    """The linear forecast (or the mean), and what a network forecasts of its residual.
+    """The linear forecast (or the mean), plus the forecast of its residual by a network.
 
     Attributes
     ----------
     name : str
         Of the forecaster, for messages.
     encoding : Encoding
-        Between values and network.
+        Of values for the network.
     network : ForecastNetwork or None
-        The trained network; None only in what is pickled or saved, beside which its weights lie.
+        The trained network; None only in pickles and model files, which store its weights beside it.
     residual_weight : float
-        Share of the network's output that is added, between 0 and 1.
+        Factor of the network's output, between 0 and 1.
     device : torch.device or None
-        Where the network is; None where there is no network.
+        Device of the network; None where there is no network.
     deterministic : bool
-        Whether a GPU may only sum in one order.
+        Whether to use deterministic operations only, on a GPU.
     """
 
     name: str
@@ -126,7 +125,7 @@ class NetworkRule(Rule):
         """Forecast windows; see `Rule`."""
         network, device = self.network, self.device
         if network is None or device is None:
-            raise DataError("this predictor has no network: it was taken out to be saved.")
+            raise DataError("this predictor has no network: it was removed for saving.")
         sizes = f"look-back of {x.shape[1]} rows, {x.shape[2]} nodes, {x.shape[3]} feature(s)"
         lack = explain_lack(f"forecasting with {self.name}", sizes, len(x), None, device)
         with lack, torch.inference_mode(), deterministic_algorithms(self.deterministic, device):
@@ -137,7 +136,7 @@ class NetworkRule(Rule):
         return forecast
 
     def inputs(self, x: np.ndarray, time: np.ndarray | None) -> dict[str, torch.Tensor]:
-        """What the network takes, on its device; see `Encoding.inputs`."""
+        """Inputs of the network, on its device; see `Encoding.inputs`."""
         return {name: tensor.to(self.device) for name, tensor in self.encoding.inputs(x, time).items()}
 
     def shapes(self, n_nodes: int, n_features: int, n_targets: int, look_back: int, horizon: int) -> Shapes:
@@ -173,19 +172,19 @@ class Predictor:
     Attributes
     ----------
     spec : InputSpec
-        What the forecaster was fitted to.
+        Nodes, features, grid, time zone and frequency of the training data.
     look_back, horizon : int
-        Time steps that one forecast is made from, and time steps of one forecast.
+        Time steps of the look-back and of one forecast.
     target : list of int
         Positions of the forecast features.
     time_features : tuple of str
-        Calendar channels that the rule takes.
+        Calendar channels of the rule.
     season : SeasonalProfile or None
-        Seasonal mean, which is taken from what the rule sees and added to what it forecasts.
+        Seasonal mean, which is subtracted from the inputs of the rule and added to its forecasts.
     rule : Rule
         Maps look-back to horizon.
     batch_size : int
-        Windows that are forecast at once.
+        Windows per batch.
     """
 
     spec: InputSpec
@@ -197,7 +196,7 @@ class Predictor:
     rule: Rule
     batch_size: int
 
-    # ---------------------------------------------------------------- what is asked of it
+    # ---------------------------------------------------------------- forecasts
 
     def steps(self, wanted: Any) -> int:
         """How many steps to forecast.
@@ -205,7 +204,7 @@ class Predictor:
         Parameters
         ----------
         wanted : int or None
-            What the user asks for; None is the horizon.
+            As specified by the user; None is the horizon.
 
         Returns
         -------
@@ -215,7 +214,7 @@ class Predictor:
         Raises
         ------
         ParameterError
-            If it is no integer of at least 1, or lies beyond the horizon although not all inputs are forecast.
+            If it is not an integer of at least 1, or lies beyond the horizon although not all inputs are forecast.
         """
         if wanted is None:
             return self.horizon
@@ -261,7 +260,7 @@ class Predictor:
     def forecast(
         self, panel: Panel, starts: np.ndarray, steps: int | None = None, known: np.ndarray | None = None
     ) -> np.ndarray:
-        """Forecast from many origins, each from the look-back that begins at its start and from nothing after it.
+        """Forecast from many origins; each forecast uses its look-back and nothing after it.
 
         Parameters
         ----------
@@ -272,7 +271,7 @@ class Predictor:
         steps : int, optional
             Steps to forecast; default `horizon`. Beyond it, forecasts are made from forecasts.
         known : ndarray of shape (n_known, n_nodes, n_features), optional
-            What is known of the time steps after a single origin, for features that are not forecast; NaN elsewhere.
+            Known values after a single origin, of features that are not forecast; NaN elsewhere.
 
         Returns
         -------
@@ -299,7 +298,7 @@ class Predictor:
         return np.concatenate(batches)
 
     def look_backs(self, panel: Panel, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """What the rule sees of all windows of a panel, a batch at a time, for looking into a network.
+        """Inputs of the rule for all windows of a panel, a batch at a time, for displays of a network.
 
         Parameters
         ----------
@@ -339,10 +338,10 @@ class Predictor:
         season = self._timeline(panel, 0).season
         return np.asarray(Residuals(panel.values, season, self.season))  # type: ignore[arg-type]
 
-    # ---------------------------------------------------------------- other predictors made from it
+    # ---------------------------------------------------------------- changed copies
 
     def refitted(self, panel: Panel, graph: Graph | None, starts: np.ndarray) -> Predictor:
-        """The same with seasonal mean and linear forecast learnt again, from all time steps.
+        """A predictor whose seasonal mean and linear forecast are fitted again, on all time steps.
 
         Parameters
         ----------
@@ -356,18 +355,18 @@ class Predictor:
         Returns
         -------
         Predictor
-            Itself where there is no linear forecast.
+            This predictor where there is no linear forecast.
         """
         linear = self.rule.linear
         if linear is None:
             return self
         season = self.season and SeasonalProfile(self.season.cycle).fit(panel.values, panel.index)
         sizes = (self.look_back, self.horizon)
-        linear = fit_recipe(linear.recipe, less_season(panel, season), self.target, *sizes, graph, starts)
+        linear = fit_ensemble(linear.spec, less_season(panel, season), self.target, *sizes, graph, starts)
         return replace(self, season=season).with_linear(linear)
 
     def with_linear(self, linear: WindowRidge | None) -> Predictor:
-        """The same with another linear forecast."""
+        """A copy with another linear forecast."""
         rule: Any = self.rule
         if isinstance(rule, NetworkRule):
             return replace(self, rule=replace(rule, encoding=replace(rule.encoding, linear=linear)))
@@ -376,7 +375,7 @@ class Predictor:
     def with_network(
         self, network: Any, device: torch.device | None, residual_weight: float | None = None
     ) -> Predictor:
-        """The same with another network, or with none, as it is pickled and saved."""
+        """A copy with another network, or without one, for pickles and model files."""
         rule: Any = self.rule
         weight = rule.residual_weight if residual_weight is None else residual_weight
         return replace(self, rule=replace(rule, network=network, device=device, residual_weight=weight))
@@ -386,13 +385,13 @@ class Predictor:
         n_nodes, n_features = self.spec.n_nodes, self.spec.n_features
         shapes = self.rule.shapes(n_nodes, n_features, len(self.target), self.look_back, self.horizon)
         if self.season is not None:
-            shapes["profile_.table"] = (self.season.table, (self.season.n_phases, n_nodes, n_features))
+            shapes["profile_.table"] = (self.season.table, (self.season.n_steps, n_nodes, n_features))
         return shapes
 
     # ---------------------------------------------------------------- windows
 
     def _roll_out(self, rows: np.ndarray, places: np.ndarray, timeline: _Timeline) -> np.ndarray:
-        """Forecast block after block, writing each into the rows (b, look_back + ahead, n, f) for the next to see."""
+        """Forecast horizon after horizon; each is written into the rows (b, look_back + ahead, n, f) for the next one."""
         forecasts = []
         for origin in range(0, rows.shape[1] - self.look_back, self.horizon):
             middle = origin + self.look_back
@@ -419,7 +418,7 @@ class Predictor:
 
     @staticmethod
     def _places(panel: Panel, starts: np.ndarray, ahead: int) -> np.ndarray:
-        """Where the windows begin in a timeline, which has `ahead` more time steps after each trajectory."""
+        """Positions of the windows in a timeline, which has `ahead` more time steps after each trajectory."""
         return starts + ahead * (np.searchsorted(panel.bounds, starts, side="right") - 1)
 
     def _timeline(self, panel: Panel, ahead: int) -> _Timeline:
@@ -429,16 +428,16 @@ class Predictor:
         indexes = [self._index(part, ahead) for part in parts]
         season = calendar = None
         if self.season is not None:
-            pieces = [
+            chunks = [
                 self._seasonal_index(part, index, ahead) for part, index in zip(parts, indexes, strict=True)
             ]
-            season = np.concatenate(pieces)
+            season = np.concatenate(chunks)
         if self.time_features:
             calendar = np.concatenate([self._calendar(index) for index in indexes])
         return _Timeline(season, calendar)
 
     def _index(self, panel: Panel, ahead: int) -> pd.Index | None:
-        """Times of a series and of the time steps after it, by the clock of the training data."""
+        """Times of a series and of the time steps after it, in the time zone of the training data."""
         if panel.index is None:
             return None
         index = panel.index.append(panel.future(ahead)) if ahead else panel.index
@@ -448,8 +447,8 @@ class Predictor:
         season: Any = self.season
         first = panel.clock
         if index is None and first is None:
-            first = season.matched_phase(panel.values)
-        return season.phases(index, panel.n_times + ahead, first or 0)
+            first = season.matched_index(panel.values)
+        return season.seasonal_index(index, panel.n_times + ahead, first or 0)
 
     def _calendar(self, index: pd.Index | None) -> np.ndarray:
         if not isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):

@@ -1,7 +1,7 @@
-"""The face that sktime sees: a forecaster of this house behind sktime's fit, predict, update and pretrain.
+"""The sktime API: a forecaster of stmest behind sktime's fit, predict, update and pretrain.
 
-`Face` composes a scikit-learn-style forecaster; `NetworkFace` adds what only trained networks can do. The forecasters
-themselves are in `forecasters.py`, the conversion of tables in `_tables.py`.
+`SktimeForecaster` composes a scikit-learn-style forecaster; `SktimeNetworkForecaster` adds what only trained networks can do.
+The forecasters themselves are in `forecasters.py`, the conversion of tables in `_tables.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..exceptions import DataError
 from ._constructor import compose
 from ._tables import Layout, rows_after
 
-__all__ = ["FITTED", "Face", "NetworkFace"]
+__all__ = ["FITTED", "SktimeForecaster", "SktimeNetworkForecaster"]
 
 # A forecaster that fit is to take instead of training one. sktime's own fit does the bookkeeping of tables, but resets all
 # attributes first, so that it cannot lie in one.
@@ -26,12 +26,12 @@ FITTED: ContextVar[Any] = ContextVar("FITTED", default=None)
 
 _UPDATE_EPOCHS_DOC = """\
 update_epochs : int, default=0
-    Epochs that `update` with ``update_params=True`` trains on the rows that came in; 0 moves the forecast origin only.
+    Epochs that `update` with ``update_params=True`` trains on the new time steps; 0 moves the forecast origin only.
 """
 
 
-class Face(BaseForecaster):
-    """Base of the sktime faces; a subclass names the forecaster that it composes: ``class A(Face, composes=B)``."""
+class SktimeForecaster(BaseForecaster):
+    """Base of the sktime forecasters; a subclass names the forecaster that it composes: ``class A(Base, composes=B)``."""
 
     _tags: ClassVar[dict[str, Any]] = {
         "authors": ["stmest developers"],
@@ -67,7 +67,9 @@ class Face(BaseForecaster):
 
     # ---------------------------------------------------------------- fit
 
-    def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None) -> Face:
+    def _fit(
+        self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None
+    ) -> SktimeForecaster:
         self._layout = Layout.of(y, X)
         self.forecaster_ = FITTED.get() or self._trained(self._layout.table(y, X), fh)
         return self
@@ -88,7 +90,7 @@ class Face(BaseForecaster):
         return fh.to_relative(cutoff).to_numpy().astype(int)
 
     def _new_forecaster(self, n_rows: int, horizon: int) -> Any:
-        """The composed forecaster, with a horizon and look-back that the rows have room for."""
+        """The composed forecaster, with a horizon and look-back that the time steps have room for."""
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in self._more_parameters}
         parameters |= {"horizon": horizon} | self._made_to_fit(n_rows, horizon)
         if self._layout.targets is not None and self.get_tag("capability:exogenous"):
@@ -96,7 +98,7 @@ class Face(BaseForecaster):
         return self._composed(**parameters)
 
     def _made_to_fit(self, n_rows: int, horizon: int) -> dict[str, int]:
-        """Shorter windows for short series: half of the rows as horizon at most, the others as look-back at most."""
+        """Shorter windows for short series: half of the time steps as horizon at most, the others as look-back at most."""
         if n_rows < 2:
             raise DataError(f"y has {n_rows} row; at least 2 are needed to learn from.")
         short = {"horizon": min(horizon, n_rows // 2)}
@@ -163,19 +165,21 @@ class Face(BaseForecaster):
 
     # ---------------------------------------------------------------- update
 
-    def _update(self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True) -> Face:
+    def _update(
+        self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
+    ) -> SktimeForecaster:
         new = rows_after(self._layout.table(y, X), self.forecaster_.context_.index)
         if len(new):
             self._take_in(new, update_params)
         return self
 
     def _take_in(self, new: pd.DataFrame, update_params: bool) -> None:
-        """Move the forecast origin over new rows."""
+        """Move the forecast origin over new time steps."""
         self.forecaster_.update(new)
 
 
-class NetworkFace(Face):
-    """Base of the sktime faces of networks, which can be trained further and pretrained."""
+class SktimeNetworkForecaster(SktimeForecaster):
+    """Base of the sktime forecasters of networks, which can be trained further and pretrained."""
 
     _tags: ClassVar[dict[str, Any]] = {
         "capability:exogenous": True,
@@ -186,7 +190,9 @@ class NetworkFace(Face):
     _more_parameters: ClassVar[dict[str, tuple[Any, str]]] = {"update_epochs": (0, _UPDATE_EPOCHS_DOC)}
     update_epochs: int
 
-    def _fit(self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None) -> Face:
+    def _fit(
+        self, y: pd.DataFrame, X: pd.DataFrame | None, fh: ForecastingHorizon | None
+    ) -> SktimeForecaster:
         super()._fit(y, X, fh)
         self._recent = self._last_rows(self._layout.table(y, X))
         return self
@@ -203,13 +209,13 @@ class NetworkFace(Face):
             forecaster.first_weights = self.pretrained_.network_.state_dict()
         return forecaster.fit(table)
 
-    def _pretrain(self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None) -> Face:
+    def _pretrain(self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None) -> SktimeForecaster:
         self._layout = Layout.of(y, X)
         self.pretrained_ = self._trained(self._layout.table(y, X), fh)
         return self
 
     def _last_rows(self, table: pd.DataFrame) -> pd.DataFrame | None:
-        """The rows that, before a new one, make a window to train on."""
+        """The time steps that, before a new one, make a window to train on."""
         forecaster = self.forecaster_
         return (
             table.iloc[-(forecaster.input_length + forecaster.horizon - 1) :] if self.update_epochs else None

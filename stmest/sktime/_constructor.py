@@ -1,7 +1,7 @@
-"""Constructors and docstrings of the sktime faces, taken from the forecasters that they compose.
+"""Constructors and docstrings of the sktime forecasters, taken from the forecasters that they compose.
 
 sktime reads the parameters of an estimator from the signature of its constructor. They are declared once, beside the
-scikit-learn-style forecaster; `compose` gives them to the face, less those that sktime has another way for.
+scikit-learn-style forecaster; `compose` gives them to the sktime class, less those that sktime has another way for.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ horizon : int or None, default=None
 """
 
 
-def compose(face: type, composed: type, more: dict[str, tuple[Any, str]]) -> None:
-    """Give a face the constructor of a forecaster, and a docstring with its parameters.
+def compose(cls: type, composed: type, more: dict[str, tuple[Any, str]]) -> None:
+    """Give an sktime class the constructor of a forecaster, and a docstring with its parameters.
 
     Parameters
     ----------
-    face : type
+    cls : type
         Class derived from sktime's BaseForecaster; the mark ``{parameters}`` in its docstring is filled.
     composed : type
         The scikit-learn-style forecaster.
     more : dict of str to (default, documentation)
-        Parameters of the face alone, which follow those of the forecaster.
+        Parameters of the sktime class alone, which follow those of the forecaster.
     """
     keyword = inspect.Parameter.KEYWORD_ONLY
     theirs = inspect.signature(composed).parameters
@@ -47,23 +47,23 @@ def compose(face: type, composed: type, more: dict[str, tuple[Any, str]]) -> Non
     def __init__(self: Any, **parameters: Any) -> None:
         unknown = sorted(set(parameters) - set(defaults))
         if unknown:
-            raise TypeError(f"{face.__name__} has no parameter {unknown[0]!r}; it has {list(defaults)}.")
+            raise TypeError(f"{cls.__name__} has no parameter {unknown[0]!r}; it has {list(defaults)}.")
         for name, default in defaults.items():
             setattr(self, name, parameters.get(name, default))
-        super(face, self).__init__()  # type: ignore[arg-type]
+        super(cls, self).__init__()  # type: ignore[arg-type]
 
     own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     listed = [inspect.Parameter(name, keyword, default=default) for name, default in defaults.items()]
     __init__.__signature__ = inspect.Signature([own, *listed])  # type: ignore[attr-defined]
-    __init__.__qualname__ = f"{face.__qualname__}.__init__"
-    face.__init__ = __init__  # type: ignore[misc]
+    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    cls.__init__ = __init__  # type: ignore[misc]
     entries = {name: f"{name}\n" for name in defaults} | _parameter_docs(composed)
     entries |= {"adj": _ADJ_DOC, "horizon": _HORIZON_DOC.format(default=theirs["horizon"].default)}
     entries |= {name: text for name, (_, text) in more.items()}
     text = "".join(
         dict.fromkeys(entries[name] for name in defaults)
-    ).rstrip()  # some entries tell of two parameters
-    face.__doc__ = inspect.cleandoc(face.__doc__ or "").replace("{parameters}", text)
+    ).rstrip()  # some entries describe two parameters
+    cls.__doc__ = inspect.cleandoc(cls.__doc__ or "").replace("{parameters}", text)
 
 
 def _parameter_docs(composed: type) -> dict[str, str]:

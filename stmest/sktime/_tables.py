@@ -1,7 +1,7 @@
 """sktime's tables of series and exogenous series, and the forecasters' tables of nodes and features.
 
 A wide y has a column per node. A panel y has an instance per node and a column per feature to forecast. Columns of X become
-further features: those of a wide X are the same for every node. Used by the faces in `_base.py`.
+further features: those of a wide X are the same for every node. Used by the forecasters in `_base.py`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Layout:
         Returns
         -------
         Layout
-            To read later tables of the same form with.
+            To read later tables of the same layout with.
         """
         exogenous = [] if X is None else list(X.columns)
         if y.index.nlevels == 1:
@@ -111,7 +111,7 @@ class Layout:
         Returns
         -------
         ndarray of shape (n_times, n_nodes, n_exogenous)
-            NaN where X does not tell.
+            NaN where X has no value.
         """
         shape = len(index), len(self.nodes), len(self.exogenous)
         if X is None or not self.exogenous:
@@ -144,7 +144,7 @@ class Layout:
     def frame(
         self, values: np.ndarray, index: pd.Index, labels: Sequence[tuple[Any, ...]] | None = None
     ) -> pd.DataFrame:
-        """Forecasts in the form of the y that was fitted.
+        """Forecasts as a table like the y that was fitted.
 
         Parameters
         ----------
@@ -179,14 +179,14 @@ def rows_after(table: pd.DataFrame, seen: pd.Index) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        Readings with a time index, which may overlap with what was seen.
+        Values with a time index, which may overlap with what was seen.
     seen : pandas.Index
         Times seen so far.
 
     Returns
     -------
     DataFrame
-        Beginning one step after `seen`; empty if the table tells nothing new.
+        Beginning one step after `seen`; empty if the table holds nothing new.
     """
     new = table[table.index > seen[-1]]
     if not len(new) or follows(seen, new.index):

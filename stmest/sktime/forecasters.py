@@ -15,7 +15,7 @@ import pandas as pd
 from ..exceptions import ParameterError
 from ..forecasters.network import NetworkForecaster
 from ..forecasters.registry import Entry, entries, find
-from ._base import FITTED, Face, NetworkFace
+from ._base import FITTED, SktimeForecaster, SktimeNetworkForecaster
 
 __all__ = ["from_sklearn"]  # and the classes, below
 
@@ -23,7 +23,7 @@ _WITHOUT_RIDGE = {"seasonal_profile": None, "linear_skip": False}
 
 _DOC = """{summary}, for sktime.
 
-Composes `stmest.{name}`, which tells more. Columns of y, or instances of a panel y, are the nodes of one joint model{more}.
+Composes `stmest.{name}`; see there for more. Columns of y, or instances of a panel y, are the nodes of one joint model{more}.
 `update` moves the forecast origin{update}.
 
 Parameters
@@ -71,7 +71,7 @@ def _made_for(entry: Entry) -> type:
         arguments="input_length=4" + (", max_epochs=1, random_state=0" if trains else ""),
     )
     members = {"__doc__": doc, "__module__": __name__, "get_test_params": classmethod(get_test_params)}
-    base: Any = NetworkFace if trains else Face
+    base: Any = SktimeNetworkForecaster if trains else SktimeForecaster
     return type(base)(entry.name, (base,), members, composes=entry.cls)
 
 
@@ -127,16 +127,16 @@ def from_sklearn(model: Any) -> Any:
     entry = find(name)
     if entry is None or not _is_of_use(entry):
         raise ParameterError(f"{name} has no counterpart in stmest.sktime; there are {sorted(__all__)}.")
-    face = globals().get(name) or __getattr__(name)
-    known = set(face.get_param_names())
-    made = face(**{key: value for key, value in model.get_params(deep=False).items() if key in known})
+    cls = globals().get(name) or __getattr__(name)
+    known = set(cls.get_param_names())
+    made = cls(**{key: value for key, value in model.get_params(deep=False).items() if key in known})
     if not hasattr(model, "predictor_"):
         return made
     spec, recent = model.input_, model.context_
     if spec.ndim != 2 or spec.grid is not None:
         raise ParameterError(
             f"the fitted {name} forecasts {spec.n_features} features of {spec.n_nodes} nodes or cells; only one feature of "
-            "nodes can be carried over. Fit the class of stmest.sktime instead."
+            "nodes can be taken over. Fit the class of stmest.sktime instead."
         )
     if recent.index is None:
         first = recent.clock or 0

@@ -3,7 +3,7 @@
 `encode` takes apart what fitted forecasters hold: numbers, text, lists, tuples, dicts, arrays, tensors, pandas indexes
 and tables, graphs, and objects of the classes that enter themselves in `data.savable`. What is on no list is an error that
 names where it was found. `decode` builds the same values again through the same constructors. Builds on `data` and
-`graphs`; used for model files and checkpoints.
+`graphs`.
 """
 
 from __future__ import annotations

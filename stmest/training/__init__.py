@@ -1,1 +1,1 @@
-"""The training loop: a skorch net with auxiliary loss terms, validation in time, checkpoints, and Ctrl-C that keeps the best."""
+"""The training of a network: a skorch net with auxiliary loss terms, encoding, callbacks, checkpoints, diagnostics."""

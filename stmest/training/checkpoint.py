@@ -1,9 +1,9 @@
-"""Checkpoints of a training: after a kill, the same `fit` goes on where it was and ends with the same bits.
+"""Checkpoints of a training: after an interruption, the same `fit` resumes and ends with the same bits.
 
-After each epoch the whole state of the training is written into one file of the folder, in one step: weights, optimiser,
-learning-rate schedule, history, best weights and patience, and the random generators of shuffling and dropout. The file
-holds numbers and text only (`stmest.storage`). Its name carries a fingerprint of the data and the parameters, so that
-several trainings can share a folder (a grid search, say) and none takes up the state of another.
+After each epoch the whole state of the training is written into one file, in one step: weights, optimiser, learning-rate
+schedule, history, best weights and patience, and the random generators of shuffling and dropout. The file holds numbers and
+text only (`stmest.storage`). Its name contains a fingerprint of the data and the parameters. So several trainings (of a grid
+search, say) can share a folder, and none continues the state of another.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ import torch
 from skorch.callbacks import Callback
 from skorch.history import History
 
-from ..data.chunks import row_pieces
+from ..data.chunks import row_chunks
 from ..exceptions import ModelFileError, StorageError
 from ..storage.plain_state import decode, encode
 from ..storage.tensor_file import read_tensor_file, write_tensor_file
 
 __all__ = ["Checkpoint", "fingerprint"]
 
-# What skorch's own callbacks learn from epoch to epoch
+# State of skorch's own callbacks
 _LEARNT = ("best_score_", "batch_idx_", "misses_", "dynamic_threshold_")
 _SECONDS_UNTIL_STALE = 600.0  # a half-written file that is older was left by a process that was killed
 
 
 def fingerprint(settings: dict[str, Any], data: list[Any]) -> str:
-    """SHA-256 of settings and data, by which a training knows its checkpoint.
+    """SHA-256 of settings and data, which identifies the checkpoint of a training.
 
     Parameters
     ----------
     settings : dict
         Plain state; see `stmest.storage.plain_state`.
     data : list of array-like of shape (n_rows, ...), or None
-        Read in pieces, so that memory maps stay on disk.
+        Read in chunks, so that memory maps stay on disk.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def fingerprint(settings: dict[str, Any], data: list[Any]) -> str:
     Raises
     ------
     ModelFileError
-        If a setting is no plain data.
+        If a setting is not plain data.
 
     Examples
     --------
@@ -68,20 +68,20 @@ def fingerprint(settings: dict[str, Any], data: list[Any]) -> str:
         if np.ndim(values) == 0:
             digest.update(np.asarray(values).tobytes())
             continue
-        for _, piece in row_pieces(values):
-            digest.update(np.ascontiguousarray(piece).data.cast("B") if np.size(piece) else b"")
+        for _, chunk in row_chunks(values):
+            digest.update(np.ascontiguousarray(chunk).data.cast("B") if np.size(chunk) else b"")
     return digest.hexdigest()
 
 
 class Checkpoint(Callback):
-    """Write the state of the training after each epoch, and take it up again.
+    """Save the state of the training after each epoch, and restore it.
 
     Parameters
     ----------
     folder : str or path-like
-        Where the file lies; made where it is missing.
+        Folder of the file; made where it is missing.
     name : str
-        What is trained, for the name of the file.
+        Name of the forecaster, for the name of the file.
     key : str
         Fingerprint of data and parameters.
 
@@ -92,9 +92,9 @@ class Checkpoint(Callback):
 
     Notes
     -----
-    `ForecastNet` calls `resume` when all callbacks have begun. State is written when an epoch begins, for the one before
-    it, as then all callbacks have seen its end. An epoch that was not finished is trained again. Callbacks take part if
-    they have ``state_dict`` and ``load_state_dict``; those of skorch that learn from epoch to epoch do so too.
+    `ForecastNet` calls `resume` after ``on_train_begin`` of all callbacks. The state after an epoch is saved when the next one
+    begins, as then all callbacks have seen its end. An unfinished epoch is trained again. The state of callbacks is saved if
+    they have ``state_dict`` and ``load_state_dict``, or are skorch's own.
     """
 
     written_: int  # epochs in the file
@@ -112,13 +112,13 @@ class Checkpoint(Callback):
     # ---------------------------------------------------------------- write
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Write the epochs that are finished; the row of the one that begins is not among them."""
+        """Save the finished epochs; the history has a row for the new epoch already."""
         rows = net.history[:-1]
         if len(rows) > self.written_:
             self._write(net, rows, finished=False)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Write the end, unless the training was interrupted; before the best weights are put back."""
+        """Save the end, unless the training was interrupted; before the best weights are restored."""
         if net._stopped_early() or len(net.history) >= net.max_epochs:
             self._write(net, net.history, finished=True)
 
@@ -146,14 +146,14 @@ class Checkpoint(Callback):
             raise StorageError(
                 error.errno,
                 f"training stopped, because the checkpoint of epoch {len(rows)} could not be written; {last}. When there is "
-                f"space, the same fit goes on from there. {error.strerror}",
+                f"space, the same fit resumes from there. {error.strerror}",
             ) from error
         self.written_ = len(rows)
 
-    # ---------------------------------------------------------------- take up
+    # ---------------------------------------------------------------- resume
 
     def resume(self, net: Any) -> int:
-        """Put the training into the state of the checkpoint, if there is one.
+        """Restore the state of the checkpoint, if there is one.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class Checkpoint(Callback):
         Returns
         -------
         int
-            Epochs that are left to train.
+            Number of epochs still to train.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Checkpoint(Callback):
             return net.max_epochs
         if document.get("class") != "Checkpoint" or document.get("fingerprint") != self.key:
             raise ModelFileError(
-                f"{str(self.path)!r} is no checkpoint of this training. Move it away to begin anew."
+                f"{str(self.path)!r} is not a checkpoint of this training. Move it away to start anew."
             )
         try:
             state = decode(document["state"], arrays)
@@ -188,13 +188,13 @@ class Checkpoint(Callback):
         except Exception as error:  # whatever a file of another version provokes ends in one kind of error
             raise ModelFileError(
                 f"the checkpoint {str(self.path)!r} does not fit this training ({type(error).__name__}: {error}); perhaps "
-                "another version of stmest wrote it. Move it away to begin anew."
+                "another version of stmest wrote it. Move it away to start anew."
             ) from error
         self.written_ = len(net.history)
         return 0 if document["finished"] else net.max_epochs - len(net.history)
 
     def _prepare_folder(self) -> None:
-        """Make the folder, and remove what killed processes left half written."""
+        """Make the folder, and remove unfinished files of killed processes."""
         try:
             Path(self.folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -219,7 +219,7 @@ def _restore(net: Any, state: dict[str, Any]) -> None:
     net.history = History(state["history"])
     for name, callback in net.callbacks_:
         _load_state(callback, state["callbacks"].get(name))
-    _set_generators(net, state["generators"])  # last: nothing after it may draw
+    _set_generators(net, state["generators"])  # last: nothing after it may use them
 
 
 def _state_of(callback: Any) -> dict[str, Any] | None:
@@ -246,7 +246,7 @@ def _load_state(callback: Any, state: dict[str, Any] | None) -> None:
 
 
 def _generators(net: Any) -> dict[str, Any]:
-    """State of every generator that training draws from: dropout's on the CPU and the device, and the shuffling."""
+    """State of every random generator of the training: of dropout on the CPU and the device, and of the shuffling."""
     device = torch.device(net.device)
     on_device = None
     if device.type == "cuda":

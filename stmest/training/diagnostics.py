@@ -1,7 +1,7 @@
-"""How much memory training will take, known before it starts, and what to say when there is not enough.
+"""Errors that explain a lack of memory, and values that are not finite.
 
-Builds on torch and psutil; used by the forecasters that train a network. The estimate counts what the network keeps for
-its backward pass, on one and on two windows, and extrapolates to the batch; it is meant to be right within a factor of 2.
+The memory of a training is estimated before it starts: the tensors that the network keeps for its backward pass are counted on
+one and on two windows, and extrapolated to the batch. The aim is a factor of 2. Builds on `encoding`, torch and psutil.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes that training takes beside the data and the libraries.
+    """Bytes that training needs beside the data and the libraries.
 
     Attributes
     ----------
     fixed : int
-        Weights, their gradients and moments, and what does not depend on the batch.
+        Weights, their gradients and moments, and all else that does not depend on the batch.
     per_window : int
-        What each window of a batch adds.
+        For each window of a batch.
     """
 
     fixed: int
@@ -55,7 +55,7 @@ class MemoryEstimate:
         return self.fixed + batch_size * self.per_window
 
     def largest_batch(self, available: int) -> int:
-        """How many windows fit into so many bytes; 0 if not even one."""
+        """Number of windows that fit into so many bytes; 0 if not one fits."""
         return max(0, (available - self.fixed) // max(1, self.per_window))
 
 
@@ -108,9 +108,9 @@ def _kept(network: nn.Module, inputs: dict[str, Tensor], device: torch.device) -
 
 
 def available_memory(device: torch.device) -> int | None:
-    """Bytes that can still be had on a device; None where that cannot be told.
+    """Bytes that are free on a device; None where that is unknown.
 
-    On a CPU the limit of a Linux container counts where it is below the memory of the machine.
+    On a CPU the limit of a Linux container applies where it is below the memory of the machine.
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -119,12 +119,12 @@ def available_memory(device: torch.device) -> int | None:
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     try:
         return min([psutil.virtual_memory().available, *_container_limits()])
-    except (OSError, psutil.Error):  # a sandbox may hide what the machine has
+    except (OSError, psutil.Error):  # a sandbox may hide the memory of the machine
         return None
 
 
 def _container_limits() -> list[int]:
-    """What the control groups of a container leave; psutil sees the machine only."""
+    """Bytes that the control groups of a container leave; psutil sees the machine only."""
     left = []
     for limit, used in (
         ("memory.max", "memory.current"),
@@ -140,7 +140,7 @@ def _container_limits() -> list[int]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had; torch has several ways of saying so."""
+    """Whether an error means a lack of memory, for which torch has several messages."""
     words = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc", "cannot allocate")
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
@@ -155,18 +155,18 @@ def explain_lack(
     estimate: MemoryEstimate | None,
     device: torch.device,
 ) -> Iterator[None]:
-    """Refuse what cannot fit, and turn an out-of-memory error within the block into one that names sizes and remedies.
+    """Raise an `OutOfMemoryError` with sizes and remedy: beforehand where the work cannot fit, or in place of torch's error.
 
     Parameters
     ----------
     what : str
-        What is being done, as "training STM3Forecaster".
+        The work, as "training STM3Forecaster".
     sizes : str
-        What the network works on, as "207 nodes, 24 + 12 rows".
+        Sizes of the data, as "207 nodes, 24 + 12 rows".
     batch_size : int
         Windows per batch.
     estimate : MemoryEstimate or None
-        What it takes; None where it is not known.
+        Memory that is needed; None where it is unknown.
     device : torch.device
         Where the work is done.
 
@@ -176,7 +176,7 @@ def explain_lack(
         If more than twice the available memory is needed, before the block is entered; or if the block ran out of it.
     """
     available = available_memory(device)
-    # The estimate may be wrong by a factor of 2: only what surely does not fit is refused beforehand
+    # The estimate may be wrong by a factor of 2: only work that surely does not fit is refused beforehand
     if estimate is not None and available is not None and estimate.total(batch_size) > 2 * available:
         raise OutOfMemoryError(_lack(what, sizes, batch_size, estimate, available, device))
     try:
@@ -200,8 +200,8 @@ def _lack(
         remedy = f"Use batch_size={max(1, batch_size // 2)}."
         return f"memory did not suffice for {what} ({sizes}) with batch_size={batch_size}{free}. {remedy}"
     needed = (
-        f"it takes about {_size(estimate.total(batch_size))}: {_size(estimate.per_window)} for each window of a batch and "
-        f"{_size(estimate.fixed)} whatever the batch"
+        f"it needs about {_size(estimate.total(batch_size))}: {_size(estimate.per_window)} for each window of a batch and "
+        f"{_size(estimate.fixed)} for batches of any size"
     )
     fits = min(estimate.largest_batch(available or 0), batch_size // 2)
     remedy = (
@@ -228,19 +228,19 @@ def _size(n_bytes: float) -> str:
     return f"{n_bytes:.3g} {unit}" if n_bytes < 1000 else f"{n_bytes:,.0f} {unit}"
 
 
-# ---------------------------------------------------------------- numbers that are no longer numbers
+# ---------------------------------------------------------------- values that are not finite
 
 
 @contextmanager
 def explained_training(
     name: str, network: nn.Module, load: WindowLoader, batch_size: int, device: torch.device, panel: Panel
 ) -> Iterator[None]:
-    """Say before training that memory will not suffice, and explain what goes wrong during it.
+    """Refuse a training for which memory does not suffice, and explain errors during it.
 
     Parameters
     ----------
     name : str
-        What is trained.
+        Name of the forecaster.
     network : Module
         The untrained network.
     load : WindowLoader
@@ -257,7 +257,7 @@ def explained_training(
     OutOfMemoryError
         If memory does not suffice, naming the sizes and a batch size that fits.
     TrainingError
-        If the loss is no number, naming node and time of the most extreme value of that batch.
+        If the loss is not finite, naming node and time of the most extreme value of that batch.
     """
     try:
         estimate = estimate_training(network, load, device)
@@ -280,14 +280,14 @@ def explained_training(
 def refuse_infinite_forecasts(
     forecast: np.ndarray, x: np.ndarray, scaler: NodeScaler, nodes: list[Any] | None
 ) -> None:
-    """Raise an error where a forecast is no finite number, naming the value that is most likely the cause.
+    """Raise an error where a forecast is not finite, naming the value that is most likely the cause.
 
     Parameters
     ----------
     forecast : ndarray of shape (b, h, n, f_target)
         In the units of the data.
     x : ndarray of shape (b, t, n, f)
-        Look-back that they were made from.
+        Look-backs of the forecasts.
     scaler : NodeScaler
         Of the network.
     nodes : list or None
@@ -310,7 +310,7 @@ def refuse_infinite_forecasts(
 
 
 def _worst_of_batch(panel: Panel, load: WindowLoader) -> str:
-    """Name the most extreme value of the batch that was read last."""
+    """Name the most extreme value of the last batch."""
     windows, positions, scaler = load.windows, load.latest, load.encoding.scaler
     if not positions:
         return ""
@@ -325,7 +325,7 @@ def _worst_of_batch(panel: Panel, load: WindowLoader) -> str:
 
 
 def _most_extreme(values: np.ndarray, scaler: NodeScaler) -> tuple[tuple[int, ...], float]:
-    """Place of the value (b, t, n, f) that is farthest from the centre, and how many spreads that is."""
+    """Place of the value (b, t, n, f) that is farthest from the centre, and its distance in spreads."""
     size = np.abs((np.asarray(values, dtype=np.float64) - scaler.center) / scaler.scale)
     size = np.nan_to_num(size, nan=-1.0)
     place = tuple(int(i) for i in np.unravel_index(size.argmax(), size.shape))

@@ -1,6 +1,6 @@
-"""`Encoding`: between values in the units of the data and what a network takes and gives.
+"""`Encoding`: converts values in the units of the data to inputs of a network, and its output to forecasts.
 
-Builds on the scaler of `data` and on `linear`; used in training (`trainer`) and for forecasts (`prediction`).
+Used in training and for forecasts. Builds on the scaler of `data` and on `linear`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.chunks import row_pieces
+from ..data.chunks import row_chunks
 from ..data.savable import savable
 from ..data.scaling import NodeScaler
 from ..data.windows import Windows, forward_filled
@@ -33,7 +33,7 @@ class Encoding:
     linear : WindowRidge or None
         The linear forecast whose residual the network forecasts.
     has_gaps : bool
-        Whether values were missing in training; then a channel per feature says where.
+        Whether the training data have missing values; then the network gets an observation mask per feature.
     target : list of int
         Positions of the forecast features.
     """
@@ -49,7 +49,7 @@ class Encoding:
         return self.scaler.scale[:, self.target]
 
     def inputs(self, x: np.ndarray, time: np.ndarray | None) -> dict[str, Tensor]:
-        """What the network takes: scaled, forward-filled, with channels that say where values are missing.
+        """Inputs of the network: scaled and forward-filled values, with observation masks.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Encoding:
         """
         scaled = self.scaler.transform(x)
         channels = forward_filled(scaled, axis=1)
-        if channels is not scaled:  # nothing was observed before the first value: 0 is the centre
+        if channels is not scaled:  # before the first observation: 0 is the centre
             channels = np.where(np.isnan(channels), np.float32(0), channels)
         if self.has_gaps:
             channels = np.concatenate([channels, np.isfinite(scaled).astype(np.float32)], axis=-1)
@@ -75,7 +75,7 @@ class Encoding:
         return inputs
 
     def baseline(self, x: np.ndarray) -> np.ndarray:
-        """What an output of 0 means: the linear forecast, or the centre of the scaler.
+        """The forecast for an output of 0: the linear forecast, or the centre of the scaler.
 
         Parameters
         ----------
@@ -93,12 +93,12 @@ class Encoding:
 
 
 class WindowLoader:
-    """Reads training batches: windows of values -> network inputs and scaled residuals of the baseline.
+    """Loads training batches: network inputs, and scaled residuals of the baseline.
 
     Parameters
     ----------
     encoding : Encoding
-        What the network is trained for.
+        Of values for the network.
     windows : Windows
         Values less their seasonal mean.
     """
@@ -106,7 +106,7 @@ class WindowLoader:
     def __init__(self, encoding: Encoding, windows: Windows):
         self.encoding = encoding
         self.windows = windows
-        self.latest: list[int] = []  # the batch that a loss without a number belongs to
+        self.latest: list[int] = []  # positions of the last batch, for errors
 
     def __call__(self, positions: list[int]) -> tuple[dict[str, Tensor], Tensor]:
         """Network inputs and scaled targets of the windows at some positions."""
@@ -117,5 +117,5 @@ class WindowLoader:
 
 
 def has_gaps(values: Any) -> bool:
-    """Whether a value is missing; read in pieces."""
-    return any(bool(np.isnan(piece).any()) for _, piece in row_pieces(values))
+    """Whether a value is missing; read in chunks."""
+    return any(bool(np.isnan(chunk).any()) for _, chunk in row_chunks(values))

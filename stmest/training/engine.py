@@ -1,6 +1,6 @@
-"""The training loop of every network: a skorch `NeuralNet` with auxiliary loss terms that keeps the best weights on Ctrl-C.
+"""The training loop: a skorch `NeuralNet` with auxiliary loss terms, which keeps the best weights on Ctrl-C.
 
-Builds on skorch; put to use by `trainer`.
+Builds on skorch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def keep_batch(batch: Any) -> Any:
 
 
 class BatchDataset(Dataset):
-    """A torch dataset whose batches are read in one gather.
+    """A torch dataset whose batches are loaded at once.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class ShuffledWindows(Sampler):
     n_windows : int
         Number of windows.
     generator : torch.Generator
-        Source of the order, which is the one that torch's sampler would draw.
+        Source of the order, which is that of torch's `RandomSampler`.
     """
 
     def __init__(self, n_windows: int, generator: torch.Generator):
@@ -76,11 +76,10 @@ class ShuffledWindows(Sampler):
         return self.n_windows
 
     def __iter__(self) -> Iterator[int]:
-        for piece in torch.randperm(self.n_windows, generator=self.generator).split(_NUMBERS_AT_ONCE):
-            yield from piece.tolist()
-        torch.randperm(
-            self.n_windows, generator=self.generator
-        )  # torch draws one more, for a part of an epoch
+        for chunk in torch.randperm(self.n_windows, generator=self.generator).split(_NUMBERS_AT_ONCE):
+            yield from chunk.tolist()
+        # torch's sampler makes one more permutation, for a part of an epoch
+        torch.randperm(self.n_windows, generator=self.generator)
 
 
 class ForecastNet(NeuralNet):
@@ -91,7 +90,7 @@ class ForecastNet(NeuralNet):
     *args, **kwargs
         As `skorch.NeuralNet`.
     loss_weights : mapping of str to float, default={}
-        Weight of each auxiliary term in training; validation looks at the forecast alone.
+        Weight of each auxiliary term in training; validation uses the forecast loss alone.
     precision : {"float32", "bfloat16"}, default="float32"
         ``"bfloat16"`` runs the network under autocast; parameters and losses stay in float32.
     """
@@ -108,11 +107,11 @@ class ForecastNet(NeuralNet):
         self.precision = precision
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Windows come as a dataset already."""
+        """X, which is a dataset already."""
         return X
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
-        """Forward pass, under autocast where asked for."""
+        """Forward pass, under autocast where `precision` says so."""
         if self.precision == "float32":
             return super().infer(x, **fit_params)
         with torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16):
@@ -144,9 +143,9 @@ class ForecastNet(NeuralNet):
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> ForecastNet:
         """Train for `max_epochs` epochs from the present weights.
 
-        A KeyboardInterrupt ends the training: it is raised again if not one epoch was finished; else the best weights
-        so far are kept and a warning says so. Early stopping, which skorch signals in the same way, is silent. With a
-        callback named ``"checkpoint"`` (see `stmest.training.checkpoint`) training goes on from its file.
+        A KeyboardInterrupt ends the training. It is raised again if no epoch was finished; else the best weights so far are
+        kept and a warning says so. Early stopping, which skorch signals in the same way, gives no warning. With a callback
+        named ``"checkpoint"`` (see `stmest.training.checkpoint`) training resumes from its file.
         """
         if not self.initialized_:
             self.initialize()
@@ -183,19 +182,19 @@ def undecayed(network: nn.Module) -> list[tuple[str, dict[str, float]]]:
     Parameters
     ----------
     network : Module
-        Whose parameters carry ``_no_weight_decay`` where they must not decay.
+        Parameters that must not decay have the attribute ``_no_weight_decay``.
 
     Returns
     -------
     list of tuple
-        As skorch's ``optimizer__param_groups`` wants them.
+        For skorch's ``optimizer__param_groups``.
     """
     names = [name for name, p in network.named_parameters() if getattr(p, "_no_weight_decay", False)]
     return [(name, {"weight_decay": 0.0}) for name in names]
 
 
 def history_frame(net: ForecastNet, earlier: pd.DataFrame | None) -> pd.DataFrame:
-    """One row per epoch, without skorch's batch records; epochs count on after a warm start.
+    """One row per epoch, without skorch's batch records; after a warm start the numbers of epochs continue.
 
     Parameters
     ----------
@@ -207,7 +206,7 @@ def history_frame(net: ForecastNet, earlier: pd.DataFrame | None) -> pd.DataFram
     Returns
     -------
     DataFrame
-        Losses, auxiliary terms, learning rate and seconds.
+        Losses, auxiliary losses, learning rate and seconds.
     """
     names = ["epoch", "train_loss", "valid_loss", *sorted(f"train_{name}" for name in net.loss_weights or {})]
     rows = []

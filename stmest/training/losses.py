@@ -1,6 +1,6 @@
 """Losses that skip missing targets.
 
-Builds on torch only; used by the training engine.
+Builds on torch.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ class MaskedLoss(nn.Module):
     kind : {"mae", "mse", "huber"}, default="mae"
         Absolute, squared or Huber loss (quadratic below 1, linear above).
     weight : Tensor of shape (n_nodes, n_targets), optional
-        Factor on the error of each node and target before the loss is taken, for instance the node's scale, so that
-        errors count in the units of the data although the network works on scaled values.
+        Factor of the error of each node and target inside the loss. With the node's scale as factor, errors count in the units
+        of the data although the network works on scaled values.
 
     Notes
     -----
-    Targets that are NaN are missing. Without a single observed target the loss is 0, so that it has a gradient and
-    teaches nothing.
+    Targets that are NaN are missing. Without any observed target the loss is 0, and so is its gradient.
     """
 
     weight: Tensor

@@ -1,6 +1,6 @@
-"""How far a training is: one line that is rewritten in terminals and notebooks, a line per epoch in files and pipes.
+"""Progress of a training: one line, rewritten, in terminals and notebooks; a line per epoch in files and pipes.
 
-Builds on skorch's callbacks and tqdm; put together by `trainer`.
+Builds on skorch's callbacks and tqdm.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Progress(Callback):
     Parameters
     ----------
     best : BestWeights
-        Knows the best validation loss so far.
+        Holds the best validation loss so far.
     """
 
     def __init__(self, best: BestWeights):
@@ -53,7 +53,7 @@ class Progress(Callback):
         self.bar_.reset()
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
-        """Show how far the epoch is, beside what the one before brought."""
+        """Show the progress of the epoch, beside the losses of the one before."""
         if training:
             self.bar_.update()
 
@@ -73,7 +73,7 @@ class Progress(Callback):
             self.bar_.set_postfix_str("  ".join(parts))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Leave the line as it is; what comes next begins on a new one."""
+        """Close the bar; later text starts on a new line."""
         self.bar_.close()
 
 
@@ -87,5 +87,5 @@ def _room(stream: Any) -> int | None:
 
 
 def _can_be_rewritten(stream: Any) -> bool:
-    """Whether text can go back to the start of its line: in terminals and, though they are none, in notebooks."""
+    """Whether a line can be rewritten: in terminals and in notebooks."""
     return stream.isatty() or type(stream).__module__.split(".")[0] == "ipykernel"

@@ -1,6 +1,6 @@
-"""`Trainer`: one network, the windows to learn from, and how; the only place that puts the training loop together.
+"""`Trainer`: sets up the training loop for one network and its windows, and runs it.
 
-Builds on `engine`, `callbacks`, `checkpoint` and `progress`; used by `stmest.forecasters.network`.
+Builds on `engine`, `callbacks`, `checkpoint` and `progress`.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ __all__ = ["Trained", "Trainer"]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training ends with.
+    """Result of a training.
 
     Attributes
     ----------
     network : Module
         With the weights of the best epoch, ready to forecast.
     history : DataFrame
-        One row per epoch; ``attrs["skipped_windows"]`` counts the training windows in which nothing was observed.
+        One row per epoch; ``attrs["skipped_windows"]`` counts the training windows without an observation.
     best_epoch : int
-        Epoch whose weights were kept, counted from 1; 0 for those that training began with.
+        Epoch whose weights were kept, counted from 1; 0 for the initial weights.
     residual_weight : float
-        By which the network's output is to be multiplied, from 0 to 1.
+        Factor of the network's output, from 0 to 1.
     callbacks : dict of str to Callback
         Those of the forecaster itself, by name.
     """
@@ -57,7 +57,7 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """How a network is trained.
+    """Settings of a training.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Trainer:
     own_callbacks : list of (str, Callback)
         Those of the forecaster itself.
     settings : dict
-        All that decides how the training goes, in plain values: by it a checkpoint is found again.
+        All that determines the course of the training, as plain values: the key of its checkpoint.
     """
 
     name: str
@@ -115,18 +115,18 @@ class Trainer:
         network : Module
             Its weights are changed.
         encoding : Encoding
-            Between values and network.
+            Of values for the network.
         train, validation : Windows
-            Of values less their seasonal mean; nothing is validated on where the second has none.
+            Of values less their seasonal mean; without validation where the second has none.
         panel : Panel
             The training data, to name time and node where training fails.
         earlier : DataFrame, optional
-            History of the trainings before, where the weights are to be trained on.
+            History of the trainings before, in a warm start.
 
         Returns
         -------
         Trained
-            The network and how it went.
+            The network and its history.
 
         Raises
         ------
@@ -146,12 +146,12 @@ class Trainer:
         history.attrs["skipped_windows"] = skipped
         callbacks = dict(net.callbacks_)
         best, own = callbacks["best"], {name: callbacks[name] for name, _ in self.own_callbacks}
-        return Trained(net.module_.eval(), history, best.best_epoch_, best.correction_, own)
+        return Trained(net.module_.eval(), history, best.best_epoch_, best.residual_weight_, own)
 
     def _datasets(
         self, encoding: Encoding, train: Windows, validation: Windows
     ) -> tuple[tuple[BatchDataset, BatchDataset | None], int]:
-        """Datasets of the windows in which something was observed, and how many training windows were left out."""
+        """Datasets of the windows with observations, and how many training windows were left out."""
         n_windows = len(train)
         datasets = [_dataset(encoding, windows) for windows in (train, validation)]
         if datasets[0] is None:
@@ -170,7 +170,7 @@ class Trainer:
         earlier: pd.DataFrame | None,
     ) -> ForecastNet:
         order = torch.Generator().manual_seed(self.seed)
-        best = BestWeights(self.patience, corrects=encoding.linear is not None)
+        best = BestWeights(self.patience, residual=encoding.linear is not None)
         key = None
         if self.checkpoint_dir is not None:
             start = [] if earlier is None else [w.cpu().numpy() for w in network.state_dict().values()]
@@ -201,9 +201,9 @@ class Trainer:
         )
 
     def _callbacks(self, best: BestWeights, key: str | None, n_windows: int) -> list[tuple[str, Any]]:
-        """All callbacks; `best` is the last, because it may end the training that the others still have to see.
+        """All callbacks. `best` is the last, because it may end the training before callbacks after it see the epoch.
 
-        The checkpoint is the first: it writes what an epoch left before the others begin the next one.
+        The checkpoint is the first: it saves the state of an epoch before the others begin the next one.
         """
         named: list[tuple[str, Any]] = []
         if key is not None:

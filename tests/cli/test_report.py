@@ -56,11 +56,11 @@ def test_report_on_a_file_prints_the_table_and_writes_two_files(csv, tmp_path, c
     assert f"report   {out / 'report.json'}" in text
     assert f"picture  {out / 'forecast.png'}" in text
     assert (out / "forecast.png").read_bytes().startswith(b"\x89PNG")
-    told = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    assert list(told["models"]) == QUICK.split(",")
-    assert told["settings"]["season"] == 24
-    assert told["settings"]["command"]["models"] == QUICK
-    assert told["unit"] == "mph"
+    written = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert list(written["models"]) == QUICK.split(",")
+    assert written["settings"]["season"] == 24
+    assert written["settings"]["command"]["models"] == QUICK
+    assert written["unit"] == "mph"
 
 
 def test_html_writes_a_page_that_repeats_the_command(csv, tmp_path, capsys):
@@ -99,12 +99,12 @@ def test_options_reach_the_forecasters(csv, tmp_path, capsys):
         "--season", 6, "--test-fraction", 0.3, "--out", tmp_path, "--quiet",
     )  # fmt: skip
     assert code == 0
-    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    settings = {name: model["parameters"] for name, model in told["models"].items()}
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    settings = {name: model["parameters"] for name, model in written["models"].items()}
     assert settings["ridge"]["input_length"] == 10
     assert settings["mean-profile"] == {"horizon": 5, "n_seasons": 7, "season": 6}
     assert settings["weekly-naive"] == {"horizon": 5, "season": 42}
-    assert told["settings"]["test_rows"] == 72
+    assert written["settings"]["test_rows"] == 72
 
 
 @pytest.mark.parametrize("name", ["stm2", "stm3"])
@@ -149,9 +149,9 @@ def test_first_channel_or_the_named_one(npz, tmp_path, capsys):
     assert "channel flow is forecast; not used: speed" in text
     assert "in cars per hour" in text
     assert "graph of 3 edges" in text
-    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert told["settings"]["data"] == "panel.npz, flow"
-    assert told["data"]["n_features"] == 1
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert written["settings"]["data"] == "panel.npz, flow"
+    assert written["data"]["n_features"] == 1
     code, text, _ = _report(capsys, *arguments, "--channel", "speed")
     assert "channel speed is forecast" in text
     code, _, errors = _report(capsys, *arguments, "--channel", "mood")
@@ -325,10 +325,10 @@ def test_report_on_a_field(kind, tmp_path, capsys):
     assert "a field of 4 x 5 cells, 0.0% missing" in text
     assert "--adj is not used" in text
     assert "in K" in text
-    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert list(told["models"]) == ["unet", "ridge", "last-value"]
-    assert told["settings"]["season"] == 24
-    assert told["nodes"][6] == "1,1"
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert list(written["models"]) == ["unet", "ridge", "last-value"]
+    assert written["settings"]["season"] == 24
+    assert written["nodes"][6] == "1,1"
     assert (tmp_path / "forecast.png").read_bytes().startswith(b"\x89PNG")
 
 

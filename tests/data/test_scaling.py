@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stmest.data import chunks as pieces
+from stmest.data import chunks
 from stmest.data.scaling import SCALERS, NodeScaler
 from stmest.exceptions import ParameterError
 
@@ -42,14 +42,14 @@ def test_statistics_are_those_of_the_observed_values():
     np.testing.assert_allclose(robust.scale, quartiles[2] - quartiles[0])
 
 
-def test_reading_in_pieces_changes_nothing(monkeypatch):
+def test_chunks_change_nothing(monkeypatch):
     values = holey(4)
     whole = [NodeScaler(method).fit(values) for method in SCALERS]
-    monkeypatch.setattr(pieces, "NUMBERS_AT_ONCE", 60)
+    monkeypatch.setattr(chunks, "NUMBERS_AT_ONCE", 60)
     for method, expected in zip(SCALERS, whole, strict=True):
-        in_pieces = NodeScaler(method).fit(values)
-        np.testing.assert_allclose(in_pieces.center, expected.center, rtol=1e-12)
-        np.testing.assert_allclose(in_pieces.scale, expected.scale, rtol=1e-12)
+        in_chunks = NodeScaler(method).fit(values)
+        np.testing.assert_allclose(in_chunks.center, expected.center, rtol=1e-12)
+        np.testing.assert_allclose(in_chunks.scale, expected.scale, rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", SCALERS)

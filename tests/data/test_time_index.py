@@ -1,4 +1,4 @@
-"""The usual step of an index, and which cycles of the calendar it can tell something about."""
+"""The usual step of an index, and which cycles of the calendar it covers."""
 
 from __future__ import annotations
 

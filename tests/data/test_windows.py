@@ -1,4 +1,4 @@
-"""Windows hold the right rows, validation shares no target with training, gaps are filled from the past."""
+"""Windows hold the right time steps, validation shares no target with training, missing values are forward-filled."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stmest.exceptions import ParameterError
 
 
 def ramp(n_times=20, n_nodes=3, n_features=2):
-    """Values that tell their own place: row + node / 10 + feature / 100."""
+    """Values that encode their own place: row + node / 10 + feature / 100."""
     t, n, f = np.ogrid[:n_times, :n_nodes, :n_features]
     return t + n / 10 + f / 100
 
 
-def test_gather_reads_inputs_targets_and_calendar():
+def test_gather_returns_inputs_targets_and_calendar():
     values = ramp()
     calendar = np.arange(25, dtype=np.float32)[:, None]
     windows = Windows(values, 4, 3, np.arange(14), time=calendar, target=[1])

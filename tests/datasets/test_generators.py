@@ -17,10 +17,10 @@ def network():
 
 
 def without_cycle(values, n_train):
-    """Readings less the mean of their hour of the week, in standard deviations; both from the training rows."""
-    phase = np.arange(len(values)) % 168
-    profile = np.stack([values[:n_train][phase[:n_train] == p].mean(0) for p in range(168)])
-    left = values - profile[phase]
+    """Observations less the mean of their hour of the week, in standard deviations; both from the training data."""
+    hour = np.arange(len(values)) % 168
+    mean = np.stack([values[:n_train][hour[:n_train] == h].mean(0) for h in range(168)])
+    left = values - mean[hour]
     return left / left[:n_train].std(0)
 
 
@@ -105,7 +105,7 @@ def test_the_graph_can_be_recovered(network):
     order, n = 8, z.shape[1]
     past = np.hstack([z[order - lag : -lag] for lag in range(1, order + 1)])
     weights = ridge(past, z[order:]).reshape(order, n, n)
-    strength = np.sqrt(np.square(weights).sum(axis=0))  # [i, j]: what i tells about j
+    strength = np.sqrt(np.square(weights).sum(axis=0))  # [i, j]: what i adds to a forecast of j
     pairs = ~np.eye(n, dtype=bool)
     truth = network.graph.to_dense() > 0
     assert roc_auc_score(truth[pairs], strength[pairs]) > 0.9
@@ -137,7 +137,7 @@ def test_incidents_are_felt_by_type_and_travel():
     assert felt[0] > 2 * felt[1]
 
 
-def test_missing_readings_are_single_and_in_gaps():
+def test_missing_values_are_single_and_in_gaps():
     network = make_sensor_network(10, 600, missing=0.3, random_state=0)
     gone = network.values.isna().to_numpy()
     assert gone.sum() == round(0.3 * gone.size)

@@ -86,9 +86,9 @@ def test_viscosity_takes_energy_at_the_rate_of_the_enstrophy():
 
 def test_the_force_drives_the_flow():
     out = evolve_vorticity(np.zeros((1, 32, 32)), 1e-3, 2, forcing=0.1, device="cpu")
-    phase = 2 * np.pi * (X + Y)
+    angle = 2 * np.pi * (X + Y)
     rate = 1e-3 * 8 * np.pi**2  # the force has one wave number: advection cancels
-    expected = 0.1 * (np.sin(phase) + np.cos(phase)) * (1 - np.exp(-rate)) / rate
+    expected = 0.1 * (np.sin(angle) + np.cos(angle)) * (1 - np.exp(-rate)) / rate
     np.testing.assert_allclose(out[0, 0], expected, atol=1e-7)
 
 

@@ -30,7 +30,7 @@ from stmest.evaluation.tables import plain
 
 
 @pytest.fixture
-def readings():
+def observations():
     rng = np.random.default_rng(0)
     index = pd.date_range("2024-03-01", periods=200, freq="1h")
     cycle = 5 * np.sin(np.arange(200) * np.pi / 12)[:, None]
@@ -71,9 +71,9 @@ def _models(**more):
     }
 
 
-def test_every_forecaster_is_scored_on_all_windows_of_the_test_part(readings):
-    report = compare(_models(), readings, test_fraction=0.3)
-    values = readings.to_numpy()
+def test_every_forecaster_is_scored_on_all_windows_of_the_test_part(observations):
+    report = compare(_models(), observations, test_fraction=0.3)
+    values = observations.to_numpy()
     cut = 140
     truth = np.stack([values[row : row + 6] for row in range(cut, 200 - 6 + 1)])
     naive = {
@@ -93,38 +93,38 @@ def test_every_forecaster_is_scored_on_all_windows_of_the_test_part(readings):
         assert report[name].horizon_mae == pytest.approx(np.abs(truth - forecast).mean((0, 2)), rel=1e-6)
         assert report[name].origin_mae == pytest.approx(np.abs(truth - forecast).mean((1, 2)), rel=1e-6)
     assert report.settings["season"] == 24
-    assert report.settings["first_test_time"] == str(readings.index[cut])
+    assert report.settings["first_test_time"] == str(observations.index[cut])
 
 
-def test_nothing_after_the_cut_is_learnt_from(readings):
-    changed = readings.copy()
+def test_nothing_after_the_cut_is_learnt_from(observations):
+    changed = observations.copy()
     changed.iloc[160:] += 1000.0
-    before = compare({"ridge": RidgeForecaster(horizon=6, input_length=12)}, readings)
+    before = compare({"ridge": RidgeForecaster(horizon=6, input_length=12)}, observations)
     after = compare({"ridge": RidgeForecaster(horizon=6, input_length=12)}, changed)
     np.testing.assert_array_equal(
         before["ridge"].forecaster.ridge_.weights, after["ridge"].forecaster.ridge_.weights
     )
 
 
-def test_array_frame_and_third_axis_give_the_same_table(readings):
-    plain_array = compare(_models(), readings.to_numpy(), season=24).to_frame()
-    for other in (readings, readings.to_numpy()[:, :, None], readings.reset_index(drop=True)):
+def test_array_frame_and_third_axis_give_the_same_table(observations):
+    plain_array = compare(_models(), observations.to_numpy(), season=24).to_frame()
+    for other in (observations, observations.to_numpy()[:, :, None], observations.reset_index(drop=True)):
         frame = compare(_models(), other, season=24).to_frame()
         errors = ["MAE", "RMSE", "MASE", "R2", "MAE@2", "MAE@4", "MAE@6"]
         pd.testing.assert_frame_equal(frame[errors], plain_array[errors])
 
 
 @pytest.mark.parametrize("kind", ["wide", "long", "array", "tensor", "xarray"])
-def test_every_container_is_scored_and_forecast_as_by_hand(readings, kind):
+def test_every_container_is_scored_and_forecast_as_by_hand(observations, kind):
     X = {
-        "wide": readings,
-        "long": readings.rename_axis("time")
+        "wide": observations,
+        "long": observations.rename_axis("time")
         .melt(ignore_index=False, var_name="node")
         .set_index("node", append=True),
-        "array": readings.to_numpy(),
-        "tensor": torch.tensor(readings.to_numpy()),
+        "array": observations.to_numpy(),
+        "tensor": torch.tensor(observations.to_numpy()),
         "xarray": xr.DataArray(
-            readings.to_numpy(), {"time": readings.index, "node": list("abc")}, ["time", "node"]
+            observations.to_numpy(), {"time": observations.index, "node": list("abc")}, ["time", "node"]
         ),
     }[kind]
     first, past = (as_panel(X).rows(start, stop) for start, stop in ((0, 160), (148, 160)))
@@ -141,20 +141,20 @@ def test_every_container_is_scored_and_forecast_as_by_hand(readings, kind):
         np.testing.assert_array_equal(mine, as_panel(bound).values[..., 0])
 
 
-def test_forecasters_given_stay_unfitted_and_fitted_ones_are_kept(readings):
+def test_forecasters_given_stay_unfitted_and_fitted_ones_are_kept(observations):
     models = _models()
-    report = compare(models, readings)
+    report = compare(models, observations)
     assert all(not hasattr(model, "n_features_in_") for model in models.values())
-    assert report["ridge"].forecaster.predict(readings).shape == (6, 3)
+    assert report["ridge"].forecaster.predict(observations).shape == (6, 3)
     with pytest.raises(KeyError):
         report["absent"]
 
 
-def test_a_forecaster_that_fails_or_cheats_keeps_its_row_with_the_reason(readings):
+def test_a_forecaster_that_fails_or_cheats_keeps_its_row_with_the_reason(observations):
     lines: list[str] = []
     report = compare(
         _models(asleep=Failing(), few=Cheating(), far=SeasonalNaive(horizon=6, season=190)),
-        readings,
+        observations,
         progress=lines.append,
     )
     frame = report.to_frame()
@@ -171,30 +171,30 @@ def test_a_forecaster_that_fails_or_cheats_keeps_its_row_with_the_reason(reading
     assert "asleep" not in report.samples[0].forecasts
 
 
-def test_a_first_forecaster_with_too_few_windows_does_not_set_the_targets(readings):
-    report = compare({"few": Cheating(), "last": LastValue(horizon=6)}, readings)
+def test_a_first_forecaster_with_too_few_windows_does_not_set_the_targets(observations):
+    report = compare({"few": Cheating(), "last": LastValue(horizon=6)}, observations)
     assert report["few"].error is not None
     assert report["last"].error is None
 
 
-def test_interruption_is_not_a_failure_of_one_row(readings):
+def test_interruption_is_not_a_failure_of_one_row(observations):
     class Interrupted(Failing):
         def fit(self, X, y=None, adj=None):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compare({"x": Interrupted()}, readings)
+        compare({"x": Interrupted()}, observations)
 
 
-def test_missing_readings_are_left_out_of_the_errors(readings):
-    gappy = readings.copy()
+def test_missing_values_are_left_out_of_the_errors(observations):
+    gappy = observations.copy()
     gappy.iloc[170:180, 1] = np.nan
     report = compare(_models(), gappy)
     assert report.data["missing_share"] == pytest.approx(10 / 600)
     assert all(math.isfinite(row.scores["MAE"]) for row in report.rows)
 
 
-def test_graph_is_given_to_every_forecaster_and_checked_before_any_fit(readings):
+def test_graph_is_given_to_every_forecaster_and_checked_before_any_fit(observations):
     seen = []
 
     class Watching(Failing):
@@ -203,16 +203,16 @@ def test_graph_is_given_to_every_forecaster_and_checked_before_any_fit(readings)
             return self
 
     ring = pd.DataFrame(np.roll(np.eye(3), 1, axis=1), index=list("abc"), columns=list("abc"))
-    report = compare({"watching": Watching()}, readings, ring)
+    report = compare({"watching": Watching()}, observations, ring)
     assert seen == [3]
     assert report.settings["graph_edges"] == 3
     with pytest.raises(GraphError):
-        compare({"watching": Watching()}, readings, np.eye(5))
+        compare({"watching": Watching()}, observations, np.eye(5))
     assert seen == [3]
 
 
-def test_text_is_aligned_and_names_units_and_steps(readings):
-    lines = compare(_models(), readings, unit="vehicles per hour").to_text().splitlines()
+def test_text_is_aligned_and_names_units_and_steps(observations):
+    lines = compare(_models(), observations, unit="vehicles per hour").to_text().splitlines()
     assert lines[0].startswith("35 test windows, 6 steps ahead")
     assert "vehicles per hour" in lines[1]
     table = lines[3:]
@@ -237,34 +237,34 @@ def test_text_is_aligned_and_names_units_and_steps(readings):
 
 
 @pytest.mark.parametrize(("horizon", "steps"), [(1, [1]), (2, [1, 2]), (12, [4, 8, 12]), (10, [4, 7, 10])])
-def test_steps_of_the_table(readings, horizon, steps):
-    report = compare({"last": LastValue(horizon=horizon)}, readings)
+def test_steps_of_the_table(observations, horizon, steps):
+    report = compare({"last": LastValue(horizon=horizon)}, observations)
     assert report.steps == steps
 
 
-def test_json_holds_what_is_needed_to_repeat_the_run(readings):
-    report = compare(_models(asleep=Failing()), readings, unit="m/s")
-    told = json.loads(report.to_json())
-    assert told["models"]["ridge"]["parameters"]["input_length"] == 12
-    assert told["models"]["ridge"]["scores"]["MAE"] == report["ridge"].scores["MAE"]
-    assert told["models"]["asleep"]["horizon_mae"] is None
-    assert told["data"] == {
+def test_json_holds_what_is_needed_to_repeat_the_run(observations):
+    report = compare(_models(asleep=Failing()), observations, unit="m/s")
+    written = json.loads(report.to_json())
+    assert written["models"]["ridge"]["parameters"]["input_length"] == 12
+    assert written["models"]["ridge"]["scores"]["MAE"] == report["ridge"].scores["MAE"]
+    assert written["models"]["asleep"]["horizon_mae"] is None
+    assert written["data"] == {
         "n_times": 200, "n_nodes": 3, "n_features": 1, "missing_share": 0.0, "gaps": 0,
         "first_time": "2024-03-01 00:00:00", "last_time": "2024-03-09 07:00:00", "step": "0 days 01:00:00",
         "missing_by_node": [0.0] * 3, "longest_missing_run": 0, "constant_nodes": [], "unobserved_nodes": [],
     }  # fmt: skip
-    assert {"numpy", "torch", "python"} <= set(told["machine"]["versions"])
-    assert told["machine"]["cores"] >= 1
-    assert told["unit"] == "m/s"
+    assert {"numpy", "torch", "python"} <= set(written["machine"]["versions"])
+    assert written["machine"]["cores"] >= 1
+    assert written["unit"] == "m/s"
 
 
-def test_samples_are_spread_over_the_test_part(readings):
-    report = compare(_models(), readings)
+def test_samples_are_spread_over_the_test_part(observations):
+    report = compare(_models(), observations)
     assert [sample.row for sample in report.samples] == [160, 168, 177, 186, 194]
     sample = report.samples[-1]
-    np.testing.assert_array_equal(sample.truth, readings.to_numpy()[194:])
-    np.testing.assert_array_equal(sample.history, readings.to_numpy()[170:194])
-    assert sample.time.equals(readings.index[170:])
+    np.testing.assert_array_equal(sample.truth, observations.to_numpy()[194:])
+    np.testing.assert_array_equal(sample.history, observations.to_numpy()[170:194])
+    assert sample.time.equals(observations.index[170:])
     assert {name: values.shape for name, values in sample.forecasts.items()} == dict.fromkeys(
         _models(), (6, 3)
     )
@@ -286,9 +286,9 @@ def test_samples_are_spread_over_the_test_part(readings):
         ({"season": 0}, ParameterError, "season=0"),
     ],
 )
-def test_what_cannot_be_compared_is_told_before_any_fit(readings, arguments, error, words):
+def test_what_cannot_be_compared_is_an_error_before_any_fit(observations, arguments, error, words):
     with pytest.raises(error, match=words):
-        compare(**{"models": _models(), "X": readings, **arguments})
+        compare(**{"models": _models(), "X": observations, **arguments})
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def make(name: str, **parameters: Any) -> Any:
     return copy.deepcopy(FORECASTERS[name]).set_params(**parameters)
 
 
-def readings(n_times: int = N_TIMES, seed: int = 0) -> pd.DataFrame:
-    """Hourly readings of four nodes with a daily cycle."""
+def observations(n_times: int = N_TIMES, seed: int = 0) -> pd.DataFrame:
+    """Hourly observations of four nodes with a daily cycle."""
     rng = np.random.default_rng(seed)
     cycle = np.sin(2 * np.pi * np.arange(n_times)[:, None] / 24 + np.arange(len(NODES)))
     index = pd.date_range("2024-01-01", periods=n_times, freq="h")
@@ -89,9 +89,9 @@ _FITTED: dict[str, tuple[Any, str]] = {}
 
 
 def fitted(name: str) -> Any:
-    """A forecaster fitted on `readings`, trained once per session; a test must leave it as it was, or copy it."""
+    """A forecaster fitted on `observations`, trained once per session; a test must leave it as it was, or copy it."""
     if name not in _FITTED:
-        model = make(name).fit(readings())
+        model = make(name).fit(observations())
         _FITTED[name] = model, fingerprint(model)
     model, before = _FITTED[name]
     assert fingerprint(model) == before, "a test before this one changed the shared forecaster"

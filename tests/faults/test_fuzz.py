@@ -25,7 +25,7 @@ from .common import FORECASTERS, make
 FEW = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 ANY_NUMBER = st.floats(allow_nan=True, allow_infinity=True, width=64)
-READING = st.one_of(
+VALUE = st.one_of(
     st.floats(-1e3, 1e3, width=32), st.just(float("nan")), st.sampled_from([0.0, 1e-30, 1e18, -1e18, 3e7])
 )
 SHAPES = st.tuples(st.integers(9, 40), st.integers(1, 4))
@@ -52,8 +52,8 @@ def check(model: Any, X: Any, horizon: int) -> None:
 @pytest.mark.parametrize("name", crossed(FORECASTERS))
 @given(data=st.data())
 @FEW
-def test_readings_of_any_size(name, data):
-    X = data.draw(arrays.arrays(np.float64, SHAPES, elements=READING))
+def test_values_of_any_size(name, data):
+    X = data.draw(arrays.arrays(np.float64, SHAPES, elements=VALUE))
     check(make(name), X, 3)
 
 

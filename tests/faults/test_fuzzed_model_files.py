@@ -59,15 +59,15 @@ def test_changed_bytes_with_a_right_checksum(files, tmp_path, data):
     file = bytearray(data.draw(st.sampled_from(files)))
     position = data.draw(st.integers(0, len(file) - 1) | st.integers(0, 6000))
     kind = data.draw(st.sampled_from(["replace", "insert", "delete", "cut"]))
-    piece = data.draw(
+    chunk = data.draw(
         st.binary(min_size=1, max_size=4) | st.sampled_from([b"9", b"-", b"e", b'"', b"[", b"{", b"null"])
     )
     if kind == "replace":
-        file[position : position + len(piece)] = piece
+        file[position : position + len(chunk)] = chunk
     elif kind == "insert":
-        file[position:position] = piece
+        file[position:position] = chunk
     elif kind == "delete":
-        del file[position : position + len(piece)]
+        del file[position : position + len(chunk)]
     else:
         del file[position:]
     opened(signed(bytes(file)), tmp_path)

@@ -1,6 +1,6 @@
 """Promise: memory is no surprise. What cannot fit is refused with a batch size that does; long files are never loaded.
 
-Losses that are no numbers belong here too: the error names the reading that is most likely the cause.
+Losses that are no numbers belong here too: the error names the value that is most likely the cause.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stmest.training.diagnostics import MemoryEstimate, available_memory, estima
 from stmest.training.engine import ShuffledWindows
 from tests.crossing import crossed
 
-from .common import NETWORKS, fingerprint, fitted, make, readings
+from .common import NETWORKS, fingerprint, fitted, make, observations
 
 ROOT = Path(__file__).parents[2]
 ON_LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads memory from /proc")
@@ -64,7 +64,7 @@ def test_the_estimate_is_right_within_a_factor_of_two(name):
 
 @pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_the_estimate_changes_nothing_and_grows_with_the_batch(name):
-    model = make(name).fit(readings())
+    model = make(name).fit(observations())
     load = lambda positions: (_inputs(model, len(positions)), None)  # noqa: E731
     before, state = fingerprint(model), torch.get_rng_state()
     estimate = estimate_training(model.network_, load, CPU)
@@ -92,7 +92,7 @@ def test_what_surely_does_not_fit_is_refused_before_training(name, monkeypatch):
     with pytest.raises(
         OutOfMemoryError, match=r"(?s)6 \+ 3 rows, 4 nodes, 1 feature.*batch_size=40.*1 kB are free"
     ):
-        model.fit(readings())
+        model.fit(observations())
     assert vars(model) == before
 
 
@@ -102,17 +102,17 @@ def test_the_suggested_batch_size_fits(monkeypatch):
     monkeypatch.setattr(memory, "estimate_training", lambda *_: MemoryEstimate(20_000, 10_000))
     monkeypatch.setattr(memory, "available_memory", lambda device: free)
     with pytest.raises(OutOfMemoryError, match=r"420 kB: 10 kB for each window.*Use batch_size=8\.") as error:
-        make("STM3Forecaster", batch_size=40).fit(readings())
+        make("STM3Forecaster", batch_size=40).fit(observations())
     suggested = int(str(error.value).rpartition("batch_size=")[2].rstrip("."))
-    make("STM3Forecaster", batch_size=suggested).fit(readings())
+    make("STM3Forecaster", batch_size=suggested).fit(observations())
     monkeypatch.setattr(memory, "available_memory", lambda device: 5_000)
     with pytest.raises(OutOfMemoryError, match="Not even batch_size=1 is sure to fit"):
-        make("STM3Forecaster", batch_size=40).fit(readings())
+        make("STM3Forecaster", batch_size=40).fit(observations())
 
 
 def test_where_the_memory_cannot_be_told_training_just_begins(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda device: None)
-    model = make("STM3Forecaster").fit(readings())
+    model = make("STM3Forecaster").fit(observations())
     assert model.n_iter_ == model.max_epochs
 
 
@@ -157,7 +157,7 @@ def test_running_out_of_memory_names_sizes_and_a_batch_size(name, shortage, monk
     monkeypatch.setattr("stmest.training.engine.ForecastNet.train_step", step)
     words = rf"(?s)training {name} \(6 \+ 3 rows, 4 nodes, 1 feature.s.\) with batch_size=32.*[kM]B.*Use batch_size=16"
     with pytest.raises(OutOfMemoryError, match=words) as error:
-        model.fit(readings())
+        model.fit(observations())
     assert error.value.__cause__ is shortage
     assert isinstance(error.value, (MemoryError, RuntimeError))
     assert vars(model) == before
@@ -175,7 +175,7 @@ def test_running_out_of_memory_while_forecasting(name, monkeypatch):
         with pytest.raises(
             OutOfMemoryError, match=rf"forecasting with {name}.*batch_size=\d+.*Use batch_size=\d+"
         ):
-            model.predict_windows(readings())
+            model.predict_windows(observations())
 
 
 def test_other_errors_pass():
@@ -188,7 +188,7 @@ def test_other_errors_pass():
 
 @pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_a_loss_that_is_no_number_names_node_and_time(name, monkeypatch):
-    X = readings()
+    X = observations()
     X.iloc[20, 2] = 1e17
 
     def loss(self, forecast, truth):
@@ -213,12 +213,12 @@ def test_a_validation_loss_that_is_no_number_is_not_kept_silent(name, monkeypatc
 
     monkeypatch.setattr("stmest.training.losses.MaskedLoss.forward", loss)
     with pytest.raises(TrainingError, match="validation loss is nan before training"):
-        make(name).fit(readings())
+        make(name).fit(observations())
 
 
 @pytest.mark.parametrize("name", crossed(NETWORKS))
 def test_a_forecast_that_is_no_number_is_an_error(name, monkeypatch):
-    model, X = fitted(name), readings()
+    model, X = fitted(name), observations()
     X.iloc[-2, 1] = 1e17
     forward = type(model.network_).forward
 
@@ -237,7 +237,7 @@ def test_a_forecast_that_is_no_number_is_an_error(name, monkeypatch):
 
 
 def long_file(folder: Path, n_times: int, n_nodes: int) -> Path:
-    """A file of random values, written a piece at a time."""
+    """A file of random values, written a chunk at a time."""
     path = folder / "values.npy"
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n_times, n_nodes))
     rng = np.random.default_rng(0)
@@ -259,7 +259,7 @@ BASELINES = ["LastValue", "SeasonalNaive", "MeanProfile", "RidgeForecaster"]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", crossed(BASELINES))
 def test_a_long_file_is_not_loaded(name, tmp_path):
-    """128 MB; networks are watched in `test_face.py`."""
+    """128 MB; networks are watched in `test_api.py`."""
     found = run(ROOT / "tests/faults/_long_series.py", long_file(tmp_path, 1_000_000, 32), name)
     assert found["finite"]
     assert found["bytes"] < _FIXED, found

@@ -1,4 +1,4 @@
-"""Promise: missing readings are normal. Whatever is missing, forecasts are finite, or one clear error says why not."""
+"""Promise: missing values are normal. Whatever is missing, forecasts are finite, or one clear error says why not."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from stmest.exceptions import DataError
 from stmest.metrics.point import r2
 from tests.crossing import REPRESENTATIVES, crossed
 
-from .common import FORECASTERS, N_TIMES, NETWORKS, fitted, make, readings
+from .common import FORECASTERS, N_TIMES, NETWORKS, fitted, make, observations
 
 
 def _with_nan(rows: object, columns: object) -> pd.DataFrame:
-    X = readings()
+    X = observations()
     X.iloc[rows, columns] = np.nan
     return X
 
 
 def _cells(share: float) -> pd.DataFrame:
-    X = readings()
+    X = observations()
     return X.mask(np.random.default_rng(1).random(X.shape) < share)
 
 
@@ -30,7 +30,7 @@ EVERY_NODE = slice(None)
 PATTERNS = {
     "single cells": _cells(0.1),
     "most cells": _cells(0.9),
-    "a gap of one sensor": _with_nan(slice(20, 40), 1),
+    "a gap of one node": _with_nan(slice(20, 40), 1),
     "a sensor dead for all rows": _with_nan(slice(None), 2),
     "all sensors but one dead": _with_nan(slice(None), [0, 1, 3]),
     "a sensor that came late": _with_nan(slice(0, 50), 0),
@@ -64,7 +64,7 @@ def test_fit_on_holes_forecasts_finite_numbers(name, pattern):
     X = PATTERNS[pattern]
     model = make(name).fit(X)
     assert np.isfinite(model.predict()).all(axis=None)
-    assert np.isfinite(model.predict(readings())).all(axis=None)
+    assert np.isfinite(model.predict(observations())).all(axis=None)
     assert np.isfinite(model.predict_windows(X)[1]).all()
     assert np.isfinite(model.score(X))
     assert np.isfinite(model.update(later(X)).predict()).all(axis=None)
@@ -72,7 +72,7 @@ def test_fit_on_holes_forecasts_finite_numbers(name, pattern):
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("name", crossed(FORECASTERS, OF_THEIR_OWN))
-def test_holes_after_a_fit_on_complete_readings(name, pattern):
+def test_holes_after_a_fit_on_complete_values(name, pattern):
     X, model = PATTERNS[pattern], fitted(name)
     assert np.isfinite(model.predict(X)).all(axis=None)
     y_true, y_pred = model.predict_windows(X)
@@ -83,8 +83,8 @@ def test_holes_after_a_fit_on_complete_readings(name, pattern):
 
 
 @pytest.mark.parametrize("name", crossed(FORECASTERS, OF_THEIR_OWN))
-def test_nothing_but_missing_readings(name):
-    nothing = readings() * np.nan
+def test_nothing_but_missing_values(name):
+    nothing = observations() * np.nan
     if name in NETWORKS:
         with pytest.raises(DataError, match="none of the 55 training windows"):
             make(name).fit(nothing)
@@ -96,7 +96,7 @@ def test_nothing_but_missing_readings(name):
 
 
 def test_masked_entries_of_a_masked_array_are_missing():
-    X = readings().to_numpy()
+    X = observations().to_numpy()
     hidden = np.random.default_rng(0).random(X.shape) < 0.2
     masked = np.ma.masked_array(np.where(hidden, -9999.0, X), hidden)
     expected = make("RidgeForecaster").fit(np.where(hidden, np.nan, X)).predict()
@@ -105,28 +105,30 @@ def test_masked_entries_of_a_masked_array_are_missing():
 
 @pytest.mark.parametrize("name", [name for name in FORECASTERS if name not in NETWORKS])
 def test_a_baseline_fills_a_hole_from_the_same_sensor_only(name):
-    holey = readings()
+    holey = observations()
     holey.iloc[-4:, 0] = np.nan
     model = make(name).fit(_cells(0.05))
-    pd.testing.assert_frame_equal(model.predict(holey)[list("bcd")], model.predict(readings())[list("bcd")])
+    pd.testing.assert_frame_equal(
+        model.predict(holey)[list("bcd")], model.predict(observations())[list("bcd")]
+    )
 
 
 @pytest.mark.parametrize("name", crossed(NETWORKS))
-def test_networks_are_told_where_readings_are_missing(name):
-    """A channel per feature says so; where training had no gaps there is none, and gaps carry the last value on."""
+def test_networks_have_a_channel_for_missing_values(name):
+    """A channel per feature says so. Where training had none, there is no such channel, and they are forward-filled."""
     assert make(name).fit(_cells(0.1)).has_gaps_
-    model = make(name, seasonal_profile=None).fit(readings())
+    model = make(name, seasonal_profile=None).fit(observations())
     assert not model.has_gaps_
-    holey, carried = readings(), readings()
+    holey, filled = observations(), observations()
     holey.iloc[-2:, 1] = np.nan
-    carried.iloc[-2:, 1] = carried.iloc[-3, 1]
-    pd.testing.assert_frame_equal(model.predict(holey), model.predict(carried))
+    filled.iloc[-2:, 1] = filled.iloc[-3, 1]
+    pd.testing.assert_frame_equal(model.predict(holey), model.predict(filled))
 
 
 @pytest.mark.parametrize("name", crossed(FORECASTERS))
 def test_the_score_counts_what_was_observed_and_constant_sensors_not_at_all(name):
     """The same number as the metric of the reports, with and without holes."""
-    model, X = fitted(name), readings()
+    model, X = fitted(name), observations()
     for pattern in ("single cells", "a sensor dead for all rows"):
         holey = PATTERNS[pattern].copy()
         assert model.score(holey) == pytest.approx(r2(*model.predict_windows(holey)))

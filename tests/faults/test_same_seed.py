@@ -122,11 +122,11 @@ def test_one_thread_or_two(name, threads):
 
 def test_the_scan_gives_equal_bits_for_any_number_of_threads(threads):
     generator = torch.Generator().manual_seed(0)
-    drawn = [
+    arrays = [
         torch.randn(shape, generator=generator)
         for shape in ((3, 40, 16), (3, 40, 16), (3, 40, 4), (3, 40, 4))
     ]
-    x, delta, B, C = (tensor.requires_grad_() for tensor in drawn)
+    x, delta, B, C = (tensor.requires_grad_() for tensor in arrays)
     A = -torch.rand(16, 4, generator=generator)
     found = []
     for number in (1, 2):

@@ -15,9 +15,9 @@ from scipy import sparse
 
 from stmest.graphs import Graph
 
-from .common import N_TIMES, NODES, readings
+from .common import N_TIMES, NODES, observations
 
-X = readings()
+X = observations()
 A = X.to_numpy()
 
 

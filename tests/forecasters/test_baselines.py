@@ -1,4 +1,4 @@
-"""The baselines: exact on what they can represent, sound with gaps, and the known figures on ETTh1."""
+"""The baselines: exact on what they can represent, sound with missing values, and the known figures on ETTh1."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def test_seasonal_naive_repeats_the_season():
 
 def test_seasonal_naive_falls_back_to_earlier_seasons_then_to_the_mean():
     X = np.tile(np.array([[1.0], [2.0], [3.0]]), (6, 1)) + np.repeat(np.arange(6.0), 3)[:, None] * 10
-    X[-3] = np.nan  # one season missing at phase 0
-    X[[-2, -5, -8], 0] = np.nan  # all three at phase 1
+    X[-3] = np.nan  # one season missing at seasonal index 0
+    X[[-2, -5, -8], 0] = np.nan  # all three at seasonal index 1
     model = SeasonalNaive(horizon=3, season=3).fit(X)
     assert model.context_length_ == 9
     np.testing.assert_allclose(model.predict()[:, 0], [41, np.nanmean(X), 53], rtol=1e-6)
@@ -111,7 +111,7 @@ def direct_solution(X, input_length, horizon, alpha, nodes):
 
 @pytest.mark.parametrize("per_node", [False, True])
 def test_ridge_solves_its_objective(per_node, monkeypatch):
-    monkeypatch.setattr("stmest.linear.normal_equations._NUMBERS_AT_ONCE", 50)  # many small pieces
+    monkeypatch.setattr("stmest.linear.normal_equations._NUMBERS_AT_ONCE", 50)  # many small chunks
     X = np.random.default_rng(1).normal(size=(40, 3)).cumsum(0) * [1, 10, 100]
     model = RidgeForecaster(
         input_length=4, horizon=2, alpha=3.0, per_node=per_node, seasonal_profile=None
@@ -262,7 +262,7 @@ def test_scikit_learn_checks(estimator, check):
 # ---------------------------------------------------------------- known figures
 
 # Mean squared error at horizon 96, 192, 336 and 720, and mean absolute error at 720, measured independently
-# with numpy: ETTh1, z-scored on the training rows, all windows of the test part.
+# with numpy: ETTh1, z-scored on the training data, all windows of the test part.
 ETTH1 = [
     (LastValue(), (1.294, 1.325, 1.330, 1.335), 0.755),
     (SeasonalNaive(season=24), (0.512, 0.581, 0.650, 0.655), 0.514),

@@ -67,17 +67,17 @@ def test_several_targets_have_several_intervals(frame):
     np.testing.assert_allclose((upper - lower)[..., 1], 3 * (upper - lower)[..., 0], rtol=1e-3)
 
 
-def test_a_lively_look_back_widens_them(frame):
+def test_a_look_back_of_larger_scale_widens_them(frame):
     model = RidgeForecaster(input_length=6, horizon=3).fit(frame)
-    calm, lively = (model.predict_interval(frame.iloc[-6:] * factor) for factor in (0.5, 2.0))
-    assert ((lively[1] - lively[0]) > 1.5 * (calm[1] - calm[0])).all(axis=None)
+    small, large = (model.predict_interval(frame.iloc[-6:] * factor) for factor in (0.5, 2.0))
+    assert ((large[1] - large[0]) > 1.5 * (small[1] - small[0])).all(axis=None)
 
 
-def test_networks_are_judged_on_the_validation_part(frame):
+def test_networks_are_calibrated_on_the_validation_part(frame):
     model = TinyForecaster(input_length=6, horizon=3, validation_fraction=0.2, random_state=0).fit(frame)
     assert list(model.calibration_.rows.index) == list(frame.index[1200 - 6 :])
     assert not model.calibration_.learnt_from
-    # the linear part, which has learnt from all rows in the end, is judged as it was before
+    # the linear forecast, which learns from all time steps in the end, is calibrated as it was before
     before = model.calibration_.predictor
     assert not np.array_equal(before.rule.linear.weights, model.linear_.weights)
     assert before.rule.network is model.network_
@@ -85,7 +85,7 @@ def test_networks_are_judged_on_the_validation_part(frame):
     assert plain.calibration_.predictor is plain.predictor_
 
 
-def test_ridge_is_judged_by_what_it_learns_without_the_last_rows(frame):
+def test_ridge_is_calibrated_without_the_last_time_steps(frame):
     model = RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(frame)
     cut = 1500 - round(1500 / 8)
     assert list(model.calibration_.rows.index) == list(frame.index[cut - 6 :])
@@ -96,18 +96,18 @@ def test_ridge_is_judged_by_what_it_learns_without_the_last_rows(frame):
     assert not np.allclose(model.ridge_.weights, before.ridge_.weights)
 
 
-def test_fitting_again_is_judged_as_the_first_time(frame):
+def test_fitting_again_is_calibrated_as_the_first_time(frame):
     model = RidgeForecaster(input_length=6, horizon=3).fit(frame)
     first = model.predict_interval()
     for a, b in zip(first, model.fit(frame).predict_interval(), strict=True):
         pd.testing.assert_frame_equal(a, b)
 
 
-def test_profiles_are_judged_without_the_last_rows_too(frame):
+def test_seasonal_means_are_calibrated_without_the_last_time_steps_too(frame):
     season = 20 * np.sin(np.arange(1500) * 2 * np.pi / 24)[:, None]
     model = RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(frame[:1490])
     noise = _width(model.update(frame[1490:]))
-    for X in (frame + season, (frame + season).to_numpy()):  # also where no index tells the phase
+    for X in (frame + season, (frame + season).to_numpy()):  # also where no index gives the seasonal index
         model = RidgeForecaster(input_length=6, horizon=3).fit(X[:1490])
         assert model.profile_ is not None
         assert model.calibration_.predictor.season is not model.profile_
@@ -162,7 +162,7 @@ def test_model_files_keep_them(frame, tmp_path):
         pd.testing.assert_frame_equal(a, b)
 
 
-def test_trajectories_are_judged_each_by_itself(frame):
+def test_trajectories_are_calibrated_each_by_itself(frame):
     parts = [frame.to_numpy()[first : first + 100] for first in range(0, 1500, 100)]
     model = RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(parts)
     bounds = model.calibration_.bounds
@@ -175,7 +175,7 @@ def test_trajectories_are_judged_each_by_itself(frame):
     np.testing.assert_allclose(upper[1], one_upper)
 
 
-def test_missing_readings_are_left_out(frame):
+def test_missing_values_are_left_out(frame):
     holes = frame.mask(np.random.default_rng(1).random(frame.shape) < 0.3)
     lower, upper = RidgeForecaster(input_length=6, horizon=3).fit(holes).predict_interval()
     assert np.isfinite(lower).all(axis=None)
@@ -201,14 +201,14 @@ def test_steps_beyond_the_horizon_have_widths_of_their_own(frame):
     assert (widths[6] > widths[0]).all()
 
 
-def test_steps_that_no_row_can_judge_grow_like_a_random_walk():
+def test_steps_without_an_observed_error_grow_like_a_random_walk():
     X = np.random.default_rng(0).normal(size=(40, 2))
     model = RidgeForecaster(input_length=3, horizon=2).fit(X)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few rows
         widths = model.calibration_.half_widths(model.context_, 50, 0.5)[0]
-    n_judged = (5 + 3 - 3) // 2  # five rows after the look-back
-    np.testing.assert_allclose(widths[49] / widths[n_judged - 1], np.sqrt(50 / n_judged), rtol=1e-6)
+    n_calibrated = (5 + 3 - 3) // 2  # five rows after the look-back
+    np.testing.assert_allclose(widths[49] / widths[n_calibrated - 1], np.sqrt(50 / n_calibrated), rtol=1e-6)
 
 
 @pytest.mark.skipif("STMEST_DATA" not in os.environ, reason="needs the folder of real data")

@@ -1,4 +1,4 @@
-"""Fields, trajectories and rollouts through the face: fit, predict, predict_windows, score."""
+"""Fields, trajectories and rollouts through the API: fit, predict, predict_windows, score."""
 
 from __future__ import annotations
 
@@ -128,10 +128,10 @@ def test_the_windows_of_trajectories_follow_each_other(waves):
     model = tiny().fit(X)
     truth, forecast = model.predict_windows(X)
     assert len(truth) == 2 * (20 - 6 + 1)
-    for number, piece in enumerate(np.split(np.arange(len(truth)), 2)):
+    for number, chunk in enumerate(np.split(np.arange(len(truth)), 2)):
         alone, ahead = model.predict_windows(X[number])
-        np.testing.assert_array_equal(truth[piece], alone)
-        np.testing.assert_allclose(forecast[piece], ahead, rtol=1e-6)
+        np.testing.assert_array_equal(truth[chunk], alone)
+        np.testing.assert_allclose(forecast[chunk], ahead, rtol=1e-6)
     assert np.isfinite(model.score(X))
 
 
@@ -241,11 +241,11 @@ def seasonal():
     """A cycle of 12 rows that differs from cell to cell, and noise: (150, 2, 3, 1)."""
     rng = np.random.default_rng(0)
     t = np.arange(150)[:, None, None, None]
-    phase = rng.uniform(0, 6, (1, 2, 3, 1))
-    return 50 + 10 * np.sin(2 * np.pi * t / 12 + phase) + 0.1 * rng.normal(size=(150, 2, 3, 1))
+    offset = rng.uniform(0, 6, (1, 2, 3, 1))
+    return 50 + 10 * np.sin(2 * np.pi * t / 12 + offset) + 0.1 * rng.normal(size=(150, 2, 3, 1))
 
 
-def test_rollouts_stay_on_the_phase_of_rows_without_times(seasonal):
+def test_rollouts_keep_the_seasonal_index_without_times(seasonal):
     model = RidgeForecaster(input_length=4, horizon=3, seasonal_profile=12, alpha=1e6).fit(seasonal[:121])
     assert np.abs(model.predict(steps=29) - seasonal[121:]).max() < 1.5  # the rows that fit saw last
     assert np.abs(model.predict(seasonal[:121], steps=29) - seasonal[121:]).max() < 1.5  # matched
@@ -257,19 +257,19 @@ def test_rollouts_stay_on_the_phase_of_rows_without_times(seasonal):
 
 def test_each_trajectory_without_times_is_matched_to_the_profile(seasonal):
     model = RidgeForecaster(input_length=4, horizon=3, seasonal_profile=12, alpha=1e6).fit(seasonal)
-    pieces = [seasonal[3:40], seasonal[10:60], seasonal[20:31]]
+    chunks = [seasonal[3:40], seasonal[10:60], seasonal[20:31]]
     for steps in (3, 8):
-        for first, piece, out in zip((40, 60, 31), pieces, model.predict(pieces, steps=steps), strict=True):
-            assert np.abs(out - seasonal[first : first + steps]).max() < 1.5, (first, len(piece))
-        truth, forecast = model.predict_windows(pieces, steps=steps if steps == 3 else 7)
+        for first, chunk, out in zip((40, 60, 31), chunks, model.predict(chunks, steps=steps), strict=True):
+            assert np.abs(out - seasonal[first : first + steps]).max() < 1.5, (first, len(chunk))
+        truth, forecast = model.predict_windows(chunks, steps=steps if steps == 3 else 7)
         assert np.abs(truth - forecast).max() < 1.5
 
 
 def test_a_profile_of_trajectories_needs_times(seasonal):
-    pieces = [seasonal[:50], seasonal[57:120]]
-    assert RidgeForecaster(input_length=4, horizon=3).fit(pieces).profile_ is None
+    chunks = [seasonal[:50], seasonal[57:120]]
+    assert RidgeForecaster(input_length=4, horizon=3).fit(chunks).profile_ is None
     with pytest.raises(ParameterError, match="needs to know when in its cycle each of the 2 trajectories"):
-        RidgeForecaster(input_length=4, horizon=3, seasonal_profile=12).fit(pieces)
+        RidgeForecaster(input_length=4, horizon=3, seasonal_profile=12).fit(chunks)
     index = pd.date_range("2024-01-01", periods=150, freq="2h")
     named = xr.DataArray(seasonal[..., 0], {"time": index}, ["time", "y", "x"])
     model = RidgeForecaster(input_length=4, horizon=3).fit([named[:50], named[57:120]])

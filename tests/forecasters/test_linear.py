@@ -1,4 +1,4 @@
-"""DLinear and NLinear as forecasters: parameters, missing readings, pickles, search, and that they find linear laws."""
+"""DLinear and NLinear as forecasters: parameters, missing values, pickles, search, and that they find linear laws."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_trend_window_matters(X):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_missing_readings(kind, X):
+def test_missing_values(kind, X):
     holey = mask_gaps(X, 0.3, random_state=0)
     model = kind(**SMALL).fit(holey)
     assert np.isfinite(model.predict()).all(axis=None)
@@ -58,7 +58,7 @@ def test_several_features_one_target(kind, X):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_they_correct_no_ridge(kind, X):
+def test_they_have_no_ridge_below_them(kind, X):
     assert kind(**SMALL).fit(X).linear_ is None
     with pytest.raises(ParameterError, match="linear_skip"):
         kind(**SMALL, linear_skip=True).fit(X)

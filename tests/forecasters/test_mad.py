@@ -208,7 +208,7 @@ def test_a_warm_start_freezes_nothing(X):
     assert any(not torch.equal(a, b) for a, b in zip(before, model.network_.stages()[-1], strict=True))
 
 
-def test_missing_readings(X):
+def test_missing_values(X):
     holey = np.where(np.random.default_rng(0).random(X.shape) < 0.2, np.nan, X)
     model = MADForecaster(**SMALL, max_epochs=1).fit(holey)
     assert model.has_gaps_
@@ -216,7 +216,7 @@ def test_missing_readings(X):
 
 
 def test_season_and_line_come_first():
-    """The untrained network corrects the ridge on the field less its season, and adds nothing to it."""
+    """The untrained network adds a residual to the ridge on the field less its season, and adds nothing to it."""
     hours = pd.date_range("2020-01-01", periods=240, freq="h")
     xarray = pytest.importorskip("xarray")
     day = 5 * np.sin(2 * np.pi * np.arange(240) / 24)[:, None, None]
@@ -302,8 +302,8 @@ def test_the_command_line_knows_it(tmp_path, capsys):
     arguments = ["--data", tmp_path / "readings.csv", "--models", "mad", "--max-epochs", 1, "--seed", 3]
     assert main(["report", *map(str, [*arguments, "--out", tmp_path])]) == 0
     assert "mad" in capsys.readouterr().out
-    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert told["models"]["mad"]["parameters"]["random_state"] == 3
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert written["models"]["mad"]["parameters"]["random_state"] == 3
 
 
 def test_same_seed_same_bytes(fitted, X):

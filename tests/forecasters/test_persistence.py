@@ -138,10 +138,10 @@ def test_a_loaded_model_goes_on_as_any_other(name, fitted, frame, path):
 
 
 @pytest.mark.parametrize(
-    "form", ["array", "tensor", "3-D", "long", "periods", "zone", "rows", "gaps", "xarray"]
+    "container", ["array", "tensor", "3-D", "long", "periods", "zone", "rows", "missing", "xarray"]
 )
-def test_every_container_and_index(form, frame, path):
-    if form == "xarray":
+def test_every_container_and_index(container, frame, path):
+    if container == "xarray":
         pytest.importorskip("xarray")
     X = {
         "array": lambda: frame.to_numpy(),
@@ -151,16 +151,16 @@ def test_every_container_and_index(form, frame, path):
         "periods": lambda: frame.set_axis(pd.period_range("2024-01", periods=80, freq="M")),
         "zone": lambda: frame.tz_localize("Europe/Berlin"),
         "rows": lambda: frame.reset_index(drop=True),
-        "gaps": lambda: frame.mask(np.random.default_rng(1).random(frame.shape) < 0.2).iloc[::2],
+        "missing": lambda: frame.mask(np.random.default_rng(1).random(frame.shape) < 0.2).iloc[::2],
         "xarray": lambda: frame.rename_axis(columns="node").stack().to_xarray(),  # noqa: PD013
-    }[form]()
+    }[container]()
     for name in ("STM3Forecaster", "SeasonalNaive"):
         model = small(name).fit(X)
         forecast, other = model.predict(), saved(model, path).predict()
         assert type(other) is type(forecast)
         if isinstance(forecast, pd.DataFrame):
             pd.testing.assert_frame_equal(other, forecast, check_exact=True)
-        elif form == "xarray":
+        elif container == "xarray":
             assert other.identical(forecast)
         else:
             np.testing.assert_array_equal(other, forecast)
@@ -295,8 +295,8 @@ FORGERIES = {
     "nodes that are no number": (_set("state/n_features_in_", "3"), "."),
     "too few names": (_set("state/predictor_/spec/nodes", ["a"]), "names 1 nodes"),
     "targets outside": (_set("state/predictor_/target", [7]), "target_"),
-    "no readings": (_set("state/context_", 3), "context_ is no Panel"),
-    "fewer readings": (_array("context_.values", np.zeros((3, 3, 1))), "context_ has shape"),
+    "no observations": (_set("state/context_", 3), "context_ is no Panel"),
+    "fewer observations": (_array("context_.values", np.zeros((3, 3, 1))), "context_ has shape"),
     "a predictor of another kind": (_set("state/predictor_", "x"), "no Predictor"),
     "a graph in the place of the rule": (_set("state/predictor_/rule", 3), "."),
     "a scaler of other nodes": (_array("predictor_.rule.encoding.scaler.scale", np.zeros((2, 1))), "scaler_.scale"),

@@ -1,4 +1,4 @@
-"""S2TX as a forecaster: parameters, ablations, missing readings, pickles, search, and that it learns from other variates."""
+"""S2TX as a forecaster: parameters, ablations, missing values, pickles, search, and that it learns from other nodes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_defaults_are_those_of_the_published_runs():
     assert (model.loss, model.node_weights, model.attention_window) == ("mse", "equal", 7)
 
 
-def test_the_correction_of_a_ridge_begins_at_the_ridge(data):
+def test_the_residual_of_a_ridge_begins_at_zero(data):
     model = S2TXForecaster(
         **{**SMALL, "linear_skip": True, "learning_rate": 1e-12, "validation_fraction": 0.0}
     )
@@ -115,7 +115,7 @@ def test_every_parameter_changes_the_forecast(fitted, data, parameter):
 
 
 @pytest.mark.parametrize("alone", [{}, {"cross_variate": False}, {"cross_attention": False}])
-def test_other_variates_reach_a_forecast_unless_left_out(data, alone):
+def test_other_nodes_reach_a_forecast_unless_left_out(data, alone):
     model = S2TXForecaster(**SMALL, **alone).fit(data.values)
     X = data.values.copy()
     before = model.predict(X)
@@ -149,7 +149,7 @@ def test_wrong_values(data, parameters, words):
         S2TXForecaster(**{**SMALL, **parameters}).fit(data.values)
 
 
-def test_missing_readings_in_fit_and_predict(data):
+def test_missing_values_in_fit_and_predict(data):
     holey = mask_gaps(data.values, 0.3, max_gap=24, random_state=0)
     model = S2TXForecaster(**SMALL).fit(holey)
     assert model.has_gaps_
@@ -161,7 +161,7 @@ def test_missing_readings_in_fit_and_predict(data):
 
 
 def test_gaps_at_the_end_carry_the_last_observation(data):
-    """A forecaster that was fitted on complete readings takes gaps too, as if the last reading had stayed."""
+    """A forecaster that was fitted on complete observations takes missing values too, as if the last value had stayed."""
     model = S2TXForecaster(**SMALL).fit(data.values)
     gap, stayed = data.values.copy(), data.values.copy()
     gap.iloc[-5:, 0], stayed.iloc[-5:, 0] = np.nan, stayed.iloc[-6, 0]
@@ -217,9 +217,9 @@ def test_the_command_line_knows_it_and_its_rivals(data, tmp_path, capsys):
     ]
     assert main(["report", *map(str, [*arguments, "--out", tmp_path])]) == 0
     printed = capsys.readouterr().out
-    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["models"]
-    assert set(told) == {"s2tx", "dlinear", "nlinear"}
-    for name, model in told.items():
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["models"]
+    assert set(written) == {"s2tx", "dlinear", "nlinear"}
+    for name, model in written.items():
         assert name in printed
         assert model["parameters"]["random_state"] == 3
         assert model["parameters"]["max_epochs"] == 1
@@ -232,8 +232,8 @@ def test_same_seed_same_bytes(fitted, data):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_it_learns_from_another_variate():
-    """One variate is the other one of six steps before: who sees both knows its next steps, who does not cannot."""
+def test_it_learns_from_another_node():
+    """One node is the other one of six steps before: who sees both knows its next steps, who does not cannot."""
     rng = np.random.default_rng(0)
     leader = rng.normal(size=806).cumsum() * 0.1 + rng.normal(size=806)
     X = np.stack([leader[6:], leader[:-6]], axis=1)

@@ -12,8 +12,8 @@ import stmest
 from stmest import RidgeForecaster, STM3Forecaster, STMambaForecaster
 from stmest.exceptions import ParameterError
 from stmest.graphs import as_graph
-from stmest.linear.ensemble_selection import choose_recipe, kinds_of_inputs
-from stmest.linear.window_ridge import fit_recipe, fit_ridges
+from stmest.linear.ensemble_selection import possible_scopes, select_ensemble
+from stmest.linear.window_ridge import fit_ensemble, fit_ridges
 from tests.forecasters.tiny import TinyForecaster
 
 
@@ -123,8 +123,8 @@ def test_the_reverse_edge_does_not_help():
 
 def test_all_nodes_solve_the_written_out_regression():
     X = np.random.default_rng(2).normal(size=(80, 3)).cumsum(0)
-    (own,) = fit_ridges(X[..., None], [0], 4, 2, None, [(1.0, 0)])
-    (ridge,) = fit_ridges(X[..., None], [0], 4, 2, "all", [(5.0, 2)])
+    (own,) = fit_ridges(X[..., None], [0], 4, 2, "global", [(1.0, 0)])
+    (ridge,) = fit_ridges(X[..., None], [0], 4, 2, "joint", [(5.0, 2)])
     starts = np.arange(80 - 5)
     x = np.stack([X[t : t + 4] for t in starts])
     y = np.stack([X[t + 4 : t + 6] for t in starts])
@@ -142,7 +142,7 @@ def test_all_nodes_solve_the_written_out_regression():
 
 def test_levels_solve_the_written_out_regression_of_deviations_from_the_mean():
     X = np.random.default_rng(2).normal(size=(80, 3)).cumsum(0)
-    ridge, shrunk = fit_ridges(X[..., None], [0], 4, 2, "level", [(5.0, 2), (1e12, 4)])
+    ridge, shrunk = fit_ridges(X[..., None], [0], 4, 2, "joint_mean", [(5.0, 2), (1e12, 4)])
     starts = np.arange(80 - 5)
     x = np.stack([X[t : t + 4] for t in starts])
     y = np.stack([X[t + 4 : t + 6] for t in starts])
@@ -155,57 +155,57 @@ def test_levels_solve_the_written_out_regression_of_deviations_from_the_mean():
     np.testing.assert_allclose(shrunk.forecast(x[..., None])[..., 0], mean, atol=1e-4)
 
 
-def test_a_blend_is_the_mean_of_its_maps():
+def test_an_ensemble_is_the_mean_of_its_maps():
     X = np.random.default_rng(3).normal(size=(90, 3, 2)).cumsum(0)
     X[5, 1] = np.nan
     adj = np.array([[0, 1, 0.0], [0, 0, 1], [1, 1, 0]])
-    recipe = [(0.1, None, 1.0, 0), (0.2, "level", 10.0, 3), (0.3, "adj", 1.0, 0), (0.15, "node", 2.0, 0)]
-    recipe += [(0.2, "all", 30.0, 1), (0.05, "all", 3.0, 4)]
+    spec = [(0.1, "global", 1.0, 0), (0.2, "joint_mean", 10.0, 3), (0.3, "graph", 1.0, 0)]
+    spec += [(0.15, "local", 2.0, 0), (0.2, "joint", 30.0, 1), (0.05, "joint", 3.0, 4)]
     graph = as_graph(adj, 3)
-    blend = fit_recipe(recipe, X, [0, 1], 4, 2, graph)
+    ensemble = fit_ensemble(spec, X, [0, 1], 4, 2, graph)
     x = np.stack([X[t : t + 4] for t in range(20)])
     expected = sum(
-        share * next(fit_ridges(X, [0, 1], 4, 2, kind, [(alpha, rows)], graph)).forecast(x)
-        for share, kind, alpha, rows in recipe
+        share * next(fit_ridges(X, [0, 1], 4, 2, scope, [(alpha, length)], graph)).forecast(x)
+        for share, scope, alpha, length in spec
     )
-    np.testing.assert_allclose(blend.forecast(x), expected, rtol=1e-4, atol=1e-4)
-    shapes = blend.shapes(3, 2, 4, 2)
-    assert {name: getattr(blend, name).shape for name in shapes} == shapes
-    assert blend.recipe == recipe
+    np.testing.assert_allclose(ensemble.forecast(x), expected, rtol=1e-4, atol=1e-4)
+    shapes = ensemble.shapes(3, 2, 4, 2)
+    assert {name: getattr(ensemble, name).shape for name in shapes} == shapes
+    assert ensemble.spec == spec
 
 
-def test_a_blend_is_chosen_on_the_validation_rows_and_not_worse_there_than_its_best_map():
+def test_an_ensemble_is_chosen_on_the_validation_rows_and_not_worse_there_than_its_best_map():
     X = driven()[..., None]
-    kinds = kinds_of_inputs(3, 4, 2, None)
-    assert kinds == [None, "node", "all", "level"]
-    single, alone = choose_recipe(X, [0], 500, 4, 2, kinds)
-    recipe, together = choose_recipe(X, [0], 500, 4, 2, kinds, most=6)
+    scopes = possible_scopes(3, 4, 2, None)
+    assert scopes == ["global", "local", "joint", "joint_mean"]
+    single, alone = select_ensemble(X, [0], 500, 4, 2, scopes)
+    spec, together = select_ensemble(X, [0], 500, 4, 2, scopes, most=6)
     assert together <= alone
     assert len(single) == 1
-    assert sum(share for share, *_ in recipe) == pytest.approx(1)
+    assert sum(share for share, *_ in spec) == pytest.approx(1)
     spoiled = X.copy()
     spoiled[500:] = spoiled[500:][::-1]
-    assert choose_recipe(spoiled, [0], 500, 4, 2, kinds, most=6)[0] != recipe
+    assert select_ensemble(spoiled, [0], 500, 4, 2, scopes, most=6)[0] != spec
 
 
 def test_many_nodes_keep_to_maps_that_they_can_afford():
-    assert kinds_of_inputs(1, 24, 12, None) == [None]
-    assert kinds_of_inputs(251, 24, 12, None) == [None, "node"]
-    assert kinds_of_inputs(5_000, 336, 96, None) == [None]
-    assert kinds_of_inputs(7, 336, 96, None, level_free=True) == [None, "node"]
+    assert possible_scopes(1, 24, 12, None) == ["global"]
+    assert possible_scopes(251, 24, 12, None) == ["global", "local"]
+    assert possible_scopes(5_000, 336, 96, None) == ["global"]
+    assert possible_scopes(7, 336, 96, None, level_free=True) == ["global", "local"]
 
 
-def test_a_blend_needs_ten_horizons_to_validate_on():
+def test_an_ensemble_needs_ten_horizons_to_validate_on():
     X = driven()[..., None]
-    few = choose_recipe(X[:560], [0], 540, 4, 2, [None, "all"], most=6)[0]
-    assert {kind for _, kind, _, _ in few} == {None}
-    many = choose_recipe(X[:561], [0], 540, 4, 2, [None, "all"], most=6)[0]
-    assert "all" in {kind for _, kind, _, _ in many}
+    few = select_ensemble(X[:560], [0], 540, 4, 2, ["global", "joint"], most=6)[0]
+    assert {scope for _, scope, _, _ in few} == {"global"}
+    many = select_ensemble(X[:561], [0], 540, 4, 2, ["global", "joint"], most=6)[0]
+    assert "joint" in {scope for _, scope, _, _ in many}
     graph = as_graph(np.ones((300, 300)), 300)
-    assert kinds_of_inputs(300, 24, 12, graph) == [None, "adj", "node"]
+    assert possible_scopes(300, 24, 12, graph) == ["global", "graph", "local"]
 
 
-def test_a_blended_ridge_forecasts_is_saved_and_refuses_weights_per_node(tmp_path):
+def test_an_ensemble_of_ridges_forecasts_is_saved_and_refuses_weights_per_node(tmp_path):
     X = driven(300)
     model = RidgeForecaster(input_length=4, horizon=2, neighbours="blend", seasonal_profile=None).fit(X[:250])
     y, forecast = model.predict_windows(X[250:])
@@ -226,11 +226,11 @@ def test_a_huge_penalty_leads_to_the_own_past():
 
 
 def test_the_choice_is_made_on_the_validation_rows():
-    ((_, kind, _, _),), error = choose_recipe(driven()[..., None], [0], 500, 4, 2, [None, "all"])
-    assert kind == "all"
+    ((_, scope, _, _),), error = select_ensemble(driven()[..., None], [0], 500, 4, 2, ["global", "joint"])
+    assert scope == "joint"
     assert error < 0.6
     noise = np.random.default_rng(4).normal(size=(600, 8, 1))
-    assert choose_recipe(noise, [0], 500, 4, 2, [None, "all"])[1] < 0.85
+    assert select_ensemble(noise, [0], 500, 4, 2, ["global", "joint"])[1] < 0.85
 
 
 def test_what_excludes_each_other():
@@ -274,7 +274,7 @@ def test_the_line_learns_from_the_validation_rows_in_the_end():
     model = TinyForecaster(
         input_length=4, horizon=2, seasonal_profile=None, max_epochs=1, random_state=0
     ).fit(X)
-    expected = fit_recipe(model.linear_.recipe, X[..., None], [0], 4, 2)
+    expected = fit_ensemble(model.linear_.spec, X[..., None], [0], 4, 2)
     np.testing.assert_allclose(model.linear_.weights, expected.weights)
 
 

@@ -1,4 +1,4 @@
-"""STID as a forecaster: independent nodes, time identity, missing readings, pickles, search, and the command line."""
+"""STID as a forecaster: independent nodes, time identity, missing values, pickles, search, and the command line."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_nodes_are_independent_and_a_graph_changes_nothing(fitted, data):
 
 
 def test_the_time_of_the_origin_counts(fitted, data):
-    """The same readings an hour or a day later have another forecast, a week later the same."""
+    """The same observations an hour or a day later have another forecast, a week later the same."""
     tail = data.values.iloc[-8:]
     before = fitted.predict(tail).to_numpy()
     spread = float(data.values.to_numpy().std())
@@ -121,7 +121,7 @@ def test_arrays_without_dates(data):
     assert STIDForecaster(**SMALL, max_epochs=1, random_state=0).fit(X).predict().shape == (3, 6)
 
 
-def test_missing_readings(data):
+def test_missing_values(data):
     holey = data.values.mask(np.random.default_rng(0).random(data.values.shape) < 0.2)
     model = STIDForecaster(**SMALL, max_epochs=1, random_state=0).fit(holey)
     assert model.has_gaps_
@@ -165,8 +165,8 @@ def test_the_command_line_knows_it(data, tmp_path, capsys):
     arguments = ["--data", tmp_path / "readings.csv", "--models", "stid", "--max-epochs", 1, "--seed", 3]
     assert main(["report", *map(str, [*arguments, "--out", tmp_path])]) == 0
     assert "stid" in capsys.readouterr().out
-    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert told["models"]["stid"]["parameters"]["random_state"] == 3
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert written["models"]["stid"]["parameters"]["random_state"] == 3
 
 
 def test_same_seed_same_bytes(fitted, data):

@@ -139,7 +139,7 @@ def test_wrong_architecture_values(data, parameters, words):
         STM3Forecaster(**{**SMALL, **parameters}).fit(data.values)
 
 
-def test_missing_readings_and_instance_norm(data):
+def test_missing_values_and_instance_norm(data):
     holey = data.values.mask(np.random.default_rng(0).random(data.values.shape) < 0.2)
     model = STM3Forecaster(**SMALL, instance_norm=True, max_epochs=1, random_state=0).fit(holey)
     assert model.has_gaps_
@@ -160,7 +160,7 @@ def test_pickles_keep_everything(fitted, data):
 
 
 def test_it_beats_the_last_value_where_there_is_something_to_learn():
-    """A travelling wave with noise: the last value is wrong by construction, the neighbours tell the phase."""
+    """A travelling wave with noise: the last value is wrong by construction, the neighbours show where the wave is."""
     t, n = np.ogrid[:600, :6]
     X = np.sin(2 * np.pi * (t / 12 + n / 6)) + 0.1 * np.random.default_rng(0).normal(size=(600, 6))
     model = STM3Forecaster(**SMALL, max_epochs=6, learning_rate=1e-2, random_state=0).fit(X[:500])

@@ -150,7 +150,7 @@ def test_every_graph_container_gives_the_same(fitted, data):
         np.testing.assert_array_equal(model.predict(), fitted.predict(), err_msg=name)
 
 
-def test_early_readings_change_the_forecast(fitted, data):
+def test_early_values_change_the_forecast(fitted, data):
     X = data.values.copy()
     before = fitted.predict(X)
     X.iloc[-8:-1] += X.std()
@@ -158,7 +158,7 @@ def test_early_readings_change_the_forecast(fitted, data):
 
 
 def test_a_graph_without_edges_makes_the_nodes_independent(data):
-    """Of the network: the line may see all nodes whatever the graph is."""
+    """Of the network: the linear forecast may see all nodes whatever the graph is."""
     model = STMambaForecaster(**SMALL, linear_skip=False, max_epochs=1, random_state=0)
     model.fit(data.values, adj=np.zeros((6, 6)))
     X = data.values.copy()
@@ -196,7 +196,7 @@ def test_missing_torch_geometric_is_told_before_training(data, monkeypatch):
         STMambaForecaster(**SMALL, attention="gat").fit(data.values, data.graph)
 
 
-def test_missing_readings(data):
+def test_missing_values(data):
     holey = data.values.mask(np.random.default_rng(0).random(data.values.shape) < 0.2)
     model = STMambaForecaster(**SMALL, max_epochs=1, random_state=0).fit(holey, data.graph)
     assert model.has_gaps_
@@ -244,8 +244,8 @@ def test_the_command_line_knows_it(data, tmp_path, capsys):
     arguments = ["--data", tmp_path / "readings.csv", "--models", "stmamba", "--max-epochs", 1, "--seed", 3]
     assert main(["report", *map(str, [*arguments, "--out", tmp_path])]) == 0
     assert "stmamba" in capsys.readouterr().out
-    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert told["models"]["stmamba"]["parameters"]["random_state"] == 3
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert written["models"]["stmamba"]["parameters"]["random_state"] == 3
 
 
 def test_same_seed_same_bytes(fitted, data):
@@ -255,7 +255,7 @@ def test_same_seed_same_bytes(fitted, data):
 
 
 def test_it_beats_the_last_value_where_there_is_something_to_learn():
-    """A travelling wave with noise: the last value is wrong by construction, the neighbours tell the phase."""
+    """A travelling wave with noise: the last value is wrong by construction, the neighbours show where the wave is."""
     t, n = np.ogrid[:600, :6]
     X = np.sin(2 * np.pi * (t / 12 + n / 6)) + 0.1 * np.random.default_rng(0).normal(size=(600, 6))
     model = STMambaForecaster(**SMALL, max_epochs=8, learning_rate=1e-2, random_state=0).fit(X[:500])

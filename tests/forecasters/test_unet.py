@@ -94,9 +94,9 @@ def test_a_forecaster_fitted_on_trajectories_is_saved_without_them(waves, tmp_pa
 
 
 def test_gaps_and_inputs_that_are_not_forecast(waves):
-    gaps = np.stack([waves, waves[::-1]], axis=-1)
-    gaps[3:20, 2:5, 2:5] = np.nan
-    model = UNetForecaster(**SMALL, target=[1]).fit(gaps)
+    incomplete = np.stack([waves, waves[::-1]], axis=-1)
+    incomplete[3:20, 2:5, 2:5] = np.nan
+    model = UNetForecaster(**SMALL, target=[1]).fit(incomplete)
     out = model.predict()
     assert out.shape == (2, 8, 10, 1)
     assert np.isfinite(out).all()

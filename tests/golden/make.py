@@ -25,13 +25,13 @@ ADJACENCY = pd.DataFrame([[0, 1, 0], [0, 0, 0.5], [0.25, 0, 0]], index=NODES, co
 
 
 def rows() -> pd.DataFrame:
-    """The readings of all golden models: hourly rows of three sensors with some gaps."""
+    """The observations of all golden models: three nodes, hourly, some values missing."""
     frame = pd.read_csv(FOLDER / "rows.csv", index_col="time", parse_dates=True)
     return frame.asfreq("h")
 
 
 def make_rows() -> None:
-    """Simulate the readings, once."""
+    """Simulate the observations, once."""
     rng = np.random.default_rng(9)
     t = np.arange(120)[:, None]
     values = 20 + 5 * np.sin(2 * np.pi * t / 24 + np.arange(3)) + 0.5 * rng.normal(size=(120, 3))
@@ -40,7 +40,7 @@ def make_rows() -> None:
     frame.to_csv(FOLDER / "rows.csv", index_label="time")
 
 
-def readings(name: str) -> pd.DataFrame | np.ndarray:
+def observations(name: str) -> pd.DataFrame | np.ndarray:
     """What a golden model reads: the rows, or the same as a field of three cells for those that read fields only."""
     return rows().to_numpy()[:, :, None, None] if name in FIELD_NAMES else rows()
 
@@ -59,7 +59,7 @@ def main() -> None:
         model_file = FOLDER / f"{name}-{VERSION}.safetensors"
         if model_file.exists():
             continue
-        X = readings(name)
+        X = observations(name)
         model = small(name).fit(X[:100], adj=None if name in FIELD_NAMES else ADJACENCY)
         model.save(model_file)
         forecast(model, X).to_csv(model_file.with_suffix(".csv"), index=False)

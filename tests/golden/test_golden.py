@@ -8,7 +8,7 @@ import pytest
 import stmest
 from tests.forecasters.small import FIELD_NAMES, names
 
-from .make import FOLDER, VERSION, forecast, readings, rows
+from .make import FOLDER, VERSION, forecast, observations, rows
 
 MODELS = sorted(FOLDER.glob("*.safetensors"))
 
@@ -21,7 +21,7 @@ def test_every_forecaster_has_a_golden_model():
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_golden_models_forecast_what_they_did(path):
     model = stmest.load(path, device="cpu")
-    X = readings(path.stem.rpartition("-")[0])
+    X = observations(path.stem.rpartition("-")[0])
     expected = pd.read_csv(path.with_suffix(".csv"))
     # other processors and versions of torch sum in another order
     pd.testing.assert_frame_equal(

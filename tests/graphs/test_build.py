@@ -157,7 +157,7 @@ def test_lagged_correlation_finds_who_goes_ahead():
     dense = graph.to_dense()
     assert dense[0, 1] > 0.9
     assert dense[1, 0] < 0.3
-    with pytest.raises(GraphError, match="at least 431 rows"):
+    with pytest.raises(GraphError, match="at least 431 time steps"):
         graph_from_correlation(X, max_lag=5, season=424)
     with pytest.raises(ParameterError, match="max_lag"):
         graph_from_correlation(X, max_lag=-1)

@@ -1,4 +1,4 @@
-"""Files of readings and graphs: what is read, and one clear line for what is not."""
+"""Files of values and graphs: what is read, and a clear error for what is not."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_csv_that_does_not_fit(tmp_path, text, words):
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
-        ({"readings": np.zeros((3, 2))}, "holds readings; needed: `values`"),
+        ({"observations": np.zeros((3, 2))}, "holds observations; needed: `values`"),
         ({"values": np.zeros(3)}, r"shape \(3,\)"),
         ({"values": np.zeros((2, 3, 4, 5))}, "gridded field"),
         ({"values": np.array([["a", "b"]])}, "dtype <U1"),

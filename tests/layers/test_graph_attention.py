@@ -132,7 +132,7 @@ def test_permuting_nodes_and_graph_permutes_the_output(kind):
     torch.testing.assert_close(permuted, out[order], rtol=1e-5, atol=1e-6)
 
 
-def test_weights_in_pieces_are_the_same(monkeypatch):
+def test_weights_in_chunks_are_the_same(monkeypatch):
     layer, graph = _layer(), AttentionGraph(N, ADJACENCY)
     whole = layer.weights(_x(), graph)
     monkeypatch.setattr(graph_attention, "SCORES_AT_ONCE", 1)

@@ -26,7 +26,7 @@ def test_the_mean_of_each_phase(cycle, phase):
     profile = SeasonalProfile(cycle).fit(values, index)
     expected = pd.DataFrame(values[..., 0]).groupby(np.asarray(phase(index))).mean().to_numpy()
     np.testing.assert_allclose(profile.table[..., 0], expected)
-    np.testing.assert_array_equal(profile.phases(index, len(index)), phase(index))
+    np.testing.assert_array_equal(profile.seasonal_index(index, len(index)), phase(index))
 
 
 def test_day_of_year_is_smoothed_and_covers_leap_days():
@@ -34,37 +34,44 @@ def test_day_of_year_is_smoothed_and_covers_leap_days():
     values = np.sin(np.asarray(index.dayofyear) / 365.25 * 2 * np.pi)[:, None, None]
     profile = SeasonalProfile("day_of_year").fit(values, index)
     assert profile.table.shape == (366, 1, 1)
-    left = np.asarray(Residuals(values, profile.phases(index, len(index)), profile))
+    left = np.asarray(Residuals(values, profile.seasonal_index(index, len(index)), profile))
     assert np.abs(left).max() < 0.02
 
 
 @pytest.mark.parametrize("tz", [None, "Europe/Paris"])
 def test_days_of_23_and_25_hours(tz):
     index = pd.date_range("2024-03-20", "2024-11-05", freq="h", tz=tz)
-    phases = SeasonalProfile("time_of_day").fit(np.zeros((len(index), 1, 1)), index).phases(index, len(index))
-    np.testing.assert_array_equal(phases, index.hour)
+    positions = (
+        SeasonalProfile("time_of_day")
+        .fit(np.zeros((len(index), 1, 1)), index)
+        .seasonal_index(index, len(index))
+    )
+    np.testing.assert_array_equal(positions, index.hour)
 
 
 def test_periods_and_irregular_days():
     months = pd.period_range("2020-01", periods=48, freq="M")
     values = np.arange(48.0)[:, None, None] % 12
     profile = SeasonalProfile(12).fit(values, months)
-    np.testing.assert_allclose(np.asarray(Residuals(values, profile.phases(months, 48), profile)), 0)
+    np.testing.assert_allclose(np.asarray(Residuals(values, profile.seasonal_index(months, 48), profile)), 0)
     opening = [t for t in pd.date_range("2024-01-01", periods=6 * 24 * 14, freq="10min") if t.hour >= 6]
     metro = pd.DatetimeIndex(opening)
     by_clock = SeasonalProfile("time_of_day").fit(np.zeros((len(metro), 1, 1)), metro)
-    np.testing.assert_array_equal(by_clock.phases(metro, len(metro)), metro.hour * 6 + metro.minute // 10)
+    np.testing.assert_array_equal(
+        by_clock.seasonal_index(metro, len(metro)), metro.hour * 6 + metro.minute // 10
+    )
 
 
 def test_a_period_in_rows_counts_on():
     values = np.tile([1.0, 5.0, 3.0], 10)[:, None, None]
     profile = SeasonalProfile(3).fit(values, None)
     np.testing.assert_allclose(profile.table[:, 0, 0], [1, 5, 3])
-    assert profile.phases(None, 4, first=2).tolist() == [2, 0, 1, 2]
+    assert profile.seasonal_index(None, 4, first=2).tolist() == [2, 0, 1, 2]
     numbered = pd.RangeIndex(30, 90, 2)
     profile = SeasonalProfile(3).fit(values, numbered)
     np.testing.assert_array_equal(
-        profile.phases(future_index(numbered, 3), 3), profile.phases(numbered, len(numbered))[:3]
+        profile.seasonal_index(future_index(numbered, 3), 3),
+        profile.seasonal_index(numbered, len(numbered))[:3],
     )
 
 
@@ -74,11 +81,11 @@ def test_rows_without_time_are_placed_where_they_fit():
     profile = SeasonalProfile(24).fit(np.tile(cycle, (5, 1, 1)), None)
     rows = np.roll(cycle, -7, axis=0)[:10] + 0.1 * rng.normal(size=(10, 3, 1))
     rows[2] = np.nan
-    assert profile.matched_phase(rows) == 7
-    assert profile.matched_phase(np.full((4, 3, 1), np.nan)) == 0
+    assert profile.matched_index(rows) == 7
+    assert profile.matched_index(np.full((4, 3, 1), np.nan)) == 0
 
 
-def test_phases_and_nodes_that_were_never_seen():
+def test_positions_and_nodes_that_were_never_seen():
     values = np.tile(np.arange(4.0), 5)[:, None, None] * np.ones((1, 3, 1))
     values[2::4, 1] = np.nan
     values[:, 2] = np.nan
@@ -104,9 +111,9 @@ def test_dates_are_needed_for_the_calendar():
 def test_residuals_are_indexed_like_the_differences(key):
     values = np.random.default_rng(2).normal(size=(30, 3, 2))
     profile = SeasonalProfile(7).fit(values, None)
-    phases = profile.phases(None, 34)
-    residuals = Residuals(values, phases, profile)
-    whole = values - profile.table[phases[:30]]
+    positions = profile.seasonal_index(None, 34)
+    residuals = Residuals(values, positions, profile)
+    whole = values - profile.table[positions[:30]]
     np.testing.assert_allclose(np.asarray(residuals[key]), whole[key])
     np.testing.assert_allclose(np.asarray(residuals[4:][2:]), whole[6:])
 

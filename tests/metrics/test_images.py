@@ -1,4 +1,4 @@
-"""Structural similarity and peak signal-to-noise ratio: equal to scikit-image's, with gaps, with stated ranges."""
+"""Structural similarity and peak signal-to-noise ratio: equal to scikit-image's, with missing values, with stated ranges."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_the_range_matters_and_must_be_stated(fields):
 
 def test_missing_cells_do_not_count(fields):
     truth, forecast = fields
-    gaps = truth.copy()
-    gaps[0, 1, :, 14:] = np.nan  # windows over the first 14 columns see none of these
+    incomplete = truth.copy()
+    incomplete[0, 1, :, 14:] = np.nan  # windows over the first 14 columns see none of these
     alone = [ssim(truth[i : i + 1, [j]], forecast[i : i + 1, [j]], 75.0) for i in range(2) for j in range(3)]
     part = ssim(truth[:1, [1], :, :14], forecast[:1, [1], :, :14], 75.0)
     n_whole, n_part = 6 * 10, 6 * 4
     expected = (sum(alone[:1] + alone[2:]) * n_whole + part * n_part) / (5 * n_whole + n_part)
-    assert ssim(gaps, forecast, 75.0) == pytest.approx(expected)
+    assert ssim(incomplete, forecast, 75.0) == pytest.approx(expected)
     broken = forecast.copy()
     broken[0, 0, 8, 8] = np.nan
     assert np.isnan(ssim(truth, broken, 75.0))

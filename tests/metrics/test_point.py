@@ -25,7 +25,7 @@ shapes = array_shapes(min_dims=3, max_dims=4, max_side=4)
 
 @st.composite
 def forecasts(draw):
-    """Truth with gaps, and forecasts of the same shape."""
+    """Truth with missing values, and forecasts of the same shape."""
     shape = draw(shapes)
     truth = draw(arrays(np.float64, shape, elements=st.one_of(numbers, st.just(float("nan")))))
     return truth, draw(arrays(np.float64, shape, elements=numbers))

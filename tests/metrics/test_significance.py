@@ -65,8 +65,8 @@ def test_overlapping_windows_raise_few_false_alarms():
 
 
 def test_origins_without_a_loss_are_left_out():
-    gaps = np.array([*FIRST, np.nan])
-    assert diebold_mariano(gaps, [*SECOND, 1.0], 3) == diebold_mariano(FIRST, SECOND, 3)
+    incomplete = np.array([*FIRST, np.nan])
+    assert diebold_mariano(incomplete, [*SECOND, 1.0], 3) == diebold_mariano(FIRST, SECOND, 3)
 
 
 def test_equal_losses_and_equal_differences():

@@ -66,9 +66,9 @@ def test_the_reconstruction_is_made_of_the_mamba_alone():
     """No skip goes around it: with silent refined latents the reconstruction knows nothing of the input."""
     network = shaken(_network()).eval()
     x, _ = windows(network)
-    told = network.reconstruct(x)
-    assert told.shape == (B, T, 54, 1)
-    assert not torch.equal(told[0], told[1])
+    rebuilt = network.reconstruct(x)
+    assert rebuilt.shape == (B, T, 54, 1)
+    assert not torch.equal(rebuilt[0], rebuilt[1])
     network.reconstruction.refine.register_forward_hook(lambda module, inputs, output: 0 * output)
     silent = network.reconstruct(x)
     assert torch.equal(silent[0], silent[1])
@@ -113,7 +113,7 @@ def test_reconstruction_improves_with_training():
     assert errors[-1] < 0.7 * errors[0]
 
 
-def test_missing_readings_are_not_reconstructed():
+def test_missing_values_are_not_reconstructed():
     """The second half of the inputs says where the first was observed."""
     network = shaken(_network(n_inputs=2, n_features=1))
     x, _ = windows(network)

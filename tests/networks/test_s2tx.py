@@ -80,7 +80,7 @@ def _reached(network, node):
 
 
 @pytest.mark.parametrize("order", ["variate", "time"])
-def test_variates_tell_each_other(order):
+def test_nodes_reach_each_other(order):
     assert _reached(_network(token_order=order), 1) == [True] * N
     assert _reached(_network(token_order=order), N - 1) == [True] * N
 
@@ -90,7 +90,7 @@ def test_in_one_direction_only_those_before_are_known():
 
 
 @pytest.mark.parametrize("alone", [{"cross_variate": False}, {"cross_attention": False}])
-def test_ablations_keep_variates_apart(alone):
+def test_ablations_keep_nodes_apart(alone):
     network = _network(**alone)
     assert _reached(network, 1) == [False, True, False, False]
     x, _ = windows(network)
@@ -98,8 +98,8 @@ def test_ablations_keep_variates_apart(alone):
     torch.testing.assert_close(network(x[:, :, order])[0], network(x)[0][:, :, order], atol=1e-5, rtol=1e-5)
 
 
-def test_the_order_of_the_variates_matters_to_the_global_branch():
-    """What the documentation warns of: Mamba reads the variates one after the other."""
+def test_the_order_of_the_nodes_matters_to_the_global_branch():
+    """What the documentation warns of: Mamba reads the nodes one after the other."""
     network = _network()
     x, _ = windows(network)
     order = torch.tensor([2, 0, 3, 1])
@@ -108,17 +108,17 @@ def test_the_order_of_the_variates_matters_to_the_global_branch():
 
 def test_sequences_of_tokens():
     tokens = torch.arange(2 * N * 3).view(2 * N, 3, 1)  # two windows, N nodes, 3 patches
-    by_variate, by_time = _network(), _network(token_order="time")
-    joined = by_variate._joined(tokens)
+    by_node, by_time = _network(), _network(token_order="time")
+    joined = by_node._joined(tokens)
     assert joined.shape == (2, N * 3, 1)
     assert joined[0, :4, 0].tolist() == [0, 1, 2, 3]  # the patches of node 0, then those of node 1
     interleaved = by_time._joined(tokens)
     assert interleaved[0, :5, 0].tolist() == [0, 3, 6, 9, 1]  # the first patch of every node, then the second
-    assert torch.equal(by_variate._apart(joined), tokens)
+    assert torch.equal(by_node._apart(joined), tokens)
     assert torch.equal(by_time._apart(interleaved), tokens)
 
 
-def test_level_and_unit_of_a_variate_do_not_matter():
+def test_level_and_unit_of_a_node_do_not_matter():
     network = _network()
     x, _ = windows(network)
     unit, level = (
@@ -136,16 +136,16 @@ def test_a_constant_series_stays_where_it_is():
 
 
 def test_missing_steps():
-    """Carried values and the mask both count; what was filled in before the first observation does not."""
+    """Forward-filled values and the mask both count; what was filled in before the first observation does not."""
     network = _network(n_inputs=2, observed_channels=[1])
     x, _ = windows(network)
     x[..., 1] = 1.0
     complete = network(x)[0]
     x[:, 8:14, :, 0], x[:, 8:14, :, 1] = x[:, 7:8, :, 0].clone(), 0.0
-    carried = network(x)[0]
-    assert not torch.allclose(carried, complete)
+    filled = network(x)[0]
+    assert not torch.allclose(filled, complete)
     x[:, 8:14, :, 0] += 0.5
-    assert not torch.allclose(network(x)[0], carried)
+    assert not torch.allclose(network(x)[0], filled)
     x[:, :6, :, 1] = 0.0
     before = network(x)[0]
     x[:, :6, :, 0] += 3.0
@@ -166,7 +166,7 @@ def test_the_calendar_is_seen():
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_large_batches_in_pieces_are_the_same(monkeypatch, dropout):
+def test_large_batches_in_chunks_are_the_same(monkeypatch, dropout):
     network = _network(dropout=dropout).train(dropout == 0)
     x, _ = windows(network, batch=5)
     whole = network(x)[0]
@@ -174,9 +174,9 @@ def test_large_batches_in_pieces_are_the_same(monkeypatch, dropout):
     gradients = [p.grad.clone() for p in network.parameters()]
     network.zero_grad()
     monkeypatch.setattr(s2tx, "MOST_ELEMENTS", 2 * N * network.local.n_patches * D)
-    pieces = network(x)[0]
-    torch.testing.assert_close(pieces, whole, atol=1e-5, rtol=1e-5)
-    pieces.square().mean().backward()
+    chunks = network(x)[0]
+    torch.testing.assert_close(chunks, whole, atol=1e-5, rtol=1e-5)
+    chunks.square().mean().backward()
     for p, gradient in zip(network.parameters(), gradients, strict=True):
         torch.testing.assert_close(p.grad, gradient, atol=1e-5, rtol=1e-4)
     with torch.no_grad():
@@ -213,7 +213,7 @@ def test_token_batch_norm():
     torch.testing.assert_close(out.var((0, 1), correction=0), torch.ones(3), atol=1e-3, rtol=0)
 
 
-def test_a_correction_begins_at_zero_and_has_no_level():
+def test_a_residual_begins_at_zero_and_has_no_level():
     network = _network()
     network.start_at_zero()
     x, _ = windows(network)

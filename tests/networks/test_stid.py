@@ -52,7 +52,7 @@ def test_permuting_nodes_and_their_vectors_permutes_the_forecast():
     torch.testing.assert_close(network(x[:, :, order], time)[0], before[:, :, order], rtol=0, atol=1e-6)
 
 
-def test_equal_readings_of_two_nodes_have_two_forecasts():
+def test_equal_values_of_two_nodes_have_two_forecasts():
     network = _network()
     x, time, _ = _batch()
     x[:, :, 1] = x[:, :, 0]

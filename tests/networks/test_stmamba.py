@@ -169,7 +169,7 @@ def test_dense_and_sparse_give_the_same(kwargs):
 
 @pytest.mark.parametrize("adjacency", [ADJACENCY, None], ids=["given", "learned"])
 @pytest.mark.parametrize("backend", ["dense", "sparse"])
-def test_large_batches_in_pieces_give_the_same(monkeypatch, adjacency, backend):
+def test_large_batches_in_chunks_give_the_same(monkeypatch, adjacency, backend):
     network = _network(adjacency=adjacency, attention_backend=backend, n_time_features=C)
     x, time = windows(network, batch=5)
     results = []
@@ -181,8 +181,8 @@ def test_large_batches_in_pieces_give_the_same(monkeypatch, adjacency, backend):
         with torch.no_grad():
             torch.testing.assert_close(network(x, time)[0], out)
         results.append([out.detach(), *(p.grad.clone() for p in network.parameters())])
-    for whole, pieces in zip(*results, strict=True):
-        torch.testing.assert_close(pieces, whole, rtol=1e-5, atol=1e-6)
+    for whole, chunks in zip(*results, strict=True):
+        torch.testing.assert_close(chunks, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_attention_weights_are_shares():

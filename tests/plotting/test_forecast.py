@@ -23,7 +23,7 @@ def forecasts():
     return {"first": TRUTH + 1, "second": TRUTH - 1}
 
 
-def test_lines_are_the_readings_and_forecasts(forecasts):
+def test_lines_are_the_values_and_forecasts(forecasts):
     axes = plot_forecast(
         TRUTH, forecasts, history=HISTORY, nodes=[2, 0], node_names="xyz", unit="mph", title="t"
     )
@@ -77,7 +77,7 @@ def test_title_legend_and_panels_do_not_overlap(forecasts):
     )
 
 
-def test_missing_readings_leave_gaps_and_lonely_ones_are_dots(forecasts):
+def test_missing_values_leave_gaps_and_lonely_ones_are_dots(forecasts):
     gappy = HISTORY.copy()
     gappy[[1, 3], 0] = np.nan
     observed, dots, *_ = plot_forecast(TRUTH, forecasts, history=gappy, nodes=[0])[0].get_lines()

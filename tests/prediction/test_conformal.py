@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stmest.exceptions import DataError
-from stmest.prediction.conformal import activity, half_widths, typical_steps
+from stmest.prediction.conformal import half_widths, relative_scale, typical_steps
 
 
 def _errors(*columns):
@@ -50,12 +50,12 @@ def test_typical_steps_skip_missing_rows():
 def test_activity_is_relative_pooled_and_bounded():
     steps = np.array([1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 0.0, 0.0, 900.0, 900.0])
     values = np.concatenate([[0.0], np.cumsum(steps)])[:, None, None] * [[[1.0], [10.0]]]
-    lively = activity(values, np.array([[2.0], [20.0]]), np.array([0, 2, 4, 6, 8]), 3)
-    np.testing.assert_allclose(lively, [0.5, 1.0, 2.0, 0.2, 5.0])
+    scale = relative_scale(values, np.array([[2.0], [20.0]]), np.array([0, 2, 4, 6, 8]), 3)
+    np.testing.assert_allclose(scale, [0.5, 1.0, 2.0, 0.2, 5.0])
 
 
 def test_activity_is_one_where_nothing_tells_it():
     values = np.full((6, 2, 1), np.nan)
-    assert activity(values, np.ones((2, 1)), np.array([0, 1]), 3).tolist() == [1, 1]
-    assert activity(np.ones((6, 2, 1)), np.zeros((2, 1)), np.array([0]), 3).tolist() == [1]
-    assert activity(np.ones((6, 2, 1)), np.ones((2, 1)), np.array([0, 5]), 1).tolist() == [1, 1]
+    assert relative_scale(values, np.ones((2, 1)), np.array([0, 1]), 3).tolist() == [1, 1]
+    assert relative_scale(np.ones((6, 2, 1)), np.zeros((2, 1)), np.array([0]), 3).tolist() == [1]
+    assert relative_scale(np.ones((6, 2, 1)), np.ones((2, 1)), np.array([0, 5]), 1).tolist() == [1, 1]

@@ -1,4 +1,4 @@
-"""The faces inside sktime: evaluation, benchmarks, searches, pipelines, ensembles."""
+"""The forecasters inside sktime: evaluation, benchmarks, searches, pipelines, ensembles."""
 
 from __future__ import annotations
 

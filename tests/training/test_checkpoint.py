@@ -305,7 +305,7 @@ def test_a_foreign_file_in_its_place(X, tmp_path):
     model = DropoutForecaster(max_epochs=2, random_state=0, checkpoint_dir=tmp_path).fit(X)
     (path,) = tmp_path.iterdir()
     for document, words in (
-        ({"class": "Checkpoint", "fingerprint": "0"}, "no checkpoint of this training"),
+        ({"class": "Checkpoint", "fingerprint": "0"}, "not a checkpoint of this training"),
         ({"class": "Checkpoint", "fingerprint": read_tensor_file(path)[0]["fingerprint"]}, "another version"),
     ):
         tensor_file.write_tensor_file(path, document, {})

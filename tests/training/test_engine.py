@@ -11,7 +11,7 @@ import torch
 from skorch.callbacks import Callback
 
 from stmest.exceptions import TrainingError
-from stmest.linear.window_ridge import fit_recipe
+from stmest.linear.window_ridge import fit_ensemble
 from stmest.training.callbacks import BestWeights, _best_residual_weight
 from tests.forecasters.tiny import TinyForecaster
 
@@ -147,7 +147,7 @@ def test_no_decay_for_marked_parameters(X):
     [([0.1, 0.1, 0.1], True), ([0.5, -0.4, 0.1], False), ([-0.1, -0.2, -0.1], False), ([0.1, -0.05], True)],
 )
 def test_a_gain_within_the_noise_of_the_validation_batches_leaves_the_start(gains, kept):
-    """Two batches cannot tell noise; then the mean decides, which the callback looked at before."""
+    """Two batches cannot show noise; then the mean decides, which the callback looked at before."""
     best = BestWeights()
     best._start_batches = [(8, 1.0)] * len(gains)
     best.best_batches_ = [(8, 1.0 - gain) for gain in gains]
@@ -158,8 +158,8 @@ class Overshooting(TinyForecaster):
     """A network that forecasts twice the residual it learnt, on top of a linear forecast that knows next to nothing."""
 
     def _fit_linear(self, values, target, graph, split):
-        weak = [(1.0, None, 1e9, 0)]
-        return fit_recipe(weak, values[: split.cut], target, self.input_length, self.horizon)
+        weak = [(1.0, "global", 1e9, 0)]
+        return fit_ensemble(weak, values[: split.cut], target, self.input_length, self.horizon)
 
     def _build_network(self, predictor, graph):
         network = super()._build_network(predictor, graph)

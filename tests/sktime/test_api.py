@@ -1,4 +1,4 @@
-"""The sktime faces: constructors, tables in and out, short series, updates, intervals, pretraining, files."""
+"""The sktime forecasters: constructors, tables in and out, short series, updates, intervals, pretraining, files."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from stmest.exceptions import DataError, GraphError, ParameterError
 from stmest.sktime import RidgeForecaster, STM3Forecaster, from_sklearn
 from tests.crossing import crossed
 
-FACES = [getattr(stmest.sktime, name) for name in stmest.sktime.__all__ if name != "from_sklearn"]
-NETWORKS = [face for face in FACES if face.get_class_tag("capability:pretrain", False)]
+CLASSES = [getattr(stmest.sktime, name) for name in stmest.sktime.__all__ if name != "from_sklearn"]
+NETWORKS = [cls for cls in CLASSES if cls.get_class_tag("capability:pretrain", False)]
 NODES = list("abc")
 FH = [1, 2, 3]
 
 
-def small(face=STM3Forecaster, **parameters):
+def small(cls=STM3Forecaster, **parameters):
     """A network that learns a little, quickly; the first parameters that sktime's checks use."""
-    more = {"patience": 2} if face in NETWORKS else {}
-    return face(**{**face.get_test_params()[0], "input_length": 6, **more, **parameters})
+    more = {"patience": 2} if cls in NETWORKS else {}
+    return cls(**{**cls.get_test_params()[0], "input_length": 6, **more, **parameters})
 
 
 @pytest.fixture
@@ -51,25 +51,25 @@ def as_panel(y):
 # ---------------------------------------------------------------- constructors
 
 
-@pytest.mark.parametrize("face", FACES)
-def test_parameters_are_those_of_the_forecaster(face):
-    theirs = inspect.signature(face._composed).parameters
-    ours = inspect.signature(face).parameters
-    extra = ["update_epochs"] if face in NETWORKS else []
+@pytest.mark.parametrize("cls", CLASSES)
+def test_parameters_are_those_of_the_forecaster(cls):
+    theirs = inspect.signature(cls._composed).parameters
+    ours = inspect.signature(cls).parameters
+    extra = ["update_epochs"] if cls in NETWORKS else []
     assert list(ours) == [name for name in theirs if name not in ("target", "warm_start")] + extra
     for name in set(ours) & set(theirs) - {"horizon"}:
         assert ours[name].default == theirs[name].default
         assert ours[name].kind is inspect.Parameter.KEYWORD_ONLY
-    assert face._composed.__name__ == face.__name__
-    assert getattr(stmest, face.__name__) is face._composed
+    assert cls._composed.__name__ == cls.__name__
+    assert getattr(stmest, cls.__name__) is cls._composed
 
 
-@pytest.mark.parametrize("face", FACES)
-def test_every_parameter_is_told_of_in_the_docstring(face):
-    doc = inspect.getdoc(face)
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_parameter_is_described_in_the_docstring(cls):
+    doc = inspect.getdoc(cls)
     section = doc.split("Parameters\n----------\n")[1].split("Attributes\n----------")[0]
     entries = [line.split(" :")[0] for line in section.splitlines() if line[:1].strip()]
-    assert ", ".join(entries).split(", ") == list(inspect.signature(face).parameters)
+    assert ", ".join(entries).split(", ") == list(inspect.signature(cls).parameters)
     assert "{{" not in section
 
 
@@ -78,36 +78,36 @@ def test_unknown_parameters_are_type_errors():
         RidgeForecaster(d_model=3)
 
 
-@pytest.mark.parametrize("face", FACES)
-def test_from_sklearn_takes_the_parameters_along(face):
-    model = face._composed(input_length=5, horizon=2)
-    twin = from_sklearn(model)
-    assert type(twin) is face
-    assert not twin.is_fitted
-    assert (twin.input_length, twin.horizon) == (5, 2)
-    assert twin.get_params(deep=False).keys() - {"update_epochs"} <= model.get_params(deep=False).keys()
+@pytest.mark.parametrize("cls", CLASSES)
+def test_from_sklearn_takes_the_parameters_along(cls):
+    model = cls._composed(input_length=5, horizon=2)
+    made = from_sklearn(model)
+    assert type(made) is cls
+    assert not made.is_fitted
+    assert (made.input_length, made.horizon) == (5, 2)
+    assert made.get_params(deep=False).keys() - {"update_epochs"} <= model.get_params(deep=False).keys()
 
 
-@pytest.mark.parametrize("form", ["table", "array"])
-@pytest.mark.parametrize("face", [RidgeForecaster, STM3Forecaster])
-def test_a_fitted_model_comes_along_and_goes_on(face, form, y, monkeypatch):
-    tiny = {**face.get_test_params()[1], "input_length": 6}
-    model = face._composed(**tiny).fit(y[:100] if form == "table" else y[:100].to_numpy())
-    monkeypatch.setattr(face._composed, "fit", lambda *_: pytest.fail("it was trained again"))
-    twin = from_sklearn(model)
-    np.testing.assert_array_equal(twin.predict(fh=[1, 2]), model.predict())
+@pytest.mark.parametrize("container", ["table", "array"])
+@pytest.mark.parametrize("cls", [RidgeForecaster, STM3Forecaster])
+def test_a_fitted_model_comes_along_and_goes_on(cls, container, y, monkeypatch):
+    tiny = {**cls.get_test_params()[1], "input_length": 6}
+    model = cls._composed(**tiny).fit(y[:100] if container == "table" else y[:100].to_numpy())
+    monkeypatch.setattr(cls._composed, "fit", lambda *_: pytest.fail("it was trained again"))
+    made = from_sklearn(model)
+    np.testing.assert_array_equal(made.predict(fh=[1, 2]), model.predict())
     lower, upper = model.predict_interval()
-    levels = twin.predict_interval(coverage=0.9)
+    levels = made.predict_interval(coverage=0.9)
     np.testing.assert_allclose(levels.xs("lower", axis=1, level=2), lower)
     np.testing.assert_allclose(levels.xs("upper", axis=1, level=2), upper)
     later = (
         y[100:110]
-        if form == "table"
+        if container == "table"
         else y[100:110].set_axis(pd.RangeIndex(100, 110)).set_axis(range(3), axis=1)
     )
-    twin.update(later, update_params=False)
+    made.update(later, update_params=False)
     np.testing.assert_array_equal(
-        twin.predict(fh=[1, 2]), model.update(later.to_numpy() if form == "array" else later).predict()
+        made.predict(fh=[1, 2]), model.update(later.to_numpy() if container == "array" else later).predict()
     )
 
 
@@ -161,12 +161,12 @@ def test_without_sktime_the_error_names_the_extra():
 )
 def test_forecasts_are_those_of_the_forecaster_on_any_index(index, y):
     y = y.set_axis(index)
-    face = small().fit(y, fh=FH)
+    model = small().fit(y, fh=FH)
     forecaster = stmest.STM3Forecaster(
-        **{k: v for k, v in face.get_params(deep=False).items() if k != "update_epochs"} | {"horizon": 3}
+        **{k: v for k, v in model.get_params(deep=False).items() if k != "update_epochs"} | {"horizon": 3}
     ).fit(y)
     pd.testing.assert_frame_equal(
-        face.predict(), forecaster.predict(), check_freq=False, check_index_type=False
+        model.predict(), forecaster.predict(), check_freq=False, check_index_type=False
     )
 
 
@@ -246,10 +246,10 @@ def test_unknown_instances_are_an_error(y):
         model.update(as_panel(y.iloc[100:].rename(columns={"c": "d"})))
 
 
-@pytest.mark.parametrize("face", crossed(FACES))
-def test_missing_values_are_no_trouble(face, y):
+@pytest.mark.parametrize("cls", crossed(CLASSES))
+def test_missing_values_are_no_trouble(cls, y):
     holes = y.mask(np.random.default_rng(0).random(y.shape) < 0.2)
-    model = small(face).fit(holes, fh=FH)
+    model = small(cls).fit(holes, fh=FH)
     assert np.isfinite(model.predict()).all(axis=None)
     assert np.isfinite(model.predict_interval()).all(axis=None)
 
@@ -303,9 +303,9 @@ def test_ridge_says_that_it_leaves_exogenous_series_aside(y, X):
 
 
 @pytest.mark.parametrize(("n_rows", "window"), [(9, (6, 3)), (8, (5, 3)), (5, (3, 2)), (2, (1, 1))])
-@pytest.mark.parametrize("face", [RidgeForecaster, STM3Forecaster])
-def test_short_series_have_shorter_windows(face, n_rows, window, y):
-    model = small(face)
+@pytest.mark.parametrize("cls", [RidgeForecaster, STM3Forecaster])
+def test_short_series_have_shorter_windows(cls, n_rows, window, y):
+    model = small(cls)
     if n_rows < 9:
         with pytest.warns(UserWarning, match=f"y has {n_rows} rows"):
             model.fit(y.iloc[:n_rows], fh=FH)
@@ -323,17 +323,17 @@ def test_one_row_is_too_short(y):
 # ---------------------------------------------------------------- update
 
 
-@pytest.mark.parametrize("face", crossed(FACES))
+@pytest.mark.parametrize("cls", crossed(CLASSES))
 @pytest.mark.parametrize("update_params", [True, False])
-def test_update_moves_the_origin_and_keeps_the_weights(face, update_params, y):
-    model = small(face, horizon=3).fit(y.iloc[:100])
+def test_update_moves_the_origin_and_keeps_the_weights(cls, update_params, y):
+    model = small(cls, horizon=3).fit(y.iloc[:100])
     forecaster = model.forecaster_
     model.update(y.iloc[100:110], update_params=update_params)
     assert model.cutoff[0] == y.index[109]
     assert model.forecaster_ is forecaster
     forecast = model.predict(fh=FH)
     assert forecast.index[0] == y.index[110]
-    expected = small(face, horizon=3).fit(y.iloc[:100]).forecaster_.predict(y.iloc[:110])
+    expected = small(cls, horizon=3).fit(y.iloc[:100]).forecaster_.predict(y.iloc[:110])
     np.testing.assert_allclose(forecast, expected, rtol=1e-6)
 
 
@@ -349,9 +349,9 @@ def test_update_takes_overlaps_and_gaps(y):
     np.testing.assert_array_equal(nothing.forecaster_.context_.values[..., 0], y.iloc[94:100])
 
 
-@pytest.mark.parametrize("face", crossed(NETWORKS))
-def test_update_trains_as_many_epochs_as_asked_for(face, y):
-    model = small(face, horizon=3, update_epochs=2).fit(y.iloc[:100])
+@pytest.mark.parametrize("cls", crossed(NETWORKS))
+def test_update_trains_as_many_epochs_as_asked_for(cls, y):
+    model = small(cls, horizon=3, update_epochs=2).fit(y.iloc[:100])
     epochs, usual = model.forecaster_.n_iter_, model.forecaster_.get_params()
     before = pickle.loads(pickle.dumps(model))
     model.update(y.iloc[100:101])
@@ -393,15 +393,15 @@ def test_quantiles_agree_with_intervals_and_never_cross(y):
 # ---------------------------------------------------------------- pretraining
 
 
-@pytest.mark.parametrize("face", crossed(NETWORKS))
-def test_fit_goes_on_from_pretrained_weights(face, y):
+@pytest.mark.parametrize("cls", crossed(NETWORKS))
+def test_fit_goes_on_from_pretrained_weights(cls, y):
     parameters = {"max_epochs": 12, "patience": 4, "batch_size": 16, "horizon": 3, "learning_rate": 0.01}
     panel = as_panel(y.iloc[:110])
-    model = small(face, **parameters).pretrain(panel)
+    model = small(cls, **parameters).pretrain(panel)
     assert model.state == "pretrained"
     pretrained = model.pretrained_.network_.state_dict()
     model.fit(as_panel(y.iloc[30:]), fh=FH)
-    fresh = small(face, **parameters).fit(as_panel(y.iloc[30:]), fh=FH)
+    fresh = small(cls, **parameters).fit(as_panel(y.iloc[30:]), fh=FH)
     # what it learnt before is a better start than nothing
     first, without = (m.forecaster_.history_["train_loss"].iloc[0] for m in (model, fresh))
     assert first < 0.8 * without
@@ -429,9 +429,9 @@ def test_pretrained_weights_that_depend_on_the_nodes_stay_behind(y):
 # ---------------------------------------------------------------- files
 
 
-@pytest.mark.parametrize("face", crossed(FACES))
-def test_pickles_and_sktimes_own_files_keep_everything(face, y, tmp_path):
-    model = small(face, horizon=3).fit(y)
+@pytest.mark.parametrize("cls", crossed(CLASSES))
+def test_pickles_and_sktimes_own_files_keep_everything(cls, y, tmp_path):
+    model = small(cls, horizon=3).fit(y)
     expected = model.predict_interval(fh=FH)
     pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(model)).predict_interval(fh=FH), expected)
     model.save(tmp_path / "model")

@@ -1,4 +1,4 @@
-"""The face of every forecaster, through the smallest network: containers, graphs, windows, errors, pickles, seeds."""
+"""The API of every forecaster, through the smallest network: containers, graphs, windows, errors, pickles, seeds."""
 
 from __future__ import annotations
 
@@ -201,10 +201,10 @@ def test_calendar_features_are_used_where_there_are_dates(frame):
         tiny(time_features=["day_of_week"]).fit(frame.to_numpy())
 
 
-# ------------------------------------------------------------------ missing readings
+# ------------------------------------------------------------------ missing values
 
 
-def test_missing_readings_are_normal(frame):
+def test_missing_values_are_normal(frame):
     holey = frame.copy()
     holey.iloc[10:30, 1] = np.nan
     holey.iloc[:, 3] = np.nan
@@ -222,7 +222,7 @@ def test_windows_without_any_observation_are_skipped_and_counted(frame):
     holey = frame.copy()
     holey.iloc[40:48] = np.nan
     assert tiny().fit(frame).history_.attrs["skipped_windows"] == 0
-    # windows of 4 + 2 rows: 7 have all targets in the gap of 8 rows, 5 have all inputs there, 3 have both
+    # windows of 4 + 2 time steps: 7 have all targets in the gap of 8 time steps, 5 have all inputs there, 3 have both
     assert tiny().fit(holey).history_.attrs["skipped_windows"] == 9
     with pytest.raises(DataError, match="all missing"):
         tiny().fit(np.full((50, 3), np.nan))

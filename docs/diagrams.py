@@ -83,7 +83,7 @@ class Diagram:
 def stm3() -> Diagram:
     """STM3: scales, then graph convolution and routed experts in turn, then the head."""
     d = Diagram(700, 560)
-    d.box(20, 20, 190, 62, "data", "readings x", "(b, t, n, f)")
+    d.box(20, 20, 190, 62, "data", "values x", "(b, t, n, f)")
     d.box(255, 20, 190, 62, "data", "node embedding E", "(n, c), learned")
     d.box(490, 20, 190, 62, "data", "calendar", "(b, t + h, c)")
     d.box(20, 125, 190, 62, "time", "lift: k scales", "convolutions over time")
@@ -137,10 +137,10 @@ def stm3() -> Diagram:
 def stmamba() -> Diagram:
     """STMamba: attention over the nodes of each step and Mamba over the steps of each node, in turn."""
     d = Diagram(700, 470)
-    d.box(20, 20, 190, 62, "data", "readings x", "(b, t, n, f)")
+    d.box(20, 20, 190, 62, "data", "values x", "(b, t, n, f)")
     d.box(255, 20, 190, 62, "data", "node embedding", "(n, c), learned")
     d.box(490, 20, 190, 62, "data", "graph", "given, learned or full")
-    d.box(20, 115, 425, 46, "mix", "lift: readings + node + calendar -> d_model")
+    d.box(20, 115, 425, 46, "mix", "lift: values + node + calendar -> d_model")
     d.frame(20, 185, 660, 150, "n_layers times, each with a residual")
     d.box(
         40,
@@ -186,7 +186,7 @@ def stmamba() -> Diagram:
 
 
 def s2tx() -> Diagram:
-    """S2TX: coarse patches of all variates through Mamba, fine patches of each through attention."""
+    """S2TX: coarse patches of all nodes through Mamba, fine patches of each through attention."""
     d = Diagram(700, 520)
     d.box(220, 20, 260, 62, "data", "window x", "(b, t, n), normalised by itself")
     d.box(20, 125, 310, 62, "time", "coarse patches, all nodes", "one sequence, node after node")
@@ -237,7 +237,7 @@ def mad() -> Diagram:
         "vector and the calendar",
     )
     d.box(20, 370, 310, 62, "head", "decoder", "gives X back: auxiliary loss")
-    d.box(370, 370, 310, 62, "head", "decoder, with a skip", "a correction (b, h, y, x, f)")
+    d.box(370, 370, 310, 62, "head", "decoder, with a skip", "a residual (b, h, y, x, f)")
     d.arrow((280, 82), (175, 122))
     d.arrow((420, 82), (525, 122))
     d.arrow((175, 187), (175, 232))
@@ -276,13 +276,13 @@ def stid() -> Diagram:
 def season_and_line() -> Diagram:
     """What every network forecaster does around its network."""
     d = Diagram(700, 400)
-    d.box(20, 20, 200, 62, "data", "readings X", "with gaps, any unit")
-    d.box(20, 130, 200, 62, "mix", "- seasonal profile", "mean of each node's cycle")
-    d.box(270, 130, 200, 62, "space", "scaled, gaps filled", "and told where they were")
+    d.box(20, 20, 200, 62, "data", "values X", "some missing, any unit")
+    d.box(20, 130, 200, 62, "mix", "- seasonal mean", "mean of each node's cycle")
+    d.box(270, 130, 200, 62, "space", "scaled, forward-filled", "missing values marked")
     d.box(20, 240, 200, 62, "head", "ridge", "in closed form")
     d.box(270, 240, 200, 62, "time", "network", "starts from a forecast of 0")
     d.box(520, 240, 160, 62, "mix", "+", "the sum of both")
-    d.box(520, 130, 160, 62, "mix", "+ seasonal profile", "unit of X again")
+    d.box(520, 130, 160, 62, "mix", "+ seasonal mean", "unit of X again")
     d.box(520, 20, 160, 62, "data", "forecast", "(horizon, node)")
     d.arrow((120, 82), (120, 127))
     d.arrow((220, 161), (267, 161))
@@ -300,7 +300,7 @@ _PACKAGES = {
     "runtime": "device, seeds, extras",
     "data": "Panel, InputSpec, Split",
     "graphs": "Graph, and all its forms",
-    "metrics": "errors, with gaps",
+    "metrics": "errors, intervals, SSIM",
     "io": "files",
     "linear": "seasonal mean, ridge",
     "ops": "Mamba scan, kernels",

@@ -74,6 +74,8 @@ def test_every_package_is_described():
     described = re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)
     house = script("house")
     assert described == [package for floor in (*house.ORDER, tuple(house.BESIDE)) for package in floor]
+    order = " < ".join(map(", ".join, house.ORDER))
+    assert f" {order};" in " ".join((DOCS / "contributing.md").read_text(encoding="utf-8").split())
 
 
 def test_diagrams_are_those_of_the_script():

@@ -99,9 +99,9 @@ def test_the_command_line_has_it(tiny_one, X, tmp_path, capsys):
 
 
 def test_sktime_has_it(tiny_one, X):
-    face = stmest.sktime.TinyOne
-    assert face is stmest.sktime.TinyOne
-    model = face(input_length=4, max_epochs=1, random_state=0).fit(X, fh=[1, 2])
+    kind = stmest.sktime.TinyOne
+    assert kind is stmest.sktime.TinyOne
+    model = kind(input_length=4, max_epochs=1, random_state=0).fit(X, fh=[1, 2])
     assert type(model.forecaster_) is tiny_one
     forecast = model.predict()
     assert forecast.shape == (2, 3)

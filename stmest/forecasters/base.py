@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.containers import as_panel
-from ..data.input_spec import InputSpec
 from ..data.output import ToWide
 from ..data.panel import Panel
 from ..data.splits import SELECTION_FRACTION, Split
@@ -34,7 +34,25 @@ from .arguments import choose_graph, graph_of_warm_start
 from .model_file import save_model
 from .parameters import name_the_forecaster
 
-__all__ = ["BaseForecaster"]
+__all__ = ["BaseForecaster", "learnt"]
+
+
+def learnt(path: str, doc: str) -> Any:
+    """A read-only attribute of a forecaster that lies in its predictor.
+
+    Parameters
+    ----------
+    path : str
+        Where in the predictor, with dots.
+    doc : str
+        What it is.
+
+    Returns
+    -------
+    property
+        Like any missing attribute before `fit`.
+    """
+    return property(attrgetter(f"predictor_.{path}"), doc=doc)
 
 
 class BaseForecaster(ABC, BaseEstimator):
@@ -478,50 +496,15 @@ class BaseForecaster(ABC, BaseEstimator):
 
     # ---------------------------------------------------------------- what was learnt
 
-    @property
-    def input_(self) -> InputSpec:
-        """Nodes, features, grid, time zone and frequency of the training data."""
-        return self.predictor_.spec
-
-    @property
-    def nodes_(self) -> Any:
-        """Names of the nodes, where the training data name them."""
-        return self.input_.nodes
-
-    @property
-    def n_inputs_(self) -> int:
-        """Number of features per node."""
-        return self.input_.n_features
-
-    @property
-    def time_zone_(self) -> str | None:
-        """Time zone of the training data, in whose local time seasons and calendar are computed."""
-        return self.input_.zone
-
-    @property
-    def grid_shape_(self) -> tuple[int, int] | None:
-        """Rows and columns of the training data, where they are fields."""
-        return self.input_.grid
-
-    @property
-    def target_(self) -> list[int]:
-        """Positions of the forecast features."""
-        return self.predictor_.target
-
-    @property
-    def time_features_(self) -> tuple[str, ...]:
-        """Calendar features in use."""
-        return self.predictor_.time_features
-
-    @property
-    def profile_(self) -> SeasonalProfile | None:
-        """The seasonal mean in use."""
-        return self.predictor_.season
-
-    @property
-    def context_length_(self) -> int:
-        """Time steps of look-back that one forecast is made from."""
-        return self.predictor_.look_back
+    input_ = learnt("spec", "Nodes, features, grid, time zone and frequency of the training data.")
+    nodes_ = learnt("spec.nodes", "Names of the nodes, where the training data name them.")
+    n_inputs_ = learnt("spec.n_features", "Number of features per node.")
+    time_zone_ = learnt("spec.zone", "Time zone in whose local time seasons and calendar are computed.")
+    grid_shape_ = learnt("spec.grid", "Rows and columns of the training data, where they are fields.")
+    target_ = learnt("target", "Positions of the forecast features.")
+    time_features_ = learnt("time_features", "Calendar features in use.")
+    profile_ = learnt("season", "The seasonal mean in use.")
+    context_length_ = learnt("look_back", "Time steps of look-back that one forecast is made from.")
 
     def _node_labels(self) -> pd.Index:
         return pd.RangeIndex(self.input_.n_nodes) if self.nodes_ is None else pd.Index(self.nodes_)

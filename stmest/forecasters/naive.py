@@ -20,7 +20,7 @@ from ..exceptions import DataError
 from ..graphs import Graph
 from ..prediction.predictor import Predictor, Rule, Shapes
 from ..training.encoding import has_gaps
-from .base import BaseForecaster
+from .base import BaseForecaster, learnt
 from .parameters import whole
 from .registry import register
 
@@ -103,10 +103,7 @@ class _Naive(BaseForecaster):
         rule = NaiveRule(self._method, getattr(self, "season", 1), self.horizon, mean, target)
         return Predictor(spec, needed, self.horizon, target, (), None, rule, _WINDOWS_AT_ONCE)
 
-    @property
-    def mean_(self) -> np.ndarray:
-        """Mean of the training data."""
-        return self.predictor_.rule.mean  # type: ignore[attr-defined]
+    mean_ = learnt("rule.mean", "Mean of the training data.")
 
 
 @register(

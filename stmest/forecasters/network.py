@@ -40,7 +40,7 @@ from ..prediction.predictor import NetworkRule, Predictor
 from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.encoding import Encoding, has_gaps
 from ..training.trainer import Trained, Trainer
-from .base import BaseForecaster
+from .base import BaseForecaster, learnt
 from .parameters import TrainingParameters
 
 __all__ = ["NetworkForecaster"]
@@ -312,39 +312,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     # ---------------------------------------------------------------- what was learnt
 
-    @property
-    def _rule(self) -> NetworkRule:
-        return self.predictor_.rule  # type: ignore[return-value]
-
-    @property
-    def network_(self) -> Any:
-        """The trained network."""
-        return self._rule.network
-
-    @property
-    def device_(self) -> torch.device:
-        """Device that the network is on."""
-        return self._rule.device  # type: ignore[return-value]
-
-    @property
-    def scaler_(self) -> NodeScaler:
-        """Shift and scale of each node."""
-        return self._rule.encoding.scaler
-
-    @property
-    def linear_(self) -> WindowRidge | None:
-        """The linear forecast whose residual the network forecasts."""
-        return self._rule.linear
-
-    @property
-    def correction_(self) -> float:
-        """Residual weight: factor of the network's forecast of the residual."""
-        return self._rule.residual_weight
-
-    @property
-    def has_gaps_(self) -> bool:
-        """Whether the training data have missing values."""
-        return self._rule.encoding.has_gaps
+    network_ = learnt("rule.network", "The trained network.")
+    device_ = learnt("rule.device", "Device that the network is on.")
+    scaler_ = learnt("rule.encoding.scaler", "Shift and scale of each node.")
+    linear_ = learnt("rule.linear", "The linear forecast whose residual the network forecasts.")
+    correction_ = learnt(
+        "rule.residual_weight", "Residual weight: how much of the network's output is added."
+    )
+    has_gaps_ = learnt("rule.encoding.has_gaps", "Whether values were missing in training.")
 
     @property
     def n_iter_(self) -> int:
@@ -364,8 +339,9 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _network_inputs(self, X: Any, stride: int) -> Iterator[dict[str, Tensor]]:
         """Network inputs of all windows in X, a batch at a time."""
         check_is_fitted(self)
+        rule: Any = self.predictor_.rule
         for x, time in self.predictor_.look_backs(self._read(X), stride):
-            yield self._rule.inputs(x, time)
+            yield rule.inputs(x, time)
 
     # ---------------------------------------------------------------- pickles and model files
 

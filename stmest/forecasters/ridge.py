@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from ..data.input_spec import InputSpec
@@ -17,9 +16,9 @@ from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..linear.ensemble_selection import MOST_MEMBERS, possible_scopes, select_ensemble
 from ..linear.seasonal_mean import less_season
-from ..linear.window_ridge import WindowRidge, fit_ensemble
+from ..linear.window_ridge import fit_ensemble
 from ..prediction.predictor import LinearRule, Predictor
-from .base import BaseForecaster
+from .base import BaseForecaster, learnt
 from .parameters import SEASONAL_PROFILE, real, whole
 from .registry import register
 
@@ -175,22 +174,7 @@ class RidgeForecaster(BaseForecaster):
         rule = LinearRule(linear, target)
         return Predictor(spec, *sizes, target, (), season, rule, _WINDOWS_AT_ONCE)
 
-    @property
-    def ridge_(self) -> WindowRidge:
-        """Weights, penalty and units."""
-        return self.predictor_.rule.linear  # type: ignore[return-value]
-
-    @property
-    def mean_(self) -> np.ndarray:
-        """Mean of the training data, less the seasonal mean."""
-        return self.ridge_.mean
-
-    @property
-    def scale_(self) -> np.ndarray:
-        """Standard deviation of the training data, less the seasonal mean."""
-        return self.ridge_.scale
-
-    @property
-    def n_parameters_(self) -> int:
-        """Number of weights and intercepts."""
-        return self.ridge_.n_parameters
+    ridge_ = learnt("rule.linear", "Weights, penalty and units.")
+    mean_ = learnt("rule.linear.mean", "Mean of the training data, less the seasonal mean.")
+    scale_ = learnt("rule.linear.scale", "Standard deviation of the training data, less the seasonal mean.")
+    n_parameters_ = learnt("rule.linear.n_parameters", "Number of weights and intercepts.")

@@ -97,7 +97,7 @@ class S2TXParameters(TrainingParameters):
 class S2TXForecaster(S2TXParameters, NetworkForecaster):
     """Mamba over coarse patches of all nodes, and attention over fine patches of each node and to the coarse ones.
 
-    For many steps ahead from a long look-back, without a graph. The nodes (called variates in the paper) may have any kinds and
+    For many steps ahead from a long look-back, without a graph. The nodes may have any kinds and
     units. Coarse patches of the whole look-back of all nodes form one sequence, which Mamba processes in both directions. Fine
     patches of the last time steps of a node attend to each other in a local window, and to the coarse ones. Cost grows linearly
     with nodes and patches.

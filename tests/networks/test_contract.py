@@ -255,3 +255,18 @@ def test_grids_hold_the_nodes():
     assert check_grid((2, 3), 6) == (2, 3)
     with pytest.raises(ParameterError, match=r"\(2, 3\) has 6 pixels, but there are 7 nodes"):
         check_grid((2, 3), 7)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in SETTINGS if kind.uses_ahead], ids=lambda kind: kind.__name__
+)
+def test_what_is_known_of_the_target_steps_of_a_node_counts(kind):
+    network = shaken(build(kind, n_ahead=2)).eval()
+    x, time = _windows(network, {})
+    ahead = torch.randn(len(x), network.horizon, network.n_nodes, 2)
+    with torch.no_grad():
+        before = network(x, time, ahead)[0]
+        ahead[:, -1, 0, 1] += 1  # the last step of the first node
+        change = (network(x, time, ahead)[0] - before).abs().amax((0, 1, 3))
+    assert change[0] > 0
+    assert not change[1:].any()

@@ -109,13 +109,13 @@ def test_no_window_of_a_ridge_crosses_trajectories(waves):
 def test_no_window_of_a_network_crosses_trajectories(waves, monkeypatch):
     seen = []
 
-    inputs = Encoding.inputs
+    encode = Encoding.encode
 
-    def recorded(self, x, time):
+    def recorded(self, x, *others):
         seen.append(x)
-        return inputs(self, x, time)
+        return encode(self, x, *others)
 
-    monkeypatch.setattr(Encoding, "inputs", recorded)
+    monkeypatch.setattr(Encoding, "encode", recorded)
     short = waves[:8, ..., None]
     model = tiny().fit([short, short + 1000, short - 1000])
     model.predict_windows([short, short + 1000])

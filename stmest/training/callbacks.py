@@ -18,6 +18,8 @@ from ..exceptions import TrainingError
 __all__ = ["BestWeights", "Unfreeze"]
 
 _RESIDUAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# A network is believed if its gain over the linear forecast is more than so many standard errors over so many blocks
+_STANDARD_ERRORS, _LEAST_BLOCKS = 2.0, 3
 
 
 class BestWeights(Callback):
@@ -44,7 +46,9 @@ class BestWeights(Callback):
     The initial weights are validated too. They are kept unless the best epoch is better by more than one standard error of the
     difference over the validation batches (tested from three batches on): on a small validation part the best of many epochs
     is better than the start by chance. A residual weight below 1 shrinks the forecast of the residual, part of which is noise;
-    a smaller weight often has a lower validation error. Without a validation part the last epoch is kept.
+    a smaller weight often has a lower validation error. A network is believed only if the gain over the other forecast is more
+    than two standard errors over blocks of `horizon` validation windows, of which there must be three. Without a validation
+    part the last epoch is kept.
     """
 
     def __init__(self, patience: int | None = None, residual: bool = False):
@@ -111,8 +115,7 @@ class BestWeights(Callback):
                 self._restore_start()
             net.module_.load_state_dict(self.best_weights_)
             if self.residual and not (self._starts_at_zero and self.best_epoch_ == self._start[0]):
-                sizes, losses = _validation_losses(net, X, y, _RESIDUAL_WEIGHTS)
-                self.residual_weight_ = _best_residual_weight(np.array(sizes), losses)
+                self.residual_weight_ = _best_residual_weight(*_block_losses(net, X, y, _RESIDUAL_WEIGHTS))
                 if self._starts_at_zero and not self.residual_weight_:
                     self._restore_start()
                     self.residual_weight_ = 1.0  # of a residual of 0
@@ -186,16 +189,38 @@ def _validation_losses(net: Any, X: Any, y: Any, weights: Sequence[float]) -> tu
     return sizes, np.array(losses).reshape(-1, len(weights))
 
 
+def _block_losses(net: Any, X: Any, y: Any, weights: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Observed targets of every block of `horizon` validation windows, and its loss (blocks, weights) with each weight.
+
+    Forecasts of neighbouring origins share most of their targets, those of neighbouring blocks few: only blocks say how much
+    of a gain is chance.
+    """
+    dataset = net.get_split_datasets(X, y)[1]
+    sums, counts = [], []
+    for x, target in net.get_iterator(dataset, training=False):
+        forecast = net.evaluation_step((x, target))[0].float()
+        target = target.to(forecast.device)
+        found = [net.criterion_.by_window(weight * forecast, target) for weight in weights]
+        sums.append(np.stack([total.cpu().numpy() for total, _ in found], axis=1))
+        counts.append(found[0][1].cpu().numpy())
+    first = np.arange(0, sum(map(len, counts)), target.shape[1])
+    total = np.add.reduceat(np.concatenate(sums).astype(np.float64), first)
+    count = np.add.reduceat(np.concatenate(counts).astype(np.float64), first)
+    return count[count > 0], total[count > 0] / count[count > 0, None]
+
+
 def _best_residual_weight(sizes: np.ndarray, losses: np.ndarray) -> float:
-    """The residual weight with the least loss; 0 where its gain may be chance."""
+    """The residual weight with the least loss; 0 where its gain may be chance, or too few blocks can tell."""
+    if len(sizes) < _LEAST_BLOCKS:
+        return 0.0
     best = int(np.average(losses, axis=0, weights=sizes).argmin())
-    gain = losses[:, 0] - losses[:, best]
-    return _RESIDUAL_WEIGHTS[best] if len(sizes) < 3 or _exceeds_noise(sizes, gain) else 0.0
+    sure = _exceeds_noise(sizes, losses[:, 0] - losses[:, best], _STANDARD_ERRORS)
+    return _RESIDUAL_WEIGHTS[best] if sure else 0.0
 
 
-def _exceeds_noise(sizes: np.ndarray, gain: np.ndarray) -> bool:
-    """Whether the mean gain of batches is more than its standard error."""
+def _exceeds_noise(sizes: np.ndarray, gain: np.ndarray, standard_errors: float = 1.0) -> bool:
+    """Whether the mean gain is more than so many standard errors of it."""
     weights = sizes / sizes.sum()
     mean = weights @ gain
     variance = (weights**2) @ (gain - mean) ** 2 * len(gain) / (len(gain) - 1)
-    return bool(mean > np.sqrt(variance))
+    return bool(mean > standard_errors * np.sqrt(variance))

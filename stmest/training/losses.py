@@ -55,6 +55,24 @@ class MaskedLoss(nn.Module):
         total = LOSSES[self.kind](error, torch.zeros_like(error), reduction="sum")
         return total / observed.sum().clamp(min=1)
 
+    def by_window(self, forecast: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of every window of a batch.
+
+        Parameters
+        ----------
+        forecast, truth : Tensor of shape (b, h, n, f)
+            As for `forward`.
+
+        Returns
+        -------
+        total, n_observed : Tensor of shape (b,)
+            Sum over the observed targets, and their number.
+        """
+        observed = ~torch.isnan(truth)
+        error = torch.where(observed, (forecast - truth) * self.weight, torch.zeros_like(forecast))
+        loss = LOSSES[self.kind](error, torch.zeros_like(error), reduction="none")
+        return loss.flatten(1).sum(1), observed.flatten(1).sum(1)
+
     def extra_repr(self) -> str:
         """Shown by repr."""
         return f"{self.kind!r}, weight={tuple(self.weight.shape)}"

@@ -172,16 +172,16 @@ class Overshooting(TinyForecaster):
 SETTINGS = {"max_epochs": 20, "learning_rate": 0.02, "seasonal_profile": None, "random_state": 0}
 
 
-def drifting():
+def reverting():
     rng = np.random.default_rng(0)
-    X = np.zeros((300, 3))
+    X = np.zeros((600, 3))
     for t in range(1, len(X)):
-        X[t] = 0.95 * X[t - 1] + rng.normal(size=3)
+        X[t] = 0.6 * X[t - 1] + rng.normal(size=3)
     return X
 
 
 def test_a_residual_that_is_too_large_gets_a_weight_below_one():
-    X = drifting()
+    X = reverting()
     model = Overshooting(**SETTINGS).fit(X)
     assert model.correction_ == 0.5
     assert model.best_epoch_ > 0
@@ -195,7 +195,7 @@ def test_a_residual_that_is_too_large_gets_a_weight_below_one():
 
 
 def test_training_that_goes_on_keeps_what_it_had_where_it_only_spoils():
-    X = drifting()
+    X = reverting()
     model = Overshooting(**SETTINGS, warm_start=True).fit(X)
     before = model.predict()
     model.set_params(max_epochs=1, learning_rate=100.0).fit(X)
@@ -214,3 +214,21 @@ def test_training_that_goes_on_keeps_what_it_had_where_it_only_spoils():
 )
 def test_the_residual_weight_with_the_least_loss_is_taken_if_its_gain_is_no_chance(losses, weight):
     assert _best_residual_weight(np.array([8, 8, 8]), np.array(losses)) == weight
+
+
+@pytest.mark.parametrize(
+    ("gains", "weight"), [([0.1, 0.3], 0.0), ([0.1, 0.3, 0.2], 1.0), ([0.05, 0.3, 0.05], 0.0)]
+)
+def test_a_gain_needs_three_blocks_and_two_standard_errors(gains, weight):
+    losses = np.array([[1.0, 1.0, 1.0, 1.0, 1.0 - gain] for gain in gains])
+    assert _best_residual_weight(np.array([8.0] * len(gains)), losses) == weight
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_walks_are_left_to_the_linear_forecast(seed):
+    X = np.random.default_rng(seed).normal(size=(240, 3)).cumsum(0)
+    model = TinyForecaster(input_length=8, horizon=4, max_epochs=15, learning_rate=0.02, random_state=0).fit(
+        X
+    )
+    linear = model.linear_.forecast(X[None, -8:, :, None])[0, ..., 0]
+    np.testing.assert_allclose(model.predict(), linear, rtol=1e-5)

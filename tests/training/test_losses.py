@@ -35,3 +35,15 @@ def test_nothing_observed_is_no_loss():
     loss = MaskedLoss()(torch.ones(1, 1, 1, 1, requires_grad=True), torch.full((1, 1, 1, 1), torch.nan))
     assert loss.item() == 0.0
     loss.backward()
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_the_losses_of_windows_add_up_to_that_of_the_batch(kind):
+    torch.manual_seed(0)
+    forecast, truth = torch.randn(3, 2, 4, 1), torch.randn(3, 2, 4, 1)
+    truth[0, 1, 2] = truth[2] = torch.nan
+    loss = MaskedLoss(kind, torch.rand(4, 1))
+    total, n_observed = loss.by_window(forecast, truth)
+    assert n_observed.tolist() == [7, 8, 0]
+    assert total[2] == 0
+    torch.testing.assert_close(total.sum() / n_observed.sum(), loss(forecast, truth))

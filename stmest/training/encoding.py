@@ -149,7 +149,10 @@ class WindowLoader:
         at = np.asarray(positions)
         block = np.zeros_like(at) if self._folds is None else self._folds.block_of(self.windows.starts[at])
         order = np.argsort(block, kind="stable")
-        parts = [_read(*self._parts[number], at[block == number]) for number in np.unique(block)]
+        parts = []
+        for number in np.unique(block):
+            encoding, windows = self._parts[number]
+            parts.append(_read(encoding, windows, at[block == number]))
         back = torch.from_numpy(np.argsort(order))
         inputs = {name: torch.cat([part[name] for part, _ in parts])[back] for name in parts[0][0]}
         return inputs, torch.cat([target for _, target in parts])[back]

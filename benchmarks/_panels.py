@@ -1,4 +1,4 @@
-"""The forecasting tasks of the accuracy benchmarks: readings, graph, look-back and horizon by name.
+"""The forecasting tasks of the accuracy benchmarks: values, graph, look-back and horizon by name.
 
 The real ones need the folder of real data in STMEST_DATA; see `stmest.load_panel` for their origin.
 """
@@ -22,13 +22,13 @@ class Task:
     Attributes
     ----------
     X : DataFrame of shape (n_times, n_nodes)
-        Readings.
+        Values.
     graph : Graph or None
         Given to every forecaster.
     input_length, horizon : int
         Rows in and out.
     unit : str
-        Of the readings.
+        Of the values.
     truth : object or None
         The simulated network with its true edges and node types.
     """
@@ -95,5 +95,5 @@ TASKS = {
 
 
 def load_task(name: str) -> Task:
-    """Readings and settings of a task."""
+    """Values and settings of a task."""
     return TASKS[name][0]()

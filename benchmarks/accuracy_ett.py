@@ -3,7 +3,7 @@
     python benchmarks/accuracy_ett.py [--data etth1,ettm1] [--horizons 96,192,336,720] [--lookbacks 336,672]
                                       [--models baselines,linear,s2tx-both] [--seeds 3] [--threads 1] [--s2tx JSON]
 
-Canonical split of 12, 4 and 4 months; errors are those of readings divided by the spread of the training part, over all
+Canonical split of 12, 4 and 4 months; errors are those of values divided by the spread of the training part, over all
 test windows, variates and steps. Networks choose their epoch, ridge its penalty, on the validation part. Nothing else is
 learnt from it: that fit, at its end, learns the linear forecast below a network again from all rows, is switched off here.
 "s2tx-pure" is the published network on its own; "s2tx", the library's default, corrects a linear forecast, whose own error
@@ -79,7 +79,7 @@ WITHOUT_LOOKBACK = GROUPS["baselines"][:4]
 
 @lru_cache
 def load(data: str) -> pd.DataFrame:
-    """Readings up to the end of the test part."""
+    """Values up to the end of the test part."""
     name, _, _, _, end = DATA[data]
     return load_panel(name).frame().iloc[:end]
 

@@ -31,7 +31,7 @@ TASKS = {"taxi": ("nyc_taxi_69zones_60min", 12, 5), "molene": ("molene_brittany_
 
 
 def load(task: str) -> tuple[pd.DataFrame, Any]:
-    """Readings and graph."""
+    """Values and graph."""
     panel = load_panel(TASKS[task][0])
     X = panel.frame(panel.channels[0])
     return (X[X.index.year == 2019] if task == "taxi" else X), panel.graph

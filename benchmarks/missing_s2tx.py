@@ -29,12 +29,12 @@ DATA, (_, _, CUT, TEST, END) = "etth1", accuracy_ett.DATA["etth1"]
 
 
 def holey(X: Any, fraction: float, seed: int) -> Any:
-    """Readings in which a share is missing, in gaps of up to a day."""
+    """Values in which a share is missing, in gaps of up to a day."""
     return mask_gaps(X, fraction, max_gap=24, random_state=seed, single=0.0) if fraction else X
 
 
 def error(forecaster: Any, fraction: float, fill: str) -> float:
-    """Scaled squared error over the test part, of forecasts that saw only part of the readings."""
+    """Scaled squared error over the test part, of forecasts that saw only part of the values."""
     X = accuracy_ett.load(DATA)
     train = X.iloc[:CUT]
     complete = X.iloc[TEST - forecaster.context_length_ : END]
@@ -83,7 +83,7 @@ def measure(results: dict[str, Any], options: argparse.Namespace) -> None:
 
 
 def summary(results: dict[str, Any]) -> str:
-    """Rise of the squared error in percent, by share of missing readings; mean over the seeds."""
+    """Rise of the squared error in percent, by share of missing values; mean over the seeds."""
     clean: dict[tuple[str, ...], float] = {}
     rises: dict[tuple[str, ...], dict[str, list[float]]] = {}
     for key, errors in results.items():

@@ -1,11 +1,11 @@
-"""How forecasts suffer from missing readings: error against the share that is missing, networks beside baselines.
+"""How forecasts suffer from missing values: error against the share that is missing, networks beside baselines.
 
     python benchmarks/missing_sensors.py [--tasks beijing,taxi] [--models stm3,ridge] [--seeds 1] [--epochs 10]
     python benchmarks/missing_sensors.py --seeds 0        prints the tables of what is stored
 
-Readings are taken away in three ways, from training and test rows alike: single cells at random; gaps, runs of 6 to 48
+Values are taken away in three ways, from training and test rows alike: single cells at random; gaps, runs of 6 to 48
 rows of one sensor; dead sensors, which are missing in all rows. Every forecaster is given the same holes. Rows are split
-80/20 in time; the error is that over all windows of the last 20 %, against the readings before the holes were made, so
+80/20 in time; the error is that over all windows of the last 20 %, against the values before the holes were made, so
 that the targets are the same for every share. For dead sensors it is told apart for those that are dead, which are
 forecast without one reading ever, and for the others.
 
@@ -56,7 +56,7 @@ def _network(kind: Any, task: Task, seed: int, epochs: int) -> Any:
 
 
 def cells(shape: tuple[int, int], share: float, rng: np.random.Generator) -> np.ndarray:
-    """Single readings at random."""
+    """Single values at random."""
     return rng.random(shape) < share
 
 
@@ -138,7 +138,7 @@ def show(runs: dict[str, Any], tasks: list[str]) -> None:
             rows = _rows(runs, task, kind, column)
             if rows:
                 what = " of the sensors that are alive" if kind == "dead" else ""
-                sys.stdout.write(f"\n{task}, {kind}: MAE{what} by share of missing readings\n")
+                sys.stdout.write(f"\n{task}, {kind}: MAE{what} by share of missing values\n")
                 head = ["model", "seeds", *(f"{share:.0%}" for share in SHARES), "growth"]
                 sys.stdout.write(table(head, rows) + "\n")
         rows = _rows(runs, task, "dead", "MAE_dead")

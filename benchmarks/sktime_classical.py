@@ -45,9 +45,9 @@ def _seasonal(forecaster: Any) -> Any:
 
 
 def _own(name: str) -> Callable[[], Any]:
-    face = getattr(stmest.sktime, name)
-    seed = {"random_state": 0} if face.get_class_tag("capability:random_state") else {}
-    return lambda: face(input_length=LOOK_BACK, **seed)
+    estimator = getattr(stmest.sktime, name)
+    seed = {"random_state": 0} if estimator.get_class_tag("capability:random_state") else {}
+    return lambda: estimator(input_length=LOOK_BACK, **seed)
 
 
 MODELS: dict[str, Callable[[], Any]] = {

@@ -212,9 +212,12 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return Predictor(spec, *sizes, target, time_features, season, rule, self.batch_size)
 
     def _folds(self, predictor: Predictor, panel: Panel, graph: Graph | None, split: Split) -> Folds | None:
-        """Linear forecasts for the training windows that did not see them; a warm start goes on with the one there is."""
+        """Linear forecasts for the training windows that did not see them; a warm start goes on with the one there is.
+
+        They help only a network that sees the linear forecast of the target steps.
+        """
         linear = predictor.rule.linear
-        if linear is None or self._continues():
+        if linear is None or not _encoding(predictor).knows_ahead or self._continues():
             return None
         sizes = (predictor.look_back, predictor.horizon)
         return cross_fit(panel, predictor.season, linear, predictor.target, sizes, graph, split)

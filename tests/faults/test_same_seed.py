@@ -30,6 +30,11 @@ X = np.sin(np.arange(160)[:, None] / 4 + np.arange(3)) + 0.1 * np.random.default
 ADJACENCY = np.eye(3)[[1, 2, 0]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def believed():
+    """Workers are processes of their own, in which nothing can be patched: here all networks are believed as usual."""
+
+
 def fitted(name, **parameters):
     with_dropout = {"dropout": 0.2} if "dropout" in small(name).get_params() else {}
     return small(name, **with_dropout, **parameters).fit(X, adj=ADJACENCY)

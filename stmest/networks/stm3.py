@@ -39,7 +39,8 @@ Where we differ, and why
 - *Contrastive loss.* Theirs counts other scales as positives, so that it merges the scales instead of separating them; see
   `stmest.layers.experts.contrastive_loss`. It is computed on demand only.
 - *Initialisation* stays with each layer; re-initialising everything afterwards erases Mamba's step sizes and decays.
-- *Added*: calendar channels, a given graph, instance normalisation, a head that also sees the window, calendar and node.
+- *Added*: calendar channels, a given graph, instance normalisation, a head that also sees the window, calendar and node, and
+  the linear forecast and the seasonal mean of the target steps (`ahead`).
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ Where we differ, and why
   single steps, whose forecast does not change with the past at all.
 - *No dropout on attention weights*, which would rule out the fused forms; the branches have dropout.
 - *Added*: node embeddings, calendar, a learned graph where none is given, the flattened head, the feed-forward part,
-  additive attention, a bidirectional Mamba. All can be left out.
+  additive attention, a bidirectional Mamba. All can be left out. The head also sees the linear forecast and the seasonal
+  mean of the target steps (`ahead`).
 
 Attention is quadratic in the nodes unless the graph is sparse, and then linear in its edges.
 """

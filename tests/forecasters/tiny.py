@@ -21,13 +21,18 @@ class TinyNetwork(ForecastNetwork):
         self.own = nn.Linear(flat, self.horizon * self.n_outputs)
         self.others = nn.Linear(flat, self.horizon * self.n_outputs, bias=False)
         self.calendar = nn.Linear(self.n_time_features, 1) if self.n_time_features else None
+        self.known = nn.Linear(self.n_ahead, self.n_outputs, bias=False) if self.n_ahead else None
         self.register_buffer("adjacency", adjacency)
+
+    uses_ahead = True
 
     def start_at_zero(self):
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor, time: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         b, _, n, _ = x.shape
         flat = x.transpose(1, 2).flatten(2)
         out = self.own(flat)
@@ -36,6 +41,8 @@ class TinyNetwork(ForecastNetwork):
         out = out.view(b, n, self.horizon, -1).transpose(1, 2)
         if self.calendar is not None:
             out = out + self.calendar(time[:, -self.horizon :])[:, :, None]
+        if self.known is not None and ahead is not None:
+            out = out + self.known(ahead)
         return out, {"size": out.square().mean()} if self.training else {}
 
 

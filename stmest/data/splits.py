@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -96,8 +97,9 @@ def temporal_split(
 
 def _starts_within(bounds: np.ndarray, length: int) -> np.ndarray:
     """First time steps of the windows that lie within one trajectory."""
-    starts = [first + window_starts(last - first, length) for first, last in pairwise(bounds)]
-    return np.concatenate(starts)
+    if len(bounds) == 2:
+        return window_starts(int(bounds[1]), length)
+    return np.concatenate([first + window_starts(last - first, length) for first, last in pairwise(bounds)])
 
 
 def _cut_of_trajectories(bounds: np.ndarray, cut: int, length: int, horizon: int) -> int:
@@ -116,12 +118,12 @@ class Split:
 
     Attributes
     ----------
-    starts : ndarray of int
-        First time steps of all windows of look-back and horizon.
+    bounds : ndarray of int
+        First time step of every trajectory, and the number of all.
+    length : int
+        Time steps of a window of look-back and horizon.
     train, validation : ndarray of int
         Those to learn from and those to validate on; see `temporal_split`.
-    n_times : int
-        Number of time steps.
     cut : int
         First time step to validate on; `n_times` where there is no validation part.
     choice : int
@@ -129,10 +131,10 @@ class Split:
         validated; `n_times` where the series is too short for that.
     """
 
-    starts: np.ndarray
+    bounds: np.ndarray
+    length: int
     train: np.ndarray
     validation: np.ndarray
-    n_times: int
     cut: int
     choice: int
 
@@ -161,12 +163,20 @@ class Split:
             Of these windows.
         """
         n_times = int(bounds[-1])
-        (train, validation, cut), (*_, last_part) = (
-            temporal_split(n_times, look_back, horizon, share, bounds)
-            for share in (fraction, SELECTION_FRACTION)
-        )
-        starts = train if cut == n_times else _starts_within(bounds, look_back + horizon)
-        return cls(starts, train, validation, n_times, cut, cut if cut < n_times else last_part)
+        split = partial(temporal_split, n_times, look_back, horizon, bounds=bounds)
+        train, validation, cut = split(validation_fraction=fraction)
+        choice = cut if cut < n_times else split(validation_fraction=SELECTION_FRACTION)[2]
+        return cls(bounds, look_back + horizon, train, validation, cut, choice)
+
+    @property
+    def starts(self) -> np.ndarray:
+        """First time steps of all windows; made when asked for, as a long series has many."""
+        return _starts_within(self.bounds, self.length)
+
+    @property
+    def n_times(self) -> int:
+        """Number of time steps."""
+        return int(self.bounds[-1])
 
     @property
     def validates(self) -> bool:

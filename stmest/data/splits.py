@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -163,9 +162,12 @@ class Split:
             Of these windows.
         """
         n_times = int(bounds[-1])
-        split = partial(temporal_split, n_times, look_back, horizon, bounds=bounds)
-        train, validation, cut = split(validation_fraction=fraction)
-        choice = cut if cut < n_times else split(validation_fraction=SELECTION_FRACTION)[2]
+
+        def split(share: float) -> tuple[np.ndarray, np.ndarray, int]:
+            return temporal_split(n_times, look_back, horizon, share, bounds)
+
+        train, validation, cut = split(fraction)
+        choice = cut if cut < n_times else split(SELECTION_FRACTION)[2]
         return cls(bounds, look_back + horizon, train, validation, cut, choice)
 
     @property

@@ -36,8 +36,8 @@ def forecaster(name: str, way: str, **parameters: Any) -> Any:
         if way == "neither":
             _network_class = type(kind._network_class.__name__, (kind._network_class,), {"uses_ahead": False})
 
-        def _folds(self, *_: Any) -> None:
-            return None
+        def _before_training(self, *given: Any) -> Any:
+            return super()._before_training(*given)[0], None
 
     return Changed(**parameters)
 

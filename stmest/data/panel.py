@@ -17,7 +17,7 @@ from ..exceptions import DataError, ParameterError
 from .output import AsList
 from .savable import savable
 from .splits import window_starts
-from .time_index import follows, future_index
+from .time_index import follows, future_index, wall_clock
 
 __all__ = ["Panel", "feature_positions", "join_panels"]
 
@@ -170,6 +170,33 @@ class Panel:
     def precedes(self, other: Panel) -> bool:
         """Whether the time index of another panel begins one step after this one ends."""
         return not other.parts and follows(self.index, other.index, self.freq)
+
+    def leading_to(self, other: Panel) -> Panel | None:
+        """The time steps of this panel before another one begins.
+
+        Parameters
+        ----------
+        other : Panel
+            Later time steps; they may overlap with those of this panel.
+
+        Returns
+        -------
+        Panel or None
+            None where there are none, without times, and for many trajectories. Between dates there may be a gap.
+        """
+        if (
+            self.index is None
+            or other.index is None
+            or other.parts
+            or type(self.index) is not type(other.index)
+        ):
+            return None
+        try:
+            earlier = self.rows(0, int(np.sum(self.index < other.index[0])))
+        except TypeError:  # a zoned and an unzoned time cannot be compared
+            return None
+        known = bool(earlier.n_times) and (wall_clock(self.index) is not None or earlier.precedes(other))
+        return earlier if known else None
 
     def future(self, n_steps: int) -> pd.Index | None:
         """The times after the last one; None without an index.

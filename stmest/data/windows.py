@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .chunks import row_chunks
+from .history import History
 
 __all__ = ["Batch", "Windows", "forward_filled"]
 
@@ -31,14 +32,16 @@ class Batch:
         Target values; h is 0 where only inputs were asked for.
     time : ndarray of shape (b, t + horizon, c), float32, or None
         Calendar channels of input and target steps.
-    season : ndarray of shape (b, h, n, f_target) or None
-        Seasonal mean of the target steps less its mean over the cycle, where one was taken from the values.
+    ahead : ndarray of shape (b, h, n, c_ahead) or None
+        What is known of the target steps beside their times: the seasonal mean that was taken from the values, less its mean over
+        the cycle (f_target channels), and then what `stmest.data.history.History` looks up (NaN where it finds nothing). Without
+        a seasonal mean the first channels are 0; None where there is neither.
     """
 
     x: np.ndarray
     y: np.ndarray
     time: np.ndarray | None
-    season: np.ndarray | None = None
+    ahead: np.ndarray | None = None
 
 
 class Windows:
@@ -60,6 +63,8 @@ class Windows:
         Positions of the features that are forecast.
     with_targets : bool, default=True
         False for windows at the end of the data, whose targets are not known yet.
+    history : History, optional
+        Of the time steps, to look up values of earlier days and weeks.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Windows:
         time: np.ndarray | None = None,
         target: Sequence[int] = (0,),
         with_targets: bool = True,
+        history: History | None = None,
     ):
         self.values = values
         self.input_length = input_length
@@ -80,6 +86,7 @@ class Windows:
         self.time = time
         self.target = list(target)
         self.with_targets = with_targets
+        self.history = history
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -105,8 +112,16 @@ class Windows:
         target_steps = steps[:, self.input_length :] if self.with_targets else steps[:, :0]
         y = np.asarray(self.values[target_steps][..., self.target], dtype=np.float32)
         time = None if self.time is None else self.time[steps]
-        season = getattr(self.values, "season_at", None)  # where a seasonal mean was taken from the values
-        return Batch(x, y, time, None if season is None else season(target_steps, self.target))
+        return Batch(x, y, time, self._ahead(target_steps, starts + self.input_length))
+
+    def _ahead(self, steps: np.ndarray, origins: np.ndarray) -> np.ndarray | None:
+        season_at = getattr(self.values, "season_at", None)  # where a seasonal mean was taken from the values
+        season = None if season_at is None else season_at(steps, self.target)
+        if self.history is None:
+            return season
+        past = self.history.look_up(self.values, steps, origins, self.target)
+        season = np.zeros((*past.shape[:3], len(self.target))) if season is None else season
+        return np.concatenate([season, past], axis=-1)
 
     def of(self, values: Any) -> Windows:
         """The same windows of other values.

@@ -161,16 +161,12 @@ class _Trial:
 
     def _forecast(self, forecaster: Any) -> tuple[float, np.ndarray, np.ndarray]:
         """Milliseconds per window, truth and forecasts of all windows whose targets lie in the test part."""
-        context = forecaster.context_length_
-        if context > self.cut:
-            raise DataError(
-                f"needs {context} time steps of look-back, but only {self.cut} precede the test part."
-            )
-        tail = self.panel.rows(self.cut - context, self.panel.n_times)
+        tail = self.panel.rows(max(0, self.cut - forecaster.context_length_), self.panel.n_times)
         start = time.perf_counter()
         truth, forecast = forecaster.predict_windows(tail)
         milliseconds = 1000 * (time.perf_counter() - start) / max(1, len(truth))
-        truth, forecast = self._by_node(truth), self._by_node(forecast)
+        # what a forecaster sees before its look-back may hold whole windows of the training part
+        truth, forecast = (self._by_node(windows[-self.n_windows :]) for windows in (truth, forecast))
         targets = list(getattr(forecaster, "target_", range(self.panel.values.shape[2])))
         if self.truth is None and len(truth) == self.n_windows:
             self.truth, self.targets = truth, targets
@@ -192,7 +188,9 @@ class _Trial:
     def _interval(self, forecaster: Any, window: int) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds of the forecasts from one origin."""
         origin = self.cut + int(window)
-        past = replace(self.panel.rows(origin - forecaster.context_length_, origin), restore=ToArray())
+        past = replace(
+            self.panel.rows(max(0, origin - forecaster.context_length_), origin), restore=ToArray()
+        )
         lower, upper = forecaster.predict_interval(past, coverage=_COVERAGE)
         return self._by_node(lower[None])[0], self._by_node(upper[None])[0]
 

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..data.containers import as_panel
 from ..data.output import ToWide
 from ..data.panel import Panel
-from ..data.splits import SELECTION_FRACTION, Split
+from ..data.splits import SELECTION_FRACTION, Split, window_starts
 from ..exceptions import DataError, DataTypeError, ParameterError
 from ..graphs import Graph
 from ..linear.ensemble_selection import choose_season
@@ -85,7 +85,8 @@ class BaseForecaster(ABC, BaseEstimator):
     grid_shape_ : tuple of int or None
         Rows and columns (n_y, n_x), where the training data are fields; their cells are the nodes, row by row.
     context_length_ : int
-        Time steps of look-back that one forecast is made from.
+        Time steps before an origin that a forecast uses where they exist: the look-back, and for networks that see values of
+        earlier days and weeks up to four weeks and a horizon.
     context_ : Panel
         The last time steps (of the last trajectory), from which `predict` without data starts.
     calibration_ : Calibration
@@ -193,7 +194,7 @@ class BaseForecaster(ABC, BaseEstimator):
             refitted = self._refit(learnt, panel, graph, split)
             calibration = self._calibration(learnt, refitted, panel, split)
             self.predictor_, self.calibration_, self.given_graph_ = refitted, calibration, graph
-            self.context_ = panel.tail(refitted.look_back)
+            self.context_ = panel.tail(refitted.context_length)
         return self
 
     def _read_first(self, X: Any) -> Panel:
@@ -287,7 +288,9 @@ class BaseForecaster(ABC, BaseEstimator):
         Parameters
         ----------
         X : array-like, DataFrame, DataArray or Tensor, optional
-            Recent values; the last time steps are the look-back. Default: those that `fit` (and `update`) saw last.
+            Recent values; the last time steps are the look-back. A forecaster that looks up earlier days and weeks uses
+            `context_length_` time steps; where X has fewer, those that `fit` and `update` saw complete them by their dates.
+            Default: those that `fit` (and `update`) saw last.
         steps : int, optional
             Steps to forecast; default `horizon`. Steps beyond the horizon are forecast from earlier forecasts.
 
@@ -306,7 +309,8 @@ class BaseForecaster(ABC, BaseEstimator):
             If `steps` lies beyond the horizon and not all input features are forecast.
         """
         recent = self._recent(X)
-        forecasts = self.predictor_.forecast(recent, recent.bounds[:-1], self.predictor_.steps(steps))
+        origins = recent.bounds[1:] - self.predictor_.look_back
+        forecasts = self.predictor_.forecast(recent, origins, self.predictor_.steps(steps))
         return recent.like(forecasts if recent.parts else forecasts[0], self.target_)
 
     def predict_interval(self, X: Any = None, coverage: float = 0.9) -> tuple[Any, Any]:
@@ -341,7 +345,7 @@ class BaseForecaster(ABC, BaseEstimator):
         used; they are too small, and a warning says so.
         """
         recent = self._recent(X)
-        forecasts = self.predictor_.forecast(recent, recent.bounds[:-1])
+        forecasts = self.predictor_.forecast(recent, recent.bounds[1:] - self.predictor_.look_back)
         widths = self.calibration_.half_widths(recent, self.predictor_.horizon, coverage)
         ends = (forecasts - widths, forecasts + widths)
         lower, upper = (recent.like(end if recent.parts else end[0], self.target_) for end in ends)
@@ -380,11 +384,16 @@ class BaseForecaster(ABC, BaseEstimator):
         check_is_fitted(self)
         predictor = self.predictor_
         steps = predictor.steps(steps)
-        panel = self._read(X)
-        if self.context_.precedes(panel):
-            panel = self.context_.followed_by(panel)
+        panel, first = self._read(X), 0
         length = predictor.look_back + steps
-        starts = panel.starts(length, stride)
+        if (earlier := self.context_.leading_to(panel)) is not None:
+            first = earlier.n_times - (predictor.look_back if self.context_.precedes(panel) else 0)
+            panel = earlier.followed_by(panel)
+        starts = (
+            panel.starts(length, stride)
+            if panel.parts
+            else first + window_starts(panel.n_times - first, length, stride)
+        )
         if not len(starts):
             raise DataError(
                 f"X has n_samples = {panel.n_times} rows; look-back + horizon = {length} rows are needed to score one "
@@ -466,9 +475,15 @@ class BaseForecaster(ABC, BaseEstimator):
         return self
 
     def _recent(self, X: Any) -> Panel:
-        """The look-back of a forecast after X, or after the time steps seen last."""
+        """What a forecast after X, or after the time steps seen last, is made from."""
         check_is_fitted(self)
-        return self.context_ if X is None else self.predictor_.last_rows(self._read(X))
+        if X is None:
+            return self.context_
+        recent = self.predictor_.last_rows(self._read(X))
+        earlier = self.context_.leading_to(recent)
+        if earlier is None or recent.n_times >= self.context_length_:
+            return recent
+        return earlier.followed_by(recent).tail(self.context_length_)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted forecaster into one file, which `stmest.load` opens on any machine.
@@ -504,7 +519,7 @@ class BaseForecaster(ABC, BaseEstimator):
     target_ = learnt("target", "Positions of the forecast features.")
     time_features_ = learnt("time_features", "Calendar features in use.")
     profile_ = learnt("season", "The seasonal mean in use.")
-    context_length_ = learnt("look_back", "Time steps of look-back that one forecast is made from.")
+    context_length_ = learnt("context_length", "Time steps before an origin that a forecast uses.")
 
     def _node_labels(self) -> pd.Index:
         return pd.RangeIndex(self.input_.n_nodes) if self.nodes_ is None else pd.Index(self.nodes_)

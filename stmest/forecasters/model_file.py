@@ -205,15 +205,20 @@ def _check_sizes(model: Any) -> None:
                 raise ModelFileError(
                     f"{name} has shape {np.shape(array)}; the parameters and nodes need {tuple(shape)}"
                 )
-    sizes = (model.predictor_.look_back, model.input_.n_nodes, model.input_.n_features)
-    if context.values.shape != sizes:
+    sizes = (model.input_.n_nodes, model.input_.n_features)
+    least, most = model.predictor_.look_back, model.predictor_.context_length
+    if context.values.shape[1:] != sizes or not least <= context.n_times <= most:
         raise ModelFileError(
-            f"context_ has shape {context.values.shape}; the parameters and nodes need {sizes}"
+            f"context_ has shape {context.values.shape}; the parameters and nodes need {(most, *sizes)}"
+        )
+    if not least <= model.calibration_.n_before <= model.calibration_.rows.n_times:
+        raise ModelFileError(
+            f"it forecasts from {model.calibration_.n_before} time steps; {least} are needed"
         )
     for rows in (context, model.calibration_.rows):
         if rows.index is not None and len(rows.index) != rows.n_times:
             raise ModelFileError(f"it has {rows.n_times} last time steps, but {len(rows.index)} times")
-    if model.calibration_.rows.values.shape[1:] != sizes[1:]:
+    if model.calibration_.rows.values.shape[1:] != sizes:
         raise ModelFileError(
             f"the time steps to calibrate on have shape {model.calibration_.rows.values.shape}"
         )

@@ -22,6 +22,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from ..data.calendar import CALENDAR_FEATURES, calendar_features, choose_calendar, n_calendar_channels
+from ..data.history import History, history_length
 from ..data.input_spec import InputSpec
 from ..data.panel import Panel, feature_positions
 from ..data.scaling import NodeScaler
@@ -29,8 +30,9 @@ from ..data.splits import Split
 from ..data.windows import Windows
 from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
-from ..linear.cross_fit import Folds, cross_fit
+from ..linear.cross_fit import Folds
 from ..linear.ensemble_selection import MOST_MEMBERS, possible_scopes, select_ensemble
+from ..linear.past import learn_past
 from ..linear.seasonal_mean import less_season
 from ..linear.window_ridge import WindowRidge, fit_ensemble
 from ..networks.base import ForecastNetwork
@@ -174,7 +176,10 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
                 f"X has n_samples = {panel.n_times} rows; input_length + horizon = {self.input_length + self.horizon} "
                 "rows are needed for one window. Give more rows, or a smaller input_length or horizon."
             )
-        before = self.predictor_ if self._continues() else self._before_training(panel, graph, split)
+        # a warm start goes on with the linear forecast that there is
+        before, folds = (
+            (self.predictor_, None) if self._continues() else self._before_training(panel, graph, split)
+        )
         rule: Any = before.rule
         device = resolve_device(self.device)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -187,7 +192,6 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             else:
                 network = _copy_of(rule.network)  # the weights stay as they were if fit fails
             windows = self._windows(before, panel, values)
-            folds = self._folds(before, panel, graph, split)
             length = before.look_back + before.horizon
             train = split.train if folds is None else folds.inside(split.train, length)
             trained = self._trainer(network, before, graph, device, seed).train(
@@ -197,30 +201,33 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         self._remember(trained, 0 if rule.network is None else self.n_iter_)
         return before.with_network(trained.network, device, trained.residual_weight)
 
-    def _before_training(self, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
-        """Season, scaler and linear forecast, without a network yet."""
+    def _before_training(
+        self, panel: Panel, graph: Graph | None, split: Split
+    ) -> tuple[Predictor, Folds | None]:
+        """Season, scaler and linear forecast, without a network yet; and the fits to blocks, where the network learns from them.
+
+        They help only a network that sees the linear forecast of the target steps.
+        """
         spec, target = InputSpec.of(panel, self._reads_fields), feature_positions(panel, self.target)
         time_features = self._choose_time_features(panel)
         season = self._season(panel, split, target)
         values = less_season(panel, season)
         part = values[: split.cut]
+        sizes = (self.input_length, self.horizon)
+        history: tuple[str | int, ...] = ()
+        folds = None
         linear = self._fit_linear(values, target, graph, split) if self.linear_skip else None
         ahead = linear is not None and self._network_class.uses_ahead
-        encoding = Encoding(NodeScaler(self.scaler).fit(part), linear, has_gaps(part), target, ahead)
+        if linear is not None:
+            linear, history, folds = learn_past(panel, season, linear, target, sizes, graph, split, ahead)
+        scaler = NodeScaler(self.scaler).fit(part)
+        encoding = Encoding(scaler, linear, has_gaps(part), target, ahead, len(history))
         rule = NetworkRule(type(self).__name__, encoding, None, 1.0, None, self.deterministic)
-        sizes = (self.input_length, self.horizon)
-        return Predictor(spec, *sizes, target, time_features, season, rule, self.batch_size)
-
-    def _folds(self, predictor: Predictor, panel: Panel, graph: Graph | None, split: Split) -> Folds | None:
-        """Linear forecasts for the training windows that did not see them; a warm start goes on with the one there is.
-
-        They help only a network that sees the linear forecast of the target steps.
-        """
-        linear = predictor.rule.linear
-        if linear is None or not _encoding(predictor).knows_ahead or self._continues():
-            return None
-        sizes = (predictor.look_back, predictor.horizon)
-        return cross_fit(panel, predictor.season, linear, predictor.target, sizes, graph, split)
+        reach = history_length(history, panel.index, self.horizon)
+        predictor = Predictor(
+            spec, *sizes, target, time_features, season, rule, self.batch_size, history, reach
+        )
+        return predictor, folds if ahead else None
 
     def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
         if self.time_features is None:
@@ -257,10 +264,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         if predictor.time_features:
             index: Any = panel.index.append(panel.future(self.horizon))  # type: ignore[union-attr]
             time = calendar_features(index, predictor.time_features)
+        history = None
+        if predictor.history:
+            parts = panel.parts or (panel,)
+            history = History(predictor.history, [(part.index, part.n_times) for part in parts])
 
         def cut(starts: np.ndarray) -> Windows:
             sizes = (predictor.look_back, predictor.horizon)
-            return Windows(values, *sizes, starts, time=time, target=predictor.target)
+            return Windows(values, *sizes, starts, time=time, target=predictor.target, history=history)
 
         return cut
 
@@ -310,7 +321,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         rule: Any = learnt.rule
         # a warm start does not change seasonal mean and linear forecast
         predictor = known.predictor.with_network(rule.network, rule.device, rule.residual_weight)
-        kept = not known.learnt_from and panel.n_times - split.cut < known.rows.n_times - learnt.look_back
+        kept = not known.learnt_from and panel.n_times - split.cut < known.rows.n_times - known.n_before
         return (known if kept else new).with_predictor(predictor)
 
     # ---------------------------------------------------------------- what was learnt

@@ -142,8 +142,9 @@ seasonal_profile : {{"auto", "time_of_day", "time_of_week", "day_of_year"}}, int
     the least validation error; None is among them. Without dates it looks for a period.
 linear_skip : bool, default={linear_skip}
     Whether the network forecasts the residual of a linear forecast. The linear forecast is an ensemble of ridge regressions in
-    closed form; their inputs (each node's own past, its neighbours', or all nodes') and penalties are chosen on the validation
-    part. It is validated before the first epoch, so that training cannot end with a larger validation loss.
+    closed form; their inputs (each node's own past, its neighbours', or all nodes'; values at the same time of earlier days and
+    weeks) and penalties are chosen on the validation part. It is validated before the first epoch, so that training cannot end
+    with a larger validation loss.
 scaler : {{"standard", "minmax", "robust"}} or None, default={scaler!r}
     Scaling per node and feature, learnt on the training part; forecasts are in the units of X.
 time_features : "auto", list or None, default={time_features!r}

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 from sklearn.utils._param_validation import StrOptions
 
+from ..data.history import history_length
 from ..data.input_spec import InputSpec
 from ..data.panel import Panel, feature_positions
 from ..data.splits import Split
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..linear.ensemble_selection import MOST_MEMBERS, possible_scopes, select_ensemble
+from ..linear.past import learn_past
 from ..linear.seasonal_mean import less_season
 from ..linear.window_ridge import fit_ensemble
 from ..prediction.predictor import LinearRule, Predictor
@@ -171,8 +173,10 @@ class RidgeForecaster(BaseForecaster):
             values, target, split.choice, *sizes, scopes, graph, alphas, split.starts, most
         )
         linear = fit_ensemble(ensemble, values[: split.cut], target, *sizes, graph, split.train)
+        linear, history, _ = learn_past(panel, season, linear, target, sizes, graph, split, False)
+        reach = history_length(history, panel.index, self.horizon)
         rule = LinearRule(linear, target)
-        return Predictor(spec, *sizes, target, (), season, rule, _WINDOWS_AT_ONCE)
+        return Predictor(spec, *sizes, target, (), season, rule, _WINDOWS_AT_ONCE, history, reach)
 
     ridge_ = learnt("rule.linear", "Weights, penalty and units.")
     mean_ = learnt("rule.linear.mean", "Mean of the training data, less the seasonal mean.")

@@ -58,6 +58,8 @@ class WindowRidge:
         Number of last time steps of all nodes that are used.
     members : list of tuple
         For ``"ensemble"``: what it is a mean of.
+    past : ndarray of shape (f, h, n_kinds) or None
+        Weights of values of earlier days and weeks; see `stmest.linear.past`.
     """
 
     scope: str
@@ -69,30 +71,33 @@ class WindowRidge:
     joint: np.ndarray | None = None
     joint_length: int = 0
     members: EnsembleSpec = field(default_factory=list)
+    past: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         # sums depend on the order in memory in their last bits; only this one survives every way of copying
-        for name in ("weights", "mean", "scale", "walk", "joint"):
+        for name in ("weights", "mean", "scale", "walk", "joint", "past"):
             if getattr(self, name) is not None:
                 setattr(self, name, np.ascontiguousarray(getattr(self, name)))
 
     @property
     def n_parameters(self) -> int:
         """Number of weights."""
-        return int(self.weights.size + (0 if self.joint is None else self.joint.size))
+        return sum(part.size for part in (self.weights, self.joint, self.past) if part is not None)
 
     @property
     def spec(self) -> EnsembleSpec:
         """The members: weight, scope, penalty, and number of last time steps of all nodes."""
         return self.members or [(1.0, self.scope, self.alpha, self.joint_length)]
 
-    def forecast(self, x: np.ndarray) -> np.ndarray:
+    def forecast(self, x: np.ndarray, past: np.ndarray | None = None) -> np.ndarray:
         """Forecast windows.
 
         Parameters
         ----------
         x : ndarray of shape (b, t, n, f)
             Inputs of the target features in the units of the data, NaN where missing.
+        past : ndarray of shape (b, h, n, n_kinds * f), optional
+            Values of earlier days and weeks for each target step, NaN where missing; only a map with `past` uses them.
 
         Returns
         -------
@@ -114,7 +119,15 @@ class WindowRidge:
                 rows = joint_inputs(inputs, units, self.joint_length).astype(np.float32)
                 drift = drift + (rows @ self.joint[feature]).reshape(drift.shape)
             out.append(last + units.scale[:, None] * drift)
-        return np.stack(out, axis=-1).transpose(0, 2, 1, 3)
+        forecast = np.stack(out, axis=-1).transpose(0, 2, 1, 3)
+        if self.past is None or past is None:
+            return forecast
+        return forecast + np.einsum("bhnfk,fhk->bhnf", self.past_inputs(past), self.past, optimize=True)
+
+    def past_inputs(self, past: np.ndarray) -> np.ndarray:
+        """Values of earlier days and weeks (b, h, n, n_kinds * f) less the means: (b, h, n, f, n_kinds), 0 where missing."""
+        by_kind = past.reshape(*past.shape[:3], -1, self.mean.shape[1]).swapaxes(-1, -2)
+        return np.nan_to_num(by_kind - self.mean[:, :, None])
 
     def shapes(
         self, n_nodes: int, n_targets: int, input_length: int, horizon: int
@@ -133,6 +146,8 @@ class WindowRidge:
             found["walk"] = (n_nodes, n_nodes)
         if self.joint is not None:
             found["joint"] = (n_targets, self.joint_length * n_nodes, n_nodes * h)
+        if self.past is not None:
+            found["past"] = (n_targets, h, self.past.shape[-1])
         return found
 
     def _of_neighbours(self, inputs: np.ndarray, units: Units, last: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from scipy import stats
 
 from ..exceptions import DataError, ParameterError
 
-__all__ = ["DieboldMariano", "diebold_mariano", "holm"]
+__all__ = ["DieboldMariano", "diebold_mariano", "exceeds_noise", "holm"]
 
 
 class DieboldMariano(NamedTuple):
@@ -145,3 +145,25 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(steps, 1.0)
     return adjusted
+
+
+def exceeds_noise(sizes: np.ndarray, gain: np.ndarray, standard_errors: float = 1.0) -> bool:
+    """Whether a mean gain is more than chance, over blocks that hardly depend on each other.
+
+    Parameters
+    ----------
+    sizes : ndarray of shape (n_blocks,)
+        Weight of each block: how many values its gain is the mean of.
+    gain : ndarray of shape (n_blocks,)
+        Loss before less loss after; at least two blocks.
+    standard_errors : float, default=1.0
+        How many standard errors the mean must exceed.
+
+    Returns
+    -------
+    bool
+    """
+    weights = sizes / sizes.sum()
+    mean = weights @ gain
+    variance = (weights**2) @ (gain - mean) ** 2 * len(gain) / (len(gain) - 1)
+    return bool(mean > standard_errors * np.sqrt(variance))

@@ -80,8 +80,8 @@ class ForecastNetwork(nn.Module, ABC):
         time : Tensor of shape (b, t + h, c), optional
             Calendar of the input and target steps; None without a calendar.
         ahead : Tensor of shape (b, h, n, n_ahead), optional
-            What is known of the target steps: linear forecast and seasonal mean, scaled. Only for networks that
-            `uses_ahead` says so of.
+            What is known of the target steps: linear forecast, seasonal mean and values of earlier days and weeks, scaled. Only
+            for networks that `uses_ahead` says so of.
 
         Returns
         -------

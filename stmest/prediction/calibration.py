@@ -40,7 +40,9 @@ class Calibration:
     season : SeasonalProfile or None
         The seasonal mean after the refit; the scale of a look-back is measured less this mean.
     rows : Panel
-        Look-back of the first forecast, and then the time steps to forecast; float32.
+        What the first forecast is made from, and then the time steps to forecast; float32.
+    n_before : int
+        How many time steps come before the first one to forecast.
     bounds : ndarray of int or None
         First time step of every trajectory and the number of time steps, where there are several trajectories, which no
         forecast crosses.
@@ -51,6 +53,7 @@ class Calibration:
     predictor: Predictor
     season: SeasonalProfile | None
     rows: Panel
+    n_before: int
     bounds: np.ndarray | None
     learnt_from: bool
     # by number of steps; not part of the state, as it can be computed again
@@ -84,18 +87,19 @@ class Calibration:
             n_last = max(horizon, round(SELECTION_FRACTION * n_times))
             cut = max(look_back, n_times - n_last)
         most = max(horizon, _MOST_NUMBERS // panel.values[0].size)
-        first = max(0, max(cut, n_times - most) - look_back)
+        cut = max(cut, min(look_back, n_times), n_times - most)
+        first = max(0, cut - predictor.context_length)
         rows = panel.rows(first, n_times)
         rows = replace(rows, values=np.array(rows.values, dtype=np.float32))
-        return cls(
-            predictor, season, rows, panel.bounds - first if panel.parts else None, not split.validates
-        )
+        bounds = panel.bounds - first if panel.parts else None
+        return cls(predictor, season, rows, cut - first, bounds, not split.validates)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_errors"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _errors={})
+        vars(self).setdefault("n_before", self.predictor.look_back)  # older files
 
     def with_predictor(self, predictor: Predictor) -> Calibration:
         """The same time steps, forecast by another predictor.
@@ -168,12 +172,10 @@ class Calibration:
         if len(widths) < steps:
             further = np.sqrt(np.arange(len(widths) + 1, steps + 1) / len(widths))
             widths = np.concatenate([widths, widths[-1:] * further[:, None, None]])
-        typical = typical_steps(self._residuals(self.rows))
+        typical = typical_steps(self._residuals(self._scored()))
         look_back, start = self.predictor.look_back, np.zeros(1, int)
-        scales = [
-            relative_scale(self._residuals(part), typical, start, look_back)
-            for part in recent.parts or (recent,)
-        ]
+        last = [part.tail(look_back) for part in recent.parts or (recent,)]
+        scales = [relative_scale(self._residuals(part), typical, start, look_back) for part in last]
         return np.stack([widths * scale for scale in scales])
 
     def origins(self, steps: int) -> np.ndarray:
@@ -190,7 +192,7 @@ class Calibration:
             Evenly spread; empty where no window fits.
         """
         length = self.predictor.look_back + steps
-        starts = self.rows.starts(length)
+        starts = self.n_before - self.predictor.look_back + self._scored().starts(length)
         if self.bounds is not None:
             ends = starts + length - 1
             starts = starts[
@@ -199,12 +201,16 @@ class Calibration:
         n_taken = min(len(starts), _MOST_ORIGINS)
         return starts[np.unique(np.linspace(0, len(starts) - 1, n_taken).round().astype(np.int64))]
 
+    def _scored(self) -> Panel:
+        """The time steps to forecast, with the look-back of the first forecast."""
+        return self.rows.rows(self.n_before - self.predictor.look_back, self.rows.n_times)
+
     def _residuals(self, panel: Panel) -> np.ndarray:
         return replace(self.predictor, season=self.season).residuals(panel)
 
     def _sorted_errors(self, steps: int) -> np.ndarray:
         """Errors up to a step, or up to the last step that the time steps allow; computed once."""
-        horizon, n_rows = self.predictor.horizon, self.rows.n_times - self.predictor.look_back
+        horizon, n_rows = self.predictor.horizon, self.rows.n_times - self.n_before
         steps = horizon if steps <= horizon else min(steps, max(horizon, n_rows // 2))
         steps = min(steps, n_rows)
         if steps not in self._errors:
@@ -220,6 +226,7 @@ class Calibration:
         forecasts = predictor.forecast(rows, starts, steps)
         targets = starts[:, None] + np.arange(predictor.look_back, predictor.look_back + steps)
         errors = np.abs(rows.values[targets][..., predictor.target] - forecasts)
-        residuals = self._residuals(rows)
-        scale = relative_scale(residuals, typical_steps(residuals), starts, predictor.look_back)
+        residuals = self._residuals(self._scored())
+        first = starts - (self.n_before - predictor.look_back)
+        scale = relative_scale(residuals, typical_steps(residuals), first, predictor.look_back)
         return np.sort((errors / scale[:, None, None, None]).astype(np.float32), axis=0)

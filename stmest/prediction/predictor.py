@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from ..data.calendar import calendar_features
+from ..data.history import History
 from ..data.input_spec import InputSpec
 from ..data.panel import Panel
 from ..data.savable import savable
@@ -41,7 +42,7 @@ class Rule(ABC):
 
     @abstractmethod
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, season: np.ndarray | None, nodes: list[Any] | None
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
     ) -> np.ndarray:
         """Forecast windows.
 
@@ -51,8 +52,8 @@ class Rule(ABC):
             Look-backs in the units of the data, less the seasonal mean; NaN where missing.
         time : ndarray of shape (b, t + h, c) or None
             Calendar channels.
-        season : ndarray of shape (b, h, n, f_target) or None
-            Seasonal mean of the horizon, less its mean over the cycle.
+        ahead : ndarray of shape (b, h, n, c_ahead) or None
+            What is known of the target steps beside their times; see `stmest.data.windows.Batch`.
         nodes : list or None
             Names of the nodes, for messages.
 
@@ -84,10 +85,12 @@ class LinearRule(Rule):
     target: list[int]
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, season: np.ndarray | None, nodes: list[Any] | None
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
-        return self.linear.forecast(x[..., self.target])
+        return self.linear.forecast(
+            x[..., self.target], None if ahead is None else ahead[..., len(self.target) :]
+        )
 
     def shapes(self, n_nodes: int, n_features: int, n_targets: int, look_back: int, horizon: int) -> Shapes:
         """The weights; see `Rule`."""
@@ -128,7 +131,7 @@ class NetworkRule(Rule):
         return self.encoding.linear
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, season: np.ndarray | None, nodes: list[Any] | None
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         network, device = self.network, self.device
@@ -137,7 +140,7 @@ class NetworkRule(Rule):
         sizes = f"look-back of {x.shape[1]} rows, {x.shape[2]} nodes, {x.shape[3]} feature(s)"
         lack = explain_lack(f"forecasting with {self.name}", sizes, len(x), None, device)
         with lack, torch.inference_mode(), deterministic_algorithms(self.deterministic, device):
-            inputs, baseline = self.encoding.encode(x, time, season)
+            inputs, baseline = self.encoding.encode(x, time, ahead)
             output, _ = network(**{name: tensor.to(device) for name, tensor in inputs.items()})
             share = self.residual_weight * self.encoding.scale
             forecast = baseline + output.float().cpu().numpy() * share
@@ -168,10 +171,12 @@ def _shapes_of(linear: WindowRidge, n_nodes: int, n_targets: int, look_back: int
 
 @dataclass(frozen=True)
 class _Timeline:
-    """Seasonal index and calendar channels of the time steps of a panel, and of some after each of its trajectories."""
+    """What belongs to the time steps of a panel, and to some after each of its trajectories."""
 
-    season: np.ndarray | None
-    calendar: np.ndarray | None
+    season: np.ndarray | None  # seasonal index
+    calendar: np.ndarray | None  # channels
+    history: History | None
+    residuals: Any  # of the panel, less their seasonal mean, for `history`
 
 
 @savable
@@ -195,6 +200,10 @@ class Predictor:
         Maps look-back to horizon.
     batch_size : int
         Windows per batch.
+    history : tuple of str or int, default=()
+        What the rule sees of earlier days and weeks; see `stmest.data.history`.
+    reach : int, default=0
+        Time steps before an origin that `history` needs.
     """
 
     spec: InputSpec
@@ -205,6 +214,13 @@ class Predictor:
     season: SeasonalProfile | None
     rule: Rule
     batch_size: int
+    history: tuple[str | int, ...] = ()
+    reach: int = 0
+
+    @property
+    def context_length(self) -> int:
+        """Time steps before an origin that a forecast uses where they exist; at least `look_back` must."""
+        return max(self.look_back, self.reach)
 
     # ---------------------------------------------------------------- forecasts
 
@@ -242,7 +258,7 @@ class Predictor:
         return int(wanted)
 
     def last_rows(self, panel: Panel) -> Panel:
-        """The look-back of a forecast after the last time step (of every trajectory).
+        """What a forecast after the last time step (of every trajectory) is made from.
 
         Parameters
         ----------
@@ -252,12 +268,12 @@ class Predictor:
         Returns
         -------
         Panel
-            `look_back` time steps of every trajectory.
+            `context_length` time steps of every trajectory, as far as there are so many.
 
         Raises
         ------
         DataError
-            If there are fewer.
+            If there are fewer than `look_back`.
         """
         for number, part in enumerate(panel.parts or (panel,)):
             if part.n_times < self.look_back:
@@ -265,12 +281,12 @@ class Predictor:
                 raise DataError(
                     f"{which} has {part.n_times} rows; at least {self.look_back} rows of look-back are needed to forecast."
                 )
-        return panel.tails(self.look_back)
+        return panel.tails(self.context_length)
 
     def forecast(
         self, panel: Panel, starts: np.ndarray, steps: int | None = None, known: np.ndarray | None = None
     ) -> np.ndarray:
-        """Forecast from many origins; each forecast uses its look-back and nothing after it.
+        """Forecast from many origins; each forecast uses its look-back and earlier values, and nothing after it.
 
         Parameters
         ----------
@@ -304,7 +320,7 @@ class Predictor:
             if known is not None:
                 future = rows[:, self.look_back :]
                 future[:, : len(known)] = known[:ahead]
-            batches.append(self._roll_out(rows, places[some], timeline)[:, :steps])
+            batches.append(self._roll_out(rows, starts[some], places[some], timeline)[:, :steps])
         return np.concatenate(batches)
 
     def look_backs(self, panel: Panel, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
@@ -338,7 +354,7 @@ class Predictor:
         for first in range(0, len(starts), self.batch_size):
             some = slice(first, first + self.batch_size)
             rows = panel.values[starts[some, None] + np.arange(self.look_back)]
-            x, time, *_ = self._window(rows, places[some], timeline)
+            x, time, _ = self._window(rows, places[some], timeline)
             yield x, time
 
     def residuals(self, panel: Panel) -> np.ndarray:
@@ -372,8 +388,8 @@ class Predictor:
             return self
         season = self.season and SeasonalProfile(self.season.cycle).fit(panel.values, panel.index)
         sizes = (self.look_back, self.horizon)
-        linear = fit_ensemble(linear.spec, less_season(panel, season), self.target, *sizes, graph, starts)
-        return replace(self, season=season).with_linear(linear)
+        again = fit_ensemble(linear.spec, less_season(panel, season), self.target, *sizes, graph, starts)
+        return replace(self, season=season).with_linear(replace(again, past=linear.past))
 
     def with_linear(self, linear: WindowRidge | None) -> Predictor:
         """A copy with another linear forecast."""
@@ -400,13 +416,16 @@ class Predictor:
 
     # ---------------------------------------------------------------- windows
 
-    def _roll_out(self, rows: np.ndarray, places: np.ndarray, timeline: _Timeline) -> np.ndarray:
+    def _roll_out(
+        self, rows: np.ndarray, starts: np.ndarray, places: np.ndarray, timeline: _Timeline
+    ) -> np.ndarray:
         """Forecast horizon after horizon; each is written into the rows (b, look_back + ahead, n, f) for the next one."""
         forecasts = []
         for origin in range(0, rows.shape[1] - self.look_back, self.horizon):
             middle = origin + self.look_back
-            x, time, expected, season = self._window(rows[:, origin:middle], places + origin, timeline)
-            forecast = self.rule.forecast(x, time, season, self.spec.nodes)
+            x, time, expected = self._window(rows[:, origin:middle], places + origin, timeline)
+            ahead = self._ahead(starts, places, origin, timeline)
+            forecast = self.rule.forecast(x, time, ahead, self.spec.nodes)
             if expected is not None:
                 forecast = forecast + expected
             rows[:, middle : middle + self.horizon][..., self.target] = forecast
@@ -415,17 +434,31 @@ class Predictor:
 
     def _window(
         self, values: np.ndarray, places: np.ndarray, timeline: _Timeline
-    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-        """Look-backs less their seasonal mean, calendar channels, seasonal mean of the targets, and its deviation."""
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Look-backs less their seasonal mean, calendar channels, and seasonal mean of the targets."""
         at = places[:, None] + np.arange(self.look_back + self.horizon)
-        expected = deviation = None
+        expected = None
         if self.season is not None and timeline.season is not None:
             table, index = self.season.table, timeline.season[at]
             values = values - table[index[:, : self.look_back]]
             expected = table[index[:, self.look_back :]][..., self.target]
-            deviation = self.season.deviation[index[:, self.look_back :]][..., self.target]
         time = None if timeline.calendar is None else timeline.calendar[at]
-        return np.asarray(values, dtype=np.float32), time, expected, deviation
+        return np.asarray(values, dtype=np.float32), time, expected
+
+    def _ahead(
+        self, starts: np.ndarray, places: np.ndarray, origin: int, timeline: _Timeline
+    ) -> np.ndarray | None:
+        """What is known of the targets `origin` time steps after the first ones; no forecast is looked up."""
+        first = places + self.look_back  # that is not known
+        at = first[:, None] + np.arange(origin, origin + self.horizon)
+        season = None
+        if self.season is not None and timeline.season is not None:
+            season = self.season.deviation[timeline.season[at]][..., self.target]
+        if timeline.history is None:
+            return season
+        past = timeline.history.look_up(timeline.residuals, at, first, self.target, places - starts)
+        season = np.zeros((*past.shape[:3], len(self.target))) if season is None else season
+        return np.concatenate([season, past], axis=-1)
 
     @staticmethod
     def _places(panel: Panel, starts: np.ndarray, ahead: int) -> np.ndarray:
@@ -433,19 +466,27 @@ class Predictor:
         return starts + ahead * (np.searchsorted(panel.bounds, starts, side="right") - 1)
 
     def _timeline(self, panel: Panel, ahead: int) -> _Timeline:
-        if self.season is None and not self.time_features:
-            return _Timeline(None, None)
+        if self.season is None and not self.time_features and not self.history:
+            return _Timeline(None, None, None, None)
         parts = panel.parts or (panel,)
         indexes = [self._index(part, ahead) for part in parts]
-        season = calendar = None
+        season = calendar = history = None
+        residuals: Any = None
         if self.season is not None:
             chunks = [
                 self._seasonal_index(part, index, ahead) for part, index in zip(parts, indexes, strict=True)
             ]
             season = np.concatenate(chunks)
+            if self.history:
+                known = np.concatenate([chunk[: len(chunk) - ahead] for chunk in chunks])
+                residuals = Residuals(panel.values, known, self.season)
         if self.time_features:
             calendar = np.concatenate([self._calendar(index) for index in indexes])
-        return _Timeline(season, calendar)
+        if self.history:
+            sizes = [(index, part.n_times + ahead) for part, index in zip(parts, indexes, strict=True)]
+            history = History(self.history, sizes)
+            residuals = panel.values if residuals is None else residuals
+        return _Timeline(season, calendar, history, residuals)
 
     def _index(self, panel: Panel, ahead: int) -> pd.Index | None:
         """Times of a series and of the time steps after it, in the time zone of the training data."""

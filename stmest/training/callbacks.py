@@ -14,6 +14,7 @@ import numpy as np
 from skorch.callbacks import Callback
 
 from ..exceptions import TrainingError
+from ..metrics.significance import exceeds_noise
 
 __all__ = ["BestWeights", "Unfreeze"]
 
@@ -128,7 +129,7 @@ class BestWeights(Callback):
     def _beats_the_start(self) -> bool:
         sizes, before = np.array(self._start_batches).T
         after = np.array(self.best_batches_)[:, 1]
-        return len(sizes) < 3 or _exceeds_noise(sizes, before - after)
+        return len(sizes) < 3 or exceeds_noise(sizes, before - after)
 
 
 class Unfreeze(Callback):
@@ -214,13 +215,5 @@ def _best_residual_weight(sizes: np.ndarray, losses: np.ndarray) -> float:
     if len(sizes) < _LEAST_BLOCKS:
         return 0.0
     best = int(np.average(losses, axis=0, weights=sizes).argmin())
-    sure = _exceeds_noise(sizes, losses[:, 0] - losses[:, best], _STANDARD_ERRORS)
+    sure = exceeds_noise(sizes, losses[:, 0] - losses[:, best], _STANDARD_ERRORS)
     return _RESIDUAL_WEIGHTS[best] if sure else 0.0
-
-
-def _exceeds_noise(sizes: np.ndarray, gain: np.ndarray, standard_errors: float = 1.0) -> bool:
-    """Whether the mean gain is more than so many standard errors of it."""
-    weights = sizes / sizes.sum()
-    mean = weights @ gain
-    variance = (weights**2) @ (gain - mean) ** 2 * len(gain) / (len(gain) - 1)
-    return bool(mean > standard_errors * np.sqrt(variance))

@@ -40,7 +40,10 @@ class Encoding:
     target : list of int
         Positions of the forecast features.
     knows_ahead : bool
-        Whether the network sees what is known of the target steps: linear forecast and seasonal mean.
+        Whether the network sees what is known of the target steps: linear forecast, seasonal mean, and values of earlier days
+        and weeks.
+    n_history : int
+        How many of these values of each forecast feature.
     """
 
     scaler: NodeScaler
@@ -48,6 +51,7 @@ class Encoding:
     has_gaps: bool
     target: list[int]
     knows_ahead: bool = False
+    n_history: int = 0
 
     @property
     def scale(self) -> np.ndarray:
@@ -57,10 +61,10 @@ class Encoding:
     @property
     def n_ahead(self) -> int:
         """Channels of what is known of the target steps."""
-        return 2 * len(self.target) if self.knows_ahead else 0
+        return (2 + self.n_history) * len(self.target) if self.knows_ahead else 0
 
     def encode(
-        self, x: np.ndarray, time: np.ndarray | None, season: np.ndarray | None
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None
     ) -> tuple[dict[str, Tensor], np.ndarray]:
         """Inputs of the network, and what its output is added to.
 
@@ -70,8 +74,8 @@ class Encoding:
             Look-backs less the seasonal mean; NaN where missing.
         time : ndarray of shape (b, t + h, c) or None
             Calendar channels.
-        season : ndarray of shape (b, h, n, f_target) or None
-            Seasonal mean of the target steps, less its mean over the cycle.
+        ahead : ndarray of shape (b, h, n, c_ahead) or None
+            What is known of the target steps; see `stmest.data.windows.Batch`. What is missing becomes 0, the usual value.
 
         Returns
         -------
@@ -87,22 +91,33 @@ class Encoding:
             channels = np.where(np.isnan(channels), np.float32(0), channels)
         if self.has_gaps:
             channels = np.concatenate([channels, np.isfinite(scaled).astype(np.float32)], axis=-1)
-        inputs, baseline = {"x": torch.from_numpy(channels)}, self.baseline(x)
+        inputs, baseline = {"x": torch.from_numpy(channels)}, self.baseline(x, ahead)
         if time is not None:
             inputs["time"] = torch.from_numpy(time)
         if self.knows_ahead:
-            linear = (baseline - self.scaler.center[:, self.target]) / self.scale
-            seasonal = np.zeros_like(linear) if season is None else season / self.scale
-            inputs["ahead"] = torch.from_numpy(np.concatenate([linear, seasonal], axis=-1).astype(np.float32))
+            inputs["ahead"] = torch.from_numpy(self._ahead(baseline, ahead))
         return inputs, baseline
 
-    def baseline(self, x: np.ndarray) -> np.ndarray:
+    def _ahead(self, baseline: np.ndarray, ahead: np.ndarray | None) -> np.ndarray:
+        """Scaled linear forecast, seasonal mean and values of earlier days and weeks: (b, h, n, n_ahead)."""
+        center, scale, k = self.scaler.center[:, self.target], self.scale, len(self.target)
+        channels = np.zeros((*baseline.shape[:-1], self.n_ahead), dtype=np.float32)
+        channels[..., :k] = (baseline - center) / scale
+        if ahead is not None:
+            channels[..., k : 2 * k] = ahead[..., :k] / scale
+            past = (ahead[..., k:].reshape(*baseline.shape[:-1], -1, k) - center[:, None]) / scale[:, None]
+            channels[..., 2 * k :] = np.nan_to_num(past).reshape(*past.shape[:3], -1)
+        return channels
+
+    def baseline(self, x: np.ndarray, ahead: np.ndarray | None = None) -> np.ndarray:
         """The forecast for an output of 0: the linear forecast, or the centre of the scaler.
 
         Parameters
         ----------
         x : ndarray of shape (b, t, n, f)
             Look-backs less the seasonal mean.
+        ahead : ndarray of shape (b, h, n, c_ahead), optional
+            As for `encode`.
 
         Returns
         -------
@@ -111,7 +126,8 @@ class Encoding:
         """
         if self.linear is None:
             return self.scaler.center[:, self.target]
-        return self.linear.forecast(x[..., self.target])
+        past = None if ahead is None else ahead[..., len(self.target) :]
+        return self.linear.forecast(x[..., self.target], past)
 
 
 class WindowLoader:
@@ -160,7 +176,7 @@ class WindowLoader:
 
 def _read(encoding: Encoding, windows: Windows, positions: Any) -> tuple[dict[str, Tensor], Tensor]:
     batch = windows.gather(positions)
-    inputs, baseline = encoding.encode(batch.x, batch.time, batch.season)
+    inputs, baseline = encoding.encode(batch.x, batch.time, batch.ahead)
     return inputs, torch.from_numpy(((batch.y - baseline) / encoding.scale).astype(np.float32))
 
 

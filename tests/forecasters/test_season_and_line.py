@@ -34,7 +34,7 @@ def test_auto_takes_the_cycle_that_the_data_follow():
     assert model.profile_.cycle == "time_of_week"
     assert model.score(X[1200:]) > 0.97
     assert (
-        RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(X[:1200]).score(X[1200:]) < 0.5
+        RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(X[:1200]).score(X[1200:]) < 0.9
     )
 
 

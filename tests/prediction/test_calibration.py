@@ -24,7 +24,7 @@ def fitted():
 
 
 def test_origins_are_all_windows_or_an_even_selection(fitted, monkeypatch):
-    rows = Calibration(fitted.predictor_, None, as_panel(np.zeros((20, 2))), None, False)
+    rows = Calibration(fitted.predictor_, None, as_panel(np.zeros((20, 2))), 4, None, False)
     assert rows.origins(2).tolist() == list(range(15))
     assert rows.origins(17).tolist() == []
     monkeypatch.setattr(module, "_MOST_ORIGINS", 3)
@@ -33,7 +33,7 @@ def test_origins_are_all_windows_or_an_even_selection(fitted, monkeypatch):
 
 def test_no_origin_crosses_from_one_trajectory_to_the_next(fitted):
     bounds = np.array([-3, 8, 20])
-    rows = Calibration(fitted.predictor_, None, as_panel(np.zeros((20, 2))), bounds, False)
+    rows = Calibration(fitted.predictor_, None, as_panel(np.zeros((20, 2))), 4, bounds, False)
     assert rows.origins(2).tolist() == [0, 1, 2, *range(8, 15)]
 
 

@@ -91,14 +91,8 @@ def _weights(
     starts = _thinned(split.validation, windows)
     batches = list(_residuals(windows.of(less_season(panel, season)), starts, linear))
     before = _errors(batches, None)
-    best: tuple[float, Any] = (np.nan, None)
-    for penalty in _PENALTIES:
-        weights = _solve(*grams, penalty)
-        after = _errors(batches, weights)
-        error = after[0].sum() / after[1].sum()
-        if not error >= best[0]:
-            best = error, (weights, after)
-    weights, after = best[1]
+    tried = [(weights, _errors(batches, weights)) for weights in (_solve(*grams, p) for p in _PENALTIES)]
+    weights, after = min(tried, key=lambda pair: pair[1][0].sum())
     blocks = (starts - starts[0]) // windows.horizon
     return weights if _pays(before, after, blocks) else None
 
@@ -167,6 +161,6 @@ def _pays(
     count = np.bincount(blocks, before[1])
     gain = np.bincount(blocks, before[0] - after[0])[count > 0]
     count = count[count > 0]
-    if len(count) < _LEAST_BLOCKS or gain.sum() < _LEAST_GAIN * before[0].sum():
+    if len(count) < _LEAST_BLOCKS or gain.sum() <= _LEAST_GAIN * before[0].sum():
         return False
     return exceeds_noise(count, gain / count, _STANDARD_ERRORS)

@@ -53,6 +53,12 @@ def test_noise_is_not_looked_up():
     assert model.context_length_ == 4
 
 
+def test_nothing_observed_is_not_looked_up():
+    index = pd.date_range("2024-01-01", periods=14 * 168, freq="h")
+    model = RidgeForecaster(**SIZES).fit(pd.DataFrame(np.nan, index=index, columns=["a"]))
+    assert model.predictor_.history == ()
+
+
 def test_no_forecast_sees_what_comes_after_its_origin(X, fitted):
     test = X.iloc[12 * 168 : 12 * 168 + 60]
     _, before = fitted.predict_windows(test, steps=30)

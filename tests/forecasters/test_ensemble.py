@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -105,11 +107,10 @@ def test_weights_are_chosen_by_the_error_on_the_validation_part(X):
     assert model.weights_.sum() == pytest.approx(1)
     cut = len(X) - len(X) // 8
     part = X.iloc[cut - 12 :]
-    before = clone(model).fit(X)
-    before.predictor_ = before.calibration_.predictor  # as it was before the refit
+    before = copy.copy(model)
 
     def error(weights):
-        object.__setattr__(before.predictor_, "weights", np.asarray(weights, float))
+        before.predictor_ = replace(model.calibration_.predictor, weights=np.asarray(weights, float))
         truth, forecast = before.predict_windows(part)
         return np.abs(truth - forecast).mean()
 
@@ -134,18 +135,17 @@ def test_short_data_give_equal_weights(X):
 # ---------------------------------------------------------------- the common API
 
 
-def test_intervals_are_calibrated_on_errors_of_the_ensemble(fitted, X):
-    lower, upper = fitted.predict_interval(coverage=0.8)
-    np.testing.assert_allclose((lower + upper) / 2, fitted.predict(), rtol=1e-6)
-    truth, _ = fitted.predict_windows(X[140:])
-    inside = [
-        (low <= y) & (y <= high)
-        for y, (low, high) in (
-            (X.iloc[i : i + 2], fitted.predict_interval(X[:i], coverage=0.8)) for i in range(140, 158)
-        )
-    ]
-    assert np.mean(inside) > 0.5
-    assert np.isfinite(truth).all()
+def test_intervals_are_calibrated_on_errors_of_the_ensemble(X):
+    model = EnsembleForecaster([("a", LastValue(horizon=2)), ("b", SeasonalNaive(horizon=2, season=24))]).fit(
+        X
+    )
+    lower, upper = model.predict_interval(coverage=0.8)
+    np.testing.assert_allclose((lower + upper) / 2, model.predict(), rtol=1e-6)
+    single = EnsembleForecaster([("b", SeasonalNaive(horizon=2, season=24))]).fit(X)
+    for one, two in zip(
+        single.predict_interval(), single.named_estimators_.b.predict_interval(), strict=True
+    ):
+        pd.testing.assert_frame_equal(one, two)
 
 
 def test_update_moves_the_ensemble_on(fitted, X):
@@ -221,19 +221,9 @@ def test_features_that_are_not_forecast(X):
         EnsembleForecaster([members[0], ("ridge", RidgeForecaster(horizon=2))]).fit(two)
 
 
-def test_ensembles_of_ensembles_and_reports(X, tmp_path):
-    inner = ensemble(weights=None)
-    model = EnsembleForecaster(
-        [("inner", inner), ("mean", MeanProfile(horizon=2, season=24, n_seasons=2))]
-    ).fit(X)
-    assert model.context_length_ == 48
-    model.save(tmp_path / "model") if not _has_tiny(model) else None
-    report = compare({"ensemble": inner, "last": LastValue(horizon=2)}, X)
-    assert list(report.to_frame().index) == ["ensemble", "last"]
-
-
-def _has_tiny(model):
-    return any(isinstance(value, TinyForecaster) for value in model.get_params().values())
+def test_an_ensemble_stands_beside_others_in_a_report(X):
+    report = compare({"ensemble": ensemble(), "last": LastValue(horizon=2)}, X)
+    assert report.to_frame()["MAE"].notna().all()
 
 
 # ---------------------------------------------------------------- what is refused

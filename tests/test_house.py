@@ -11,6 +11,7 @@ from stmest.data.input_spec import InputSpec
 from stmest.data.panel import Panel
 from stmest.data.splits import Split
 from stmest.forecasters.registry import entries
+from stmest.prediction.mean_predictor import MeanPredictor
 from stmest.prediction.predictor import Predictor
 from tests.scripts import script
 
@@ -283,7 +284,7 @@ def _unfrozen(classes):
 
 
 def test_the_four_objects_cannot_be_changed():
-    assert _unfrozen([Panel, InputSpec, Split, Predictor]) == []
+    assert _unfrozen([Panel, InputSpec, Split, Predictor, MeanPredictor]) == []
     assert _unfrozen([dataclasses.make_dataclass("Made", ["x"]), object]) != []
 
 

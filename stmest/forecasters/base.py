@@ -29,7 +29,7 @@ from ..linear.ensemble_selection import choose_season
 from ..linear.seasonal_mean import SeasonalProfile
 from ..metrics.point import weighted_r2
 from ..prediction.calibration import Calibration
-from ..prediction.predictor import Predictor
+from ..prediction.predictor import BasePredictor, Predictor
 from .arguments import choose_graph, graph_of_warm_start
 from .model_file import save_model
 from .parameters import name_the_forecaster
@@ -64,8 +64,8 @@ class BaseForecaster(ABC, BaseEstimator):
         Number of nodes.
     feature_names_in_ : ndarray of shape (n_nodes,)
         Names of the nodes, where X is a DataFrame with string column names.
-    predictor_ : Predictor
-        Does all forecasting: seasonal mean, calendar and rule.
+    predictor_ : BasePredictor
+        Does all forecasting.
     input_ : InputSpec
         Nodes, features, grid, time zone and frequency of the training data.
     nodes_ : list or None
@@ -101,10 +101,13 @@ class BaseForecaster(ABC, BaseEstimator):
     target: Any = None
     seasonal_profile: Any = None
 
-    predictor_: Predictor
+    predictor_: BasePredictor
     context_: Panel
     calibration_: Calibration
     given_graph_: Graph | None
+
+    # What `predictor_` is, for the check of model files
+    _predictor_class: ClassVar[type[BasePredictor]] = Predictor
 
     # Whether an array of three axes is a field (n_times, n_y, n_x) rather than (n_times, n_nodes, n_features)
     _reads_fields: ClassVar[bool] = False
@@ -128,7 +131,7 @@ class BaseForecaster(ABC, BaseEstimator):
         """Time steps of history that one forecast needs."""
 
     @abstractmethod
-    def _learn(self, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
+    def _learn(self, panel: Panel, graph: Graph | None, split: Split) -> BasePredictor:
         """Learn from the training part of the data.
 
         Parameters
@@ -142,7 +145,7 @@ class BaseForecaster(ABC, BaseEstimator):
 
         Returns
         -------
-        Predictor
+        BasePredictor
             The fitted predictor.
         """
 
@@ -189,7 +192,7 @@ class BaseForecaster(ABC, BaseEstimator):
             self._check_parameters()
             panel = self._read_first(X)
             graph = self._choose_graph(panel, y, adj)
-            split = Split.of(panel.bounds, self._look_back(panel), self.horizon, self._validation_fraction())
+            split = self._split(panel)
             learnt = self._learn(panel, graph, split)
             refitted = self._refit(learnt, panel, graph, split)
             calibration = self._calibration(learnt, refitted, panel, split)
@@ -210,13 +213,19 @@ class BaseForecaster(ABC, BaseEstimator):
         graph = choose_graph(panel, y, adj, self.adj)
         return graph_of_warm_start(graph, self.given_graph_) if self._continues() else graph
 
-    def _refit(self, predictor: Predictor, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
+    def _split(self, panel: Panel) -> Split:
+        """The windows of the training data."""
+        return Split.of(panel.bounds, self._look_back(panel), self.horizon, self._validation_fraction())
+
+    def _refit(self, predictor: Any, panel: Panel, graph: Graph | None, split: Split) -> BasePredictor:
         """Fit the closed-form parts again, with the validation part, which is the most recent."""
         if self._continues() or not split.validates:
             return predictor
         return predictor.refitted(panel, graph, split.starts)
 
-    def _calibration(self, learnt: Predictor, refitted: Predictor, panel: Panel, split: Split) -> Calibration:
+    def _calibration(
+        self, learnt: BasePredictor, refitted: BasePredictor, panel: Panel, split: Split
+    ) -> Calibration:
         """The validation part, which the predictor `learnt` has not learnt from."""
         return Calibration.of(learnt, refitted.season, panel, split)
 

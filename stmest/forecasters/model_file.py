@@ -1,7 +1,8 @@
 """Model files: a fitted forecaster as one safetensors file, which opens on any machine and runs no code.
 
 Parameters and fitted state of a forecaster are written as plain state (`stmest.storage.plain_state`); `load` calls the
-constructor with them. A file can name the forecasters of the registry and no other classes. Builds on `storage`.
+constructor with them. The members of an ensemble are written in the same way, inside its file. A file can name the forecasters of
+the registry and no other classes. Builds on `storage`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from ..data.input_spec import InputSpec
 from ..data.panel import Panel
 from ..exceptions import ModelFileError
 from ..graphs import as_graph
 from ..prediction.calibration import Calibration
-from ..prediction.predictor import Predictor
 from ..runtime import resolve_device, versions
 from ..storage.plain_state import decode, encode
 from ..storage.tensor_file import read_tensor_file, write_tensor_file
@@ -27,6 +28,7 @@ from .registry import entries, find
 
 __all__ = ["load", "save_model"]
 
+_MEMBERS = "forecasters"  # in the place of pairs of a name and a forecaster
 # Parameters that refer to this machine; a loaded forecaster has their defaults
 _OF_THIS_MACHINE = ("device", "checkpoint_dir")
 
@@ -48,23 +50,9 @@ def save_model(model: Any, path: str | os.PathLike[str]) -> None:
     StorageError
         If the file cannot be written.
     """
-    name = type(model).__name__
-    entry = find(name)
-    if entry is None or type(model) is not entry.cls:
-        raise ModelFileError(
-            f"{type(model).__module__}.{name} is no registered forecaster, and a model file names no other classes. "
-            "Use pickle or joblib for your own classes, or stmest.forecasters.registry.register."
-        )
-    _check_sizes(model)
-    state = dict(model.__getstate__())
-    parameters = {key: state.pop(key) for key in model.get_params(deep=False)}
     arrays: dict[str, np.ndarray] = {}
-    document = {
-        "class": name,
-        "parameters": _encoded(_savable(model, parameters), arrays),
-        "state": _encoded(state, arrays),
-        "versions": {package: v for package, v in versions().items() if package != "platform"},
-    }
+    document = _document(model, arrays, model.input_)
+    document["versions"] = {package: v for package, v in versions().items() if package != "platform"}
     write_tensor_file(path, document, arrays)
 
 
@@ -120,39 +108,132 @@ def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
         ) from error
 
 
-def _encoded(values: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    return {key: encode(value, arrays, key) for key, value in values.items()}
+# ---------------------------------------------------------------- to a document
 
 
-def _savable(model: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+def _document(
+    model: Any,
+    arrays: dict[str, np.ndarray],
+    spec: InputSpec,
+    names: tuple[str, ...] = (),
+    fitted: bool = True,
+) -> dict[str, Any]:
+    """Class and parameters, and the state where it is to be written.
+
+    Parameters
+    ----------
+    model : BaseForecaster
+        The forecaster.
+    arrays : dict of str to ndarray
+        Receives its arrays.
+    spec : InputSpec
+        The nodes that a graph among the parameters is of.
+    names : tuple of str
+        Of a member: its name, after those of the ensembles that it is in.
+    fitted : bool
+        Whether its state is to be written; if not, it is a parameter.
+    """
+    name = type(model).__name__
+    entry = find(name)
+    if entry is None or type(model) is not entry.cls:
+        raise ModelFileError(
+            f"{type(model).__module__}.{name} is no registered forecaster, and a model file names no other classes. "
+            "Use pickle or joblib for your own classes, or stmest.forecasters.registry.register."
+        )
+    if fitted:
+        _check_sizes(model)
+    state = dict(model.__getstate__())
+    parameters = {key: state.pop(key) for key in model.get_params(deep=False)}
+    if names and fitted:
+        parameters.pop("callbacks", None)  # the member among the parameters has none
+    document = {
+        "class": name,
+        "parameters": _encoded(_savable(parameters, spec, names), arrays, spec, names, fitted=False),
+    }
+    if fitted:
+        document["state"] = _encoded(state, arrays, spec, names, fitted=True)
+    return document
+
+
+def _encoded(
+    values: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    spec: InputSpec,
+    names: tuple[str, ...],
+    fitted: bool,
+) -> dict[str, Any]:
+    """Parameters or state; of members there is a document for each."""
+    encoded = {}
+    for key, value in values.items():
+        if _are_members(value):
+            documents = [_document(model, arrays, spec, (*names, name), fitted) for name, model in value]
+            encoded[key] = {"kind": _MEMBERS, "names": [name for name, _ in value], "documents": documents}
+        else:
+            encoded[key] = encode(value, arrays, ".".join((*names, key)))
+    return encoded
+
+
+def _are_members(value: Any) -> bool:
+    """Whether it is a list of pairs of a name and a forecaster."""
+    pairs = value if isinstance(value, (list, tuple)) else ()
+    return bool(pairs) and all(
+        isinstance(pair, (list, tuple)) and len(pair) == 2 and hasattr(pair[1], "predict_windows")
+        for pair in pairs
+    )
+
+
+def _savable(parameters: dict[str, Any], spec: InputSpec, names: tuple[str, ...]) -> dict[str, Any]:
     """Constructor parameters as a file can hold them."""
     kept = {key: value for key, value in parameters.items() if key not in _OF_THIS_MACHINE}
     if kept.get("callbacks"):
-        names = [type(callback).__name__ for callback in kept["callbacks"]]
+        classes = [type(callback).__name__ for callback in kept["callbacks"]]
+        parameter = "__".join((*names, "callbacks"))
         raise ModelFileError(
-            f"callbacks={names} hold code, which a model file never does. Forecasts do not need them: "
-            "model.set_params(callbacks=None).save(path), and set them again after loading if you train on."
+            f"{parameter}={classes} hold code, which a model file never does. Forecasts do not need them: "
+            f"model.set_params({parameter}=None).save(path), and set them again after loading if you train on."
         )
     if kept.get("adj") is not None:
-        kept["adj"] = as_graph(kept["adj"], model.input_.n_nodes, model.nodes_)
+        kept["adj"] = as_graph(kept["adj"], spec.n_nodes, spec.nodes)
     return kept
 
 
-def _restored(document: dict[str, Any], arrays: dict[str, np.ndarray], device: Any) -> Any:
+# ---------------------------------------------------------------- from a document
+
+
+def _decoded(
+    nodes: dict[str, Any], arrays: dict[str, np.ndarray], device: Any, fitted: bool
+) -> dict[str, Any]:
+    """Parameters or state of a document."""
+    decoded = {}
+    for key, node in nodes.items():
+        if isinstance(node, dict) and node.get("kind") == _MEMBERS:
+            models = [_restored(document, arrays, device, fitted) for document in node["documents"]]
+            decoded[key] = list(zip(node["names"], models, strict=True))
+        else:
+            decoded[key] = decode(node, arrays)
+    return decoded
+
+
+def _restored(
+    document: dict[str, Any], arrays: dict[str, np.ndarray], device: Any, fitted: bool = True
+) -> Any:
+    """The forecaster of a document."""
     entry = find(document["class"]) if isinstance(document["class"], str) else None
     if entry is None:
         raise ModelFileError(f"it names the class {document['class']!r}; known are {sorted(entries())}")
-    parameters = {key: decode(node, arrays) for key, node in document["parameters"].items()}
+    parameters = _decoded(document["parameters"], arrays, device, fitted=False)
     kind = entry.cls  # imported before the state is decoded, as the state may name classes of its module
-    state = {key: decode(node, arrays) for key, node in document["state"].items()}
     model = kind(**parameters)
     if "device" in model.get_params(deep=False):
         model.set_params(device=device)
     model._check_parameters()
+    if not fitted:
+        return model
+    state = _decoded(document["state"], arrays, device, fitted=True)
     clash = set(state) & {*parameters, *dir(kind)}
     if clash:
         raise ModelFileError(f"its state names {sorted(clash)[0]!r}, which is no fitted attribute")
-    _check_values(state)
+    _check_values(state, kind)
     weights = state.get("weights_") or {}
     with _limited(sum(map(np.size, weights.values())) + state["n_features_in_"] ** 2, len(weights)):
         model.__setstate__(dict(state))
@@ -163,12 +244,17 @@ def _restored(document: dict[str, Any], arrays: dict[str, np.ndarray], device: A
     return model
 
 
-def _check_values(state: dict[str, Any]) -> None:
+def _check_values(state: dict[str, Any], kind: Any) -> None:
     """Compare the number of nodes with the stored values, as the sizes of all arrays built later depend on it."""
-    kinds = {"predictor_": Predictor, "calibration_": Calibration, "context_": Panel}
-    for name, kind in kinds.items():
-        if not isinstance(state[name], kind):
-            raise ModelFileError(f"its {name} is no {kind.__name__}")
+    parts = {
+        "predictor_": (state["predictor_"], kind._predictor_class),
+        "calibration_": (state["calibration_"], Calibration),
+        "calibration_.predictor": (getattr(state["calibration_"], "predictor", None), kind._predictor_class),
+        "context_": (state["context_"], Panel),
+    }
+    for name, (part, needed) in parts.items():
+        if not isinstance(part, needed):
+            raise ModelFileError(f"its {name} is no {needed.__name__}")
     context, n_nodes = state["context_"], state["n_features_in_"]
     if not callable(context.restore) or not context.values.size:
         raise ModelFileError("its last time steps hold no values")

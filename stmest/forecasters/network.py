@@ -83,6 +83,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         Implementation of the Mamba scan on the device.
     """
 
+    predictor_: Predictor
     history_: pd.DataFrame
     best_epoch_: int
 
@@ -312,15 +313,15 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         if trained.best_epoch or not n_earlier:
             self.best_epoch_ = trained.best_epoch + n_earlier if trained.best_epoch else 0
 
-    def _calibration(self, learnt: Predictor, refitted: Predictor, panel: Panel, split: Split) -> Calibration:
+    def _calibration(self, learnt: Any, refitted: Any, panel: Panel, split: Split) -> Calibration:
         """The validation part; after a warm start the earlier one, where the new one is shorter."""
         new = super()._calibration(learnt, refitted, panel, split)
         if not self._continues():
             return new
-        known = self.calibration_
-        rule: Any = learnt.rule
+        known, rule = self.calibration_, learnt.rule
+        before: Any = known.predictor
         # a warm start does not change seasonal mean and linear forecast
-        predictor = known.predictor.with_network(rule.network, rule.device, rule.residual_weight)
+        predictor = before.with_network(rule.network, rule.device, rule.residual_weight)
         kept = not known.learnt_from and panel.n_times - split.cut < known.rows.n_times - known.n_before
         return (known if kept else new).with_predictor(predictor)
 
@@ -366,8 +367,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         if predictor is not None:
             state["weights_"] = {name: w.cpu().numpy() for name, w in self.network_.state_dict().items()}
             state["predictor_"] = predictor.with_network(None, None)
-            calibrated = self.calibration_.predictor.with_network(None, None)
-            state["calibration_"] = self.calibration_.with_predictor(calibrated)
+            calibrated: Any = self.calibration_.predictor
+            state["calibration_"] = self.calibration_.with_predictor(calibrated.with_network(None, None))
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -386,7 +387,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         network.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
         network = network.to(device).eval()
         self.predictor_ = self.predictor_.with_network(network, device)
-        calibrated = self.calibration_.predictor.with_network(network, device)
+        calibrated: Any = self.calibration_.predictor
+        calibrated = calibrated.with_network(network, device)
         self.calibration_ = replace(self.calibration_, predictor=calibrated)
 
 

@@ -258,20 +258,23 @@ def name_the_forecaster(cls: type) -> None:
         Class of a forecaster; its ``__init__``, also an inherited one, gets a check in front. Its signature stays.
     """
     declared: Any = inspect.unwrap(cls.__init__)  # type: ignore[misc]
-    known = [p.name for p in inspect.signature(declared).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    _, *parameters = inspect.signature(declared).parameters.values()
+    known = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    most = len(known) - len(named)  # those that may be given without their name
 
     @functools.wraps(declared)
     def __init__(self: Any, *args: Any, **parameters: Any) -> None:
-        if args:
+        if len(args) > most:
             raise TypeError(
-                f"{type(self).__name__} takes its parameters by name only, got {len(args)} without a name: "
-                f"{type(self).__name__}({known[0] if known else ''}=...)."
+                f"{type(self).__name__} takes its {'other ' if most else ''}parameters by name only, got {len(args) - most} "
+                f"without a name: {type(self).__name__}({named[0] if named else ''}=...)."
             )
         unknown = next((name for name in parameters if name not in known), None)
         if unknown is not None:
             near = difflib.get_close_matches(unknown, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
             raise TypeError(f"{type(self).__name__} has no parameter {unknown!r}; {hint}")
-        declared(self, **parameters)
+        declared(self, *args, **parameters)
 
     cls.__init__ = __init__  # type: ignore[misc]

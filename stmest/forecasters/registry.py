@@ -37,6 +37,8 @@ class Entry:
         ``seasons`` (how many seasons of the data its parameter `season` is).
     grids_only : bool
         Whether it needs fields on grids.
+    members : dict of str to str
+        Names of the members and their classes in the smallest one, where its parameter `forecasters` takes other forecasters.
     """
 
     name: str
@@ -44,11 +46,30 @@ class Entry:
     tiny: dict[str, Any]
     commands: dict[str, dict[str, Any]] = field(default_factory=dict)
     grids_only: bool = False
+    members: dict[str, str] = field(default_factory=dict)
 
     @property
     def cls(self) -> Any:
         """The class; imported on first access."""
         return _CLASSES.get(self.name) or getattr(importlib.import_module(self.module), self.name)
+
+    def smallest(self, **parameters: Any) -> Any:
+        """The smallest forecaster, for tests.
+
+        Parameters
+        ----------
+        **parameters
+            Others than `tiny` says, or more.
+
+        Returns
+        -------
+        BaseForecaster
+            Not fitted.
+        """
+        if self.members:
+            made = [(name, entries()[kind].smallest()) for name, kind in self.members.items()]
+            parameters = {"forecasters": made, **parameters}
+        return self.cls(**{**self.tiny, **parameters})
 
 
 _CLASSES: dict[str, type] = {}
@@ -61,7 +82,7 @@ def register(**details: Any) -> Callable[[Class], Class]:
     Parameters
     ----------
     **details : literals
-        `tiny`, `commands` and `grids_only` of `Entry`.
+        `tiny`, `commands`, `grids_only` and `members` of `Entry`.
 
     Returns
     -------

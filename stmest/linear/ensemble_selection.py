@@ -17,7 +17,14 @@ from ..graphs import Graph
 from .seasonal_mean import Residuals, SeasonalProfile, supported_cycles
 from .window_ridge import EnsembleSpec, WindowRidge, fit_ridges
 
-__all__ = ["MOST_MEMBERS", "choose_season", "select_ensemble", "possible_scopes"]
+__all__ = [
+    "MOST_MEMBERS",
+    "choose_season",
+    "greedy_selection",
+    "possible_scopes",
+    "select_ensemble",
+    "windows_to_validate",
+]
 
 MOST_MEMBERS = 10  # of an ensemble; a member may count several times
 
@@ -36,7 +43,6 @@ _JOINT_INPUTS = 2_500  # time steps times nodes; the cost grows with the cube
 _STEPS_TO_CHOOSE, _NODES_TO_CHOOSE = 20_000, 64
 _LEVEL_FREE = ("global", "local")  # a constant added to the look-back is added to the forecast
 _HORIZONS_TO_SELECT = 10  # in the validation part; with fewer, an ensemble takes the level-free scopes only
-# Windows to validate on are spread evenly; errors of neighbouring windows are nearly the same
 _WINDOWS_TO_VALIDATE, _NUMBERS_TO_VALIDATE = 500, 2_000_000
 
 
@@ -75,9 +81,8 @@ def select_ensemble(
     starts : ndarray of int, optional
         First time steps of the windows to learn from and to validate on; default all that fit.
     most : int, default=1
-        Members at most. Each round adds the map that lowers the error of the ensemble most; a map may be added again. The
-        selection ends when no map lowers the error. An ensemble (`most` above 1) needs ten horizons to validate on; with
-        fewer, only the scopes ``"global"`` and ``"local"`` are tried, which follow the level of a window.
+        Members at most, by `greedy_selection`. An ensemble (`most` above 1) needs ten horizons to validate on; with fewer, only
+        the scopes ``"global"`` and ``"local"`` are tried, which follow the level of a window.
 
     Returns
     -------
@@ -85,10 +90,6 @@ def select_ensemble(
         For `fit_ensemble`; the first scope and penalty where nothing can be validated.
     error : float
         Mean absolute error of the ensemble on the validation windows; infinite where there is none.
-
-    Notes
-    -----
-    This is the greedy ensemble selection of Caruana, Niculescu-Mizil, Crew, Ksikes, ICML 2004.
     """
     if starts is None:
         starts = np.arange(len(values) - input_length - horizon + 1)
@@ -107,7 +108,7 @@ def select_ensemble(
                 errors.append((_forecast(ridge, x) - y).astype(np.float32))
     if not np.isfinite(y).any():
         return [(1.0, *tried[0])], float("inf")
-    members, error = _greedy_selection(errors, most)
+    members, error = greedy_selection(errors, most)
     return [(members.count(i) / len(members), *tried[i]) for i in sorted(set(members))], error
 
 
@@ -154,8 +155,35 @@ def _penalties(
     return [(alpha, length) for length in lengths for alpha in alphas]
 
 
-def _greedy_selection(errors: list[np.ndarray], most: int) -> tuple[list[int], float]:
-    """Positions of the members, with repetitions, and the mean absolute error of their mean."""
+def greedy_selection(errors: Sequence[np.ndarray], most: int = MOST_MEMBERS) -> tuple[list[int], float]:
+    """Select the members of an ensemble, whose forecast is the mean of theirs.
+
+    Each round adds the candidate that lowers the mean absolute error of the ensemble most; a candidate may be added again. The
+    selection ends when none lowers the error.
+
+    Parameters
+    ----------
+    errors : sequence of ndarray, all of one shape
+        Errors of each candidate on the same validation windows, NaN where the target is missing.
+    most : int, default=10
+        Members at most.
+
+    Returns
+    -------
+    members : list of int
+        Positions of the selected candidates, with repetitions.
+    error : float
+        Mean absolute error of the ensemble.
+
+    Notes
+    -----
+    This is the greedy ensemble selection of Caruana, Niculescu-Mizil, Crew, Ksikes, ICML 2004.
+
+    Examples
+    --------
+    >>> greedy_selection([np.array([2.0, 2.0]), np.array([-1.0, -1.0]), np.array([9.0, 9.0])])
+    ([1, 0, 1], 0.0)
+    """
     members: list[int] = []
     best, total = float("inf"), np.zeros_like(errors[0])
     while len(members) < most:
@@ -169,13 +197,30 @@ def _greedy_selection(errors: list[np.ndarray], most: int) -> tuple[list[int], f
     return members, best
 
 
+def windows_to_validate(starts: np.ndarray, numbers: int) -> np.ndarray:
+    """Some of the validation windows, spread evenly: errors of neighbouring windows are nearly the same.
+
+    Parameters
+    ----------
+    starts : ndarray of int
+        First time steps of the validation windows.
+    numbers : int
+        Numbers in one window.
+
+    Returns
+    -------
+    ndarray of int
+        500 windows at most, and as many as hold 2,000,000 numbers.
+    """
+    most = max(1, min(_WINDOWS_TO_VALIDATE, _NUMBERS_TO_VALIDATE // numbers))
+    return starts[:: -(-len(starts) // most) or 1]
+
+
 def _validation_windows(
     values: Any, target: Sequence[int], starts: np.ndarray, input_length: int, horizon: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and targets of some of the windows."""
-    numbers = values.shape[1] * len(target) * (input_length + horizon)
-    most = max(1, min(_WINDOWS_TO_VALIDATE, _NUMBERS_TO_VALIDATE // numbers))
-    starts = starts[:: -(-len(starts) // most) or 1]
+    starts = windows_to_validate(starts, values.shape[1] * len(target) * (input_length + horizon))
     batch = Windows(values, input_length, horizon, starts, target=list(target)).gather(slice(None))
     return batch.x[..., list(target)], batch.y
 

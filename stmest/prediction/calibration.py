@@ -18,7 +18,7 @@ from ..data.splits import SELECTION_FRACTION, Split
 from ..exceptions import ParameterError
 from ..linear.seasonal_mean import SeasonalProfile
 from .conformal import half_widths, relative_scale, typical_steps
-from .predictor import Predictor
+from .predictor import BasePredictor
 
 __all__ = ["Calibration"]
 
@@ -35,7 +35,7 @@ class Calibration:
 
     Attributes
     ----------
-    predictor : Predictor
+    predictor : BasePredictor
         The calibration predictor: the predictor before the refit, which has not learnt from these time steps.
     season : SeasonalProfile or None
         The seasonal mean after the refit; the scale of a look-back is measured less this mean.
@@ -50,7 +50,7 @@ class Calibration:
         Whether the predictor has learnt from these time steps, so that its errors are too small.
     """
 
-    predictor: Predictor
+    predictor: BasePredictor
     season: SeasonalProfile | None
     rows: Panel
     n_before: int
@@ -61,13 +61,13 @@ class Calibration:
 
     @classmethod
     def of(
-        cls, predictor: Predictor, season: SeasonalProfile | None, panel: Panel, split: Split
+        cls, predictor: BasePredictor, season: SeasonalProfile | None, panel: Panel, split: Split
     ) -> Calibration:
         """The validation part of the training data (the last of it, where it is long) with its look-back.
 
         Parameters
         ----------
-        predictor : Predictor
+        predictor : BasePredictor
             The predictor before the refit.
         season : SeasonalProfile or None
             The seasonal mean after the refit.
@@ -101,12 +101,12 @@ class Calibration:
         vars(self).update(state, _errors={})
         vars(self).setdefault("n_before", self.predictor.look_back)  # older files
 
-    def with_predictor(self, predictor: Predictor) -> Calibration:
+    def with_predictor(self, predictor: BasePredictor) -> Calibration:
         """The same time steps, forecast by another predictor.
 
         Parameters
         ----------
-        predictor : Predictor
+        predictor : BasePredictor
             A predictor that has not learnt from them either.
 
         Returns

@@ -1,7 +1,8 @@
 """`Predictor`: computes the forecasts of a fitted forecaster; the one way from values to forecasts.
 
 A `Rule` maps look-backs less their seasonal mean to horizons. A `Predictor` cuts the windows, adds the seasonal mean again, and
-beyond the horizon continues from its own forecasts. Builds on `data`, `linear` and `training`.
+beyond the horizon continues from its own forecasts. `BasePredictor` is what it has in common with the mean of several. Builds on
+`data`, `linear` and `training`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ..runtime import deterministic_algorithms
 from ..training.diagnostics import explain_lack, refuse_infinite_forecasts
 from ..training.encoding import Encoding
 
-__all__ = ["LinearRule", "NetworkRule", "Predictor", "Rule"]
+__all__ = ["BasePredictor", "LinearRule", "NetworkRule", "Predictor", "Rule", "Shapes"]
 
 Shapes = dict[str, tuple[np.ndarray, tuple[int, ...]]]
 
@@ -179,10 +180,9 @@ class _Timeline:
     residuals: Any  # of the panel, less their seasonal mean, for `history`
 
 
-@savable
 @dataclass(frozen=True)
-class Predictor:
-    """Season, calendar and rule of a fitted forecaster; immutable, so that several threads may forecast with it.
+class BasePredictor(ABC):
+    """From values to forecasts; immutable, so that several threads may forecast with it.
 
     Attributes
     ----------
@@ -193,17 +193,9 @@ class Predictor:
     target : list of int
         Positions of the forecast features.
     time_features : tuple of str
-        Calendar channels of the rule.
+        Calendar channels in use.
     season : SeasonalProfile or None
-        Seasonal mean, which is subtracted from the inputs of the rule and added to its forecasts.
-    rule : Rule
-        Maps look-back to horizon.
-    batch_size : int
-        Windows per batch.
-    history : tuple of str or int, default=()
-        What the rule sees of earlier days and weeks; see `stmest.data.history`.
-    reach : int, default=0
-        Time steps before an origin that `history` needs.
+        Seasonal mean, which `residuals` takes away.
     """
 
     spec: InputSpec
@@ -212,17 +204,42 @@ class Predictor:
     target: list[int]
     time_features: tuple[str, ...]
     season: SeasonalProfile | None
-    rule: Rule
-    batch_size: int
-    history: tuple[str | int, ...] = ()
-    reach: int = 0
 
     @property
     def context_length(self) -> int:
         """Time steps before an origin that a forecast uses where they exist; at least `look_back` must."""
-        return max(self.look_back, self.reach)
+        return self.look_back
 
-    # ---------------------------------------------------------------- forecasts
+    @abstractmethod
+    def forecast(
+        self, panel: Panel, starts: np.ndarray, steps: int | None = None, known: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Forecast from many origins; each forecast uses its look-back and earlier values, and nothing after it.
+
+        Parameters
+        ----------
+        panel : Panel
+            As `InputSpec.read` returns it.
+        starts : ndarray of int
+            First time step of the look-back of each origin.
+        steps : int, optional
+            Steps to forecast; default `horizon`. Beyond it, forecasts are made from forecasts.
+        known : ndarray of shape (n_known, n_nodes, n_features), optional
+            Known values after a single origin, of features that are not forecast; NaN elsewhere.
+
+        Returns
+        -------
+        ndarray of shape (n_origins, steps, n_nodes, n_targets)
+            In the units of the data.
+        """
+
+    @abstractmethod
+    def residuals(self, panel: Panel) -> np.ndarray:
+        """The values of a panel less their seasonal mean: (n_times, n_nodes, n_features)."""
+
+    @abstractmethod
+    def shapes(self) -> Shapes:
+        """The arrays of the predictor, and the shapes that they must have."""
 
     def steps(self, wanted: Any) -> int:
         """How many steps to forecast.
@@ -283,27 +300,42 @@ class Predictor:
                 )
         return panel.tails(self.context_length)
 
+
+@savable
+@dataclass(frozen=True)
+class Predictor(BasePredictor):
+    """Season, calendar and rule of a fitted forecaster.
+
+    Attributes
+    ----------
+    season : SeasonalProfile or None
+        Seasonal mean, which is subtracted from the inputs of the rule and added to its forecasts.
+    rule : Rule
+        Maps look-back to horizon.
+    batch_size : int
+        Windows per batch.
+    history : tuple of str or int, default=()
+        What the rule sees of earlier days and weeks; see `stmest.data.history`.
+    reach : int, default=0
+        Time steps before an origin that `history` needs.
+    """
+
+    rule: Rule
+    batch_size: int
+    history: tuple[str | int, ...] = ()
+    reach: int = 0
+
+    @property
+    def context_length(self) -> int:
+        """Time steps before an origin that a forecast uses where they exist."""
+        return max(self.look_back, self.reach)
+
+    # ---------------------------------------------------------------- forecasts
+
     def forecast(
         self, panel: Panel, starts: np.ndarray, steps: int | None = None, known: np.ndarray | None = None
     ) -> np.ndarray:
-        """Forecast from many origins; each forecast uses its look-back and earlier values, and nothing after it.
-
-        Parameters
-        ----------
-        panel : Panel
-            As `InputSpec.read` returns it.
-        starts : ndarray of int
-            First time step of the look-back of each origin.
-        steps : int, optional
-            Steps to forecast; default `horizon`. Beyond it, forecasts are made from forecasts.
-        known : ndarray of shape (n_known, n_nodes, n_features), optional
-            Known values after a single origin, of features that are not forecast; NaN elsewhere.
-
-        Returns
-        -------
-        ndarray of shape (n_origins, steps, n_nodes, n_targets)
-            In the units of the data.
-        """
+        """Forecast from many origins; see `BasePredictor`."""
         steps = self.horizon if steps is None else steps
         ahead = -(-steps // self.horizon) * self.horizon
         timeline = self._timeline(panel, ahead)
@@ -358,7 +390,7 @@ class Predictor:
             yield x, time
 
     def residuals(self, panel: Panel) -> np.ndarray:
-        """The values of a panel less their seasonal mean: (n_times, n_nodes, n_features)."""
+        """The values of a panel less their seasonal mean; see `BasePredictor`."""
         if self.season is None:
             return panel.values
         season = self._timeline(panel, 0).season
@@ -407,7 +439,7 @@ class Predictor:
         return replace(self, rule=replace(rule, network=network, device=device, residual_weight=weight))
 
     def shapes(self) -> Shapes:
-        """The arrays of the predictor, and the shapes that they must have."""
+        """The arrays of season and rule; see `BasePredictor`."""
         n_nodes, n_features = self.spec.n_nodes, self.spec.n_features
         shapes = self.rule.shapes(n_nodes, n_features, len(self.target), self.look_back, self.horizon)
         if self.season is not None:

@@ -1,6 +1,7 @@
 """The sktime API: a forecaster of stmest behind sktime's fit, predict, update and pretrain.
 
-`SktimeForecaster` composes a scikit-learn-style forecaster; `SktimeNetworkForecaster` adds what only trained networks can do.
+`SktimeForecaster` composes a scikit-learn-style forecaster; `SktimeNetworkForecaster` adds what only trained networks can do, and
+`SktimeEnsembleForecaster` gives the members of an ensemble the wanted horizon.
 The forecasters themselves are in `forecasters.py`, the conversion of tables in `_tables.py`.
 """
 
@@ -11,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
+from sktime.base import _HeterogenousMetaEstimator
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime.utils.warnings import warn
 
@@ -18,7 +21,7 @@ from ..exceptions import DataError
 from ._constructor import compose
 from ._tables import Layout, rows_after
 
-__all__ = ["FITTED", "SktimeForecaster", "SktimeNetworkForecaster"]
+__all__ = ["FITTED", "SktimeEnsembleForecaster", "SktimeForecaster", "SktimeNetworkForecaster"]
 
 # A forecaster that fit is to take instead of training one. sktime's own fit does the bookkeeping of tables, but resets all
 # attributes first, so that it cannot lie in one.
@@ -82,8 +85,12 @@ class SktimeForecaster(BaseForecaster):
         if self.horizon is not None:
             return self.horizon
         if fh is None:
-            return self._composed().horizon
+            return self._usual_horizon()
         return int(self._steps(fh, cutoff).max())
+
+    def _usual_horizon(self) -> int:
+        """The horizon where none is wanted."""
+        return self._composed().horizon
 
     @staticmethod
     def _steps(fh: ForecastingHorizon, cutoff: Any) -> np.ndarray:
@@ -92,20 +99,20 @@ class SktimeForecaster(BaseForecaster):
     def _new_forecaster(self, n_rows: int, horizon: int) -> Any:
         """The composed forecaster, with a horizon and look-back that the time steps have room for."""
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in self._more_parameters}
-        parameters |= {"horizon": horizon} | self._made_to_fit(n_rows, horizon)
+        parameters |= self._made_to_fit(n_rows, horizon, self.input_length)
         if self._layout.targets is not None and self.get_tag("capability:exogenous"):
             parameters["target"] = self._layout.targets
         return self._composed(**parameters)
 
-    def _made_to_fit(self, n_rows: int, horizon: int) -> dict[str, int]:
+    def _made_to_fit(self, n_rows: int, horizon: int, input_length: int) -> dict[str, int]:
         """Shorter windows for short series: half of the time steps as horizon at most, the others as look-back at most."""
         if n_rows < 2:
             raise DataError(f"y has {n_rows} row; at least 2 are needed to learn from.")
         short = {"horizon": min(horizon, n_rows // 2)}
-        short["input_length"] = min(self.input_length, n_rows - short["horizon"])
-        if short != {"horizon": horizon, "input_length": self.input_length}:
+        short["input_length"] = min(input_length, n_rows - short["horizon"])
+        if short != {"horizon": horizon, "input_length": input_length}:
             warn(
-                f"y has {n_rows} rows, fewer than input_length + horizon = {self.input_length + horizon}; "
+                f"y has {n_rows} rows, fewer than input_length + horizon = {input_length + horizon}; "
                 f"{type(self).__name__} learns with input_length={short['input_length']}, horizon={short['horizon']}.",
                 UserWarning,
                 obj=self,
@@ -176,6 +183,31 @@ class SktimeForecaster(BaseForecaster):
     def _take_in(self, new: pd.DataFrame, update_params: bool) -> None:
         """Move the forecast origin over new time steps."""
         self.forecaster_.update(new)
+
+
+class SktimeEnsembleForecaster(_HeterogenousMetaEstimator, SktimeForecaster):
+    """Base of the ensemble, whose members are forecasters of stmest; their parameters are ``name__parameter``."""
+
+    _steps_attr = "forecasters"
+    forecasters: Any
+
+    def _usual_horizon(self) -> int:
+        return self._composed(self.forecasters).horizon
+
+    def _new_forecaster(self, n_rows: int, horizon: int) -> Any:
+        ensemble = self._composed(self.forecasters, weights=self.weights, adj=self.adj)
+        return self._made_to_fit_all(ensemble, n_rows, horizon)
+
+    def _made_to_fit_all(self, model: Any, n_rows: int, horizon: int) -> Any:
+        """A copy with the horizon, and with look-backs that the time steps have room for."""
+        known = model.get_params(deep=False)
+        if "forecasters" in known:
+            members = [
+                (name, self._made_to_fit_all(member, n_rows, horizon)) for name, member in model.forecasters
+            ]
+            return clone(model).set_params(forecasters=members)
+        sizes = self._made_to_fit(n_rows, horizon, known.get("input_length", 1))
+        return clone(model).set_params(**{name: size for name, size in sizes.items() if name in known})
 
 
 class SktimeNetworkForecaster(SktimeForecaster):

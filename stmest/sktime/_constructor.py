@@ -43,11 +43,15 @@ def compose(cls: type, composed: type, more: dict[str, tuple[Any, str]]) -> None
     theirs = inspect.signature(composed).parameters
     defaults = {name: p.default for name, p in theirs.items() if name not in _WITHOUT}
     defaults |= {"horizon": None} | {name: default for name, (default, _) in more.items()}
+    required = [name for name, default in defaults.items() if default is inspect.Parameter.empty]
 
     def __init__(self: Any, **parameters: Any) -> None:
         unknown = sorted(set(parameters) - set(defaults))
         if unknown:
             raise TypeError(f"{cls.__name__} has no parameter {unknown[0]!r}; it has {list(defaults)}.")
+        missing = [name for name in required if name not in parameters]
+        if missing:
+            raise TypeError(f"{cls.__name__} needs the parameter {missing[0]!r}.")
         for name, default in defaults.items():
             setattr(self, name, parameters.get(name, default))
         super(cls, self).__init__()  # type: ignore[arg-type]
@@ -58,7 +62,8 @@ def compose(cls: type, composed: type, more: dict[str, tuple[Any, str]]) -> None
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     cls.__init__ = __init__  # type: ignore[misc]
     entries = {name: f"{name}\n" for name in defaults} | _parameter_docs(composed)
-    entries |= {"adj": _ADJ_DOC, "horizon": _HORIZON_DOC.format(default=theirs["horizon"].default)}
+    horizon = theirs["horizon"].default if "horizon" in theirs else "that of the members"
+    entries |= {"adj": _ADJ_DOC, "horizon": _HORIZON_DOC.format(default=horizon)}
     entries |= {name: text for name, (_, text) in more.items()}
     text = "".join(
         dict.fromkeys(entries[name] for name in defaults)

@@ -15,7 +15,7 @@ import pandas as pd
 from ..exceptions import ParameterError
 from ..forecasters.network import NetworkForecaster
 from ..forecasters.registry import Entry, entries, find
-from ._base import FITTED, SktimeForecaster, SktimeNetworkForecaster
+from ._base import FITTED, SktimeEnsembleForecaster, SktimeForecaster, SktimeNetworkForecaster
 
 __all__ = ["from_sklearn"]  # and the classes, below
 
@@ -38,7 +38,7 @@ forecaster_ : stmest.{name}
 Examples
 --------
 >>> from sktime.datasets import load_longley
->>> from stmest.sktime import {name}
+>>> from stmest.sktime import {name}{imports}
 >>> _, y = load_longley()
 >>> {name}({arguments}).fit(y[["GNP", "POP"]], fh=[1, 2]).predict().shape
 (2, 2)
@@ -47,7 +47,8 @@ Examples
 
 def _is_of_use(entry: Entry) -> bool:
     """Whether sktime, which has tables and no fields, gains by it; what only repeats values it has itself."""
-    return not entry.grids_only and "input_length" in inspect.signature(entry.cls).parameters
+    chooses = bool(entry.members) or "input_length" in inspect.signature(entry.cls).parameters
+    return chooses and not entry.grids_only
 
 
 def _made_for(entry: Entry) -> type:
@@ -55,6 +56,12 @@ def _made_for(entry: Entry) -> type:
     trains = issubclass(entry.cls, NetworkForecaster)
     tiny = {name: value for name, value in entry.tiny.items() if name != "horizon"}
     tests = [{**tiny, "input_length": 4}, {**tiny, "input_length": 3, "horizon": 2}]
+    arguments, imports = "input_length=4" + (", max_epochs=1, random_state=0" if trains else ""), ""
+    if entry.members:
+        members = entry.smallest().forecasters
+        tests = [{"forecasters": members}, {"forecasters": members[:1], **tiny, "horizon": 2}]
+        arguments = 'forecasters=[("ridge", RidgeForecaster(input_length=4))]'
+        imports = "\n>>> from stmest import RidgeForecaster"
     if trains:
         tests = [{**tests[0], **_WITHOUT_RIDGE, "patience": None}, {**tests[1], "patience": 1}]
         tests = [{k: v for k, v in test.items() if _may_be(entry.cls, k, v)} for test in tests]
@@ -68,11 +75,13 @@ def _made_for(entry: Entry) -> type:
         summary=inspect.cleandoc(entry.cls.__doc__ or entry.name).splitlines()[0].rstrip("."),
         more="; columns of X are\nfurther input channels" if trains else "",
         update=", or trains on (`update_epochs`)" if trains else "",
-        arguments="input_length=4" + (", max_epochs=1, random_state=0" if trains else ""),
+        arguments=arguments,
+        imports=imports,
     )
-    members = {"__doc__": doc, "__module__": __name__, "get_test_params": classmethod(get_test_params)}
-    base: Any = SktimeNetworkForecaster if trains else SktimeForecaster
-    return type(base)(entry.name, (base,), members, composes=entry.cls)
+    body = {"__doc__": doc, "__module__": __name__, "get_test_params": classmethod(get_test_params)}
+    simple: Any = SktimeEnsembleForecaster if entry.members else SktimeForecaster
+    base: Any = SktimeNetworkForecaster if trains else simple
+    return type(base)(entry.name, (base,), body, composes=entry.cls)
 
 
 def _may_be(cls: type, name: str, value: Any) -> bool:
@@ -129,7 +138,8 @@ def from_sklearn(model: Any) -> Any:
         raise ParameterError(f"{name} has no counterpart in stmest.sktime; there are {sorted(__all__)}.")
     cls = globals().get(name) or __getattr__(name)
     known = set(cls.get_param_names())
-    made = cls(**{key: value for key, value in model.get_params(deep=False).items() if key in known})
+    parameters = {"horizon": model.horizon, **model.get_params(deep=False)}
+    made = cls(**{key: value for key, value in parameters.items() if key in known})
     if not hasattr(model, "predictor_"):
         return made
     spec, recent = model.input_, model.context_

@@ -226,7 +226,7 @@ def _build_tensor(values: np.ndarray) -> torch.Tensor:
 def _datetimes(index: pd.DatetimeIndex) -> Fields:
     zone = None if index.tz is None else str(index.tz)
     fields = {
-        "values": index.asi8,
+        "values": index.asi8.copy(),  # as the index that is built from it, it shares no memory
         "unit": index.unit,
         "zone": zone,
         "freq": index.freqstr,
@@ -299,7 +299,7 @@ def _build_table(
 def _graph_parts(graph: Graph) -> Fields:
     matrix = graph.adjacency
     return {
-        "first_edge": matrix.indptr.astype(np.int64), "target": matrix.indices.astype(np.int64), "weight": matrix.data,
+        "first_edge": matrix.indptr.astype(np.int64), "target": matrix.indices.astype(np.int64), "weight": matrix.data.copy(),
         "nodes": graph.nodes, "coordinates": graph.coordinates,
     }  # fmt: skip
 
@@ -340,7 +340,7 @@ _PARTS: dict[type, tuple[str, Callable[[Any], Fields]]] = {
         lambda i: {"start": i.start, "stop": i.stop, "step": i.step, "name": i.name},
     ),
     pd.DatetimeIndex: ("DatetimeIndex", _datetimes),
-    pd.PeriodIndex: ("PeriodIndex", lambda i: {"values": i.asi8, "freq": i.freqstr, "name": i.name}),
+    pd.PeriodIndex: ("PeriodIndex", lambda i: {"values": i.asi8.copy(), "freq": i.freqstr, "name": i.name}),
     pd.Index: ("Index", _index_parts),
     pd.DataFrame: ("DataFrame", _table_parts),
     Graph: ("Graph", _graph_parts),

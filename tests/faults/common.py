@@ -13,6 +13,7 @@ import pandas as pd
 
 from stmest import (
     DLinearForecaster,
+    EnsembleForecaster,
     LastValue,
     MADForecaster,
     MeanProfile,
@@ -47,6 +48,9 @@ FORECASTERS: dict[str, Any] = {
     "MADForecaster": MADForecaster(**_WINDOW, **_LINEAR, width=4),
     "DLinearForecaster": DLinearForecaster(**_WINDOW, **_LINEAR),
     "NLinearForecaster": NLinearForecaster(**_WINDOW, **_LINEAR),
+    "EnsembleForecaster": EnsembleForecaster(
+        [("ridge", RidgeForecaster(**_WINDOW)), ("tiny", TinyForecaster(**_WINDOW, **_LINEAR))]
+    ),
 }
 NETWORKS = [name for name, forecaster in FORECASTERS.items() if hasattr(forecaster, "max_epochs")]
 

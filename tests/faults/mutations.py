@@ -20,17 +20,20 @@ _SECONDS = 10.0
 
 
 def sound_files(folder: Any) -> list[bytes]:
-    """Files of a network on a graph, a network without one, and a baseline."""
+    """Files of a network on a graph, a network without one, a baseline, and an ensemble."""
     X = pd.DataFrame(
         np.random.default_rng(0).normal(size=(60, 3)),
         pd.date_range("2024", periods=60, freq="h"),
         list("abc"),
     )
     files = []
-    for name, adj in (("STM3Forecaster", np.eye(3)), ("STMambaForecaster", None), ("RidgeForecaster", None)):
-        small(name, **({} if name == "RidgeForecaster" else {"max_epochs": 1})).fit(X, adj=adj).save(
-            folder / name
-        )
+    for name, adj in (
+        ("STM3Forecaster", np.eye(3)),
+        ("STMambaForecaster", None),
+        ("RidgeForecaster", None),
+        ("EnsembleForecaster", np.eye(3)),
+    ):
+        small(name).fit(X, adj=adj).save(folder / name)
         files.append((folder / name).read_bytes())
     return files
 

@@ -22,8 +22,9 @@ LENGTH, HORIZON = 6, 3
 def without_clock(model):
     """Fingerprint without the seconds that training took."""
     model = copy.deepcopy(model)
-    if hasattr(model, "history_"):
-        model.history_ = model.history_.drop(columns="seconds")
+    for trained in (model, *getattr(model, "estimators_", [])):
+        if hasattr(trained, "history_"):
+            trained.history_ = trained.history_.drop(columns="seconds")
     return fingerprint(model)
 
 

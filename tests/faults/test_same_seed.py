@@ -45,6 +45,11 @@ def state(model):
     parts = model.__getstate__()
     if "history_" in parts:
         parts = {**parts, "history_": parts["history_"].drop(columns="seconds").to_json(double_precision=15)}
+    if "named_estimators_" in parts:
+        parts = {
+            **parts,
+            "named_estimators_": [(name, state(member)) for name, member in parts["named_estimators_"]],
+        }
     return pickle.dumps(parts)
 
 

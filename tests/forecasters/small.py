@@ -25,8 +25,7 @@ def network_names() -> list[str]:
 
 def small(name: str, **parameters: Any) -> Any:
     """A forecaster that is fitted within a second."""
-    entry = entries()[name]
-    return entry.cls(**{**entry.tiny, **parameters})
+    return entries()[name].smallest(**parameters)
 
 
 @contextmanager

@@ -61,8 +61,9 @@ def main() -> None:
             continue
         X = observations(name)
         # without a validation part the network is kept, whatever it learnt
-        kept = {"patience": None} if "max_epochs" in small(name).get_params() else {}
-        model = small(name, **kept).fit(X[:100], adj=None if name in FIELD_NAMES else ADJACENCY)
+        model = small(name)
+        model.set_params(**{key: None for key in model.get_params() if key.endswith("patience")})
+        model.fit(X[:100], adj=None if name in FIELD_NAMES else ADJACENCY)
         model.save(model_file)
         forecast(model, X).to_csv(model_file.with_suffix(".csv"), index=False)
         sys.stdout.write(f"{model_file.name}: {model_file.stat().st_size:,} bytes\n")

@@ -53,7 +53,7 @@ def run(task_name: str, name: str, way: str, seed: int) -> dict[str, float]:
     model.fit(task.X.iloc[:cut], adj=task.graph)
     seconds = time.process_time() - start
     truth, forecast = model.predict_windows(task.X.iloc[cut - task.input_length :])
-    linear = model.predictor_.with_network(model.network_, model.device_, 0.0)
+    linear = model.predictor_.with_networks(model.networks_, model.device_, (0.0,))
     model.predictor_ = linear
     baseline = model.predict_windows(task.X.iloc[cut - task.input_length :])[1]
     return {

@@ -234,13 +234,17 @@ def _restored(
     if clash:
         raise ModelFileError(f"its state names {sorted(clash)[0]!r}, which is no fitted attribute")
     _check_values(state, kind)
-    weights = state.get("weights_") or {}
-    with _limited(sum(map(np.size, weights.values())) + state["n_features_in_"] ** 2, len(weights)):
+    if isinstance(state.get("weights_"), dict):  # written when there was one network only
+        state["weights_"] = [state["weights_"]]
+    members = state.get("weights_") or []
+    first = members[0] if members else {}  # the others are copies of it
+    with _limited(sum(map(np.size, first.values())) + state["n_features_in_"] ** 2, len(first)):
         model.__setstate__(dict(state))
     _check_sizes(model)
-    for key, tensor in model.network_.state_dict().items() if weights else ():
-        if f"torch.{weights[key].dtype}" != str(tensor.dtype):
-            raise ModelFileError(f"weight {key!r} has dtype {weights[key].dtype}; needed: {tensor.dtype}")
+    for network, weights in zip(model.networks_, members, strict=True) if members else ():
+        for key, tensor in network.state_dict().items():
+            if f"torch.{weights[key].dtype}" != str(tensor.dtype):
+                raise ModelFileError(f"weight {key!r} has dtype {weights[key].dtype}; needed: {tensor.dtype}")
     return model
 
 

@@ -48,7 +48,7 @@ from .parameters import TrainingParameters
 __all__ = ["NetworkForecaster"]
 
 # Parameters that do not change the training, or that the fingerprint describes in another way
-_BESIDE_THE_TRAINING = ("adj", "callbacks", "checkpoint_dir", "device", "verbose", "warm_start")
+_BESIDE_THE_TRAINING = ("adj", "callbacks", "checkpoint_dir", "device", "n_members", "verbose", "warm_start")
 
 
 class NetworkForecaster(TrainingParameters, BaseForecaster):
@@ -57,25 +57,28 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     Attributes
     ----------
     device_ : torch.device
-        Device that the network is on.
+        Device that the networks are on.
     network_ : torch.nn.Module
-        The trained network.
+        The trained network; of several members the first.
+    networks_ : tuple of torch.nn.Module
+        The networks of all members.
     history_ : DataFrame
-        One row per epoch: losses, auxiliary losses, learning rate, seconds. Its ``attrs["skipped_windows"]`` counts the
-        training windows that were left out because they hold no observation.
+        One row per epoch: losses, auxiliary losses, learning rate, seconds. With several members, the column ``member``
+        counts them from 0. Its ``attrs["skipped_windows"]`` counts the training windows that were left out because they
+        hold no observation.
     best_epoch_ : int
-        Epoch whose weights are kept, counted from 1; 0 for the weights at the start.
+        Epoch of the first member whose weights are kept, counted from 1; 0 for the weights at the start.
     n_iter_ : int
-        Number of epochs trained.
+        Number of epochs trained, of all members together.
     n_parameters_ : int
-        Number of trainable parameters of the network.
+        Number of trainable parameters of one network.
     scaler_ : NodeScaler
         Shift and scale of each node, from the training part less its seasonal mean.
     linear_ : WindowRidge or None
         The linear forecast whose residual the network forecasts.
     correction_ : float
         Residual weight: the network's forecast of the residual is multiplied by it before it is added to the linear forecast.
-        Between 0 and 1, by validation error.
+        Between 0 and 1, by validation error. With several members the mean of their residual weights.
     has_gaps_ : bool
         Whether the training data have missing values; then the network gets an observation mask as one more channel per
         feature.
@@ -149,7 +152,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         return {}
 
     def _more_callbacks(self, network: Any) -> list[tuple[str, Any]]:
-        """Further callbacks of the forecaster class."""
+        """Further callbacks of the forecaster class, for the training of one network."""
         return []
 
     # ---------------------------------------------------------------- fit
@@ -161,6 +164,11 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
                 raise ParameterError(
                     f"callbacks holds {callback!r} of type {type(callback).__name__}; needed: instances of skorch's Callback."
                 )
+        if self._continues() and len(self.networks_) != self.n_members:
+            raise ParameterError(
+                f"warm_start=True continues the {len(self.networks_)} network(s) that were fitted, but "
+                f"n_members={self.n_members}. Use n_members={len(self.networks_)}, or fit anew with warm_start=False."
+            )
 
     def _look_back(self, panel: Panel) -> int:
         return self.input_length
@@ -183,24 +191,62 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         )
         rule: Any = before.rule
         device = resolve_device(self.device)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        random = check_random_state(self.random_state)
+        seeds = [int(random.randint(2**31 - 1)) for _ in range(self.n_members)]
+        first_weights = self.__dict__.pop("first_weights", None) or [{}]
         values = less_season(panel, before.season)
-        with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
-            if rule.network is None:
-                network = self._new_network(before, graph)
-                self._prepare_network(network, values[: split.cut], panel, before, graph)
-                self._start_from_first_weights(network)
-            else:
-                network = _copy_of(rule.network)  # the weights stay as they were if fit fails
-            windows = self._windows(before, panel, values)
-            length = before.look_back + before.horizon
-            train = split.train if folds is None else folds.inside(split.train, length)
-            trained = self._trainer(network, before, graph, device, seed).train(
-                network, rule.encoding, windows(train), windows(split.validation), panel,
-                None if rule.network is None else self.history_, folds,
-            )  # fmt: skip
-        self._remember(trained, 0 if rule.network is None else self.n_iter_)
-        return before.with_network(trained.network, device, trained.residual_weight)
+        windows = self._windows(before, panel, values)
+        length = before.look_back + before.horizon
+        train = split.train if folds is None else folds.inside(split.train, length)
+        earlier = self._histories() if self._continues() else [None] * self.n_members
+        members: list[Trained] = []
+        for number, seed in enumerate(seeds):
+            with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
+                if self._continues():
+                    network = _copy_of(rule.networks[number])  # the weights stay as they were if fit fails
+                else:
+                    network = self._new_network(before, graph)
+                    self._prepare_network(network, values[: split.cut], panel, before, graph)
+                    _copy_weights(first_weights[number % len(first_weights)], network)
+                trainer = self._trainer(network, before, graph, device, number, seed)
+                data = (windows(train), windows(split.validation), panel)
+                try:
+                    members.append(trainer.train(network, rule.encoding, *data, earlier[number], folds))
+                except KeyboardInterrupt:
+                    if not members:
+                        raise
+                    break
+            if members[-1].interrupted:
+                break
+        return self._ensemble(before, members, earlier, device)
+
+    def _ensemble(
+        self, before: Predictor, members: list[Trained], earlier: list[Any], device: torch.device
+    ) -> Predictor:
+        """The predictor with the trained networks. Where Ctrl-C ended the training, those that follow stay as they were."""
+        rule: Any = before.rule
+        done = len(members)
+        if done < self.n_members:
+            warnings.warn(
+                f"training was interrupted: the first {done} of {self.n_members} members were trained, the others were not.",
+                UserWarning,
+                stacklevel=2,
+            )
+        self._remember(members[0], 0 if earlier[0] is None else len(earlier[0]))
+        left = [history for history in earlier[done:] if history is not None]
+        self.history_ = _joined([trained.history for trained in members] + left)
+        networks = [trained.network for trained in members]
+        weights = [trained.residual_weight for trained in members]
+        return before.with_networks(
+            (*networks, *rule.networks[done:]), device, (*weights, *rule.residual_weights[done:])
+        )
+
+    def _histories(self) -> list[pd.DataFrame]:
+        """History of each member."""
+        if "member" not in self.history_:
+            return [self.history_]
+        parts = self.history_.groupby("member", sort=True)
+        return [part.drop(columns="member").reset_index(drop=True) for _, part in parts]
 
     def _before_training(
         self, panel: Panel, graph: Graph | None, split: Split
@@ -223,7 +269,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             linear, history, folds = learn_past(panel, season, linear, target, sizes, graph, split, ahead)
         scaler = NodeScaler(self.scaler).fit(part)
         encoding = Encoding(scaler, linear, has_gaps(part), target, ahead, len(history))
-        rule = NetworkRule(type(self).__name__, encoding, None, 1.0, None, self.deterministic)
+        rule = NetworkRule(type(self).__name__, encoding, (), (), None, self.deterministic)
         reach = history_length(history, panel.index, self.horizon)
         predictor = Predictor(
             spec, *sizes, target, time_features, season, rule, self.batch_size, history, reach
@@ -282,33 +328,25 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         predictor: Predictor,
         graph: Graph | None,
         device: torch.device,
+        member: int,
         seed: int,
     ) -> Trainer:
-        """The trainer with the settings of this forecaster."""
+        """The trainer of a member with the settings of this forecaster."""
         parameters = self.get_params(deep=False)
         settings = {k: v for k, v in parameters.items() if k not in _BESIDE_THE_TRAINING}
-        settings |= {"class": type(self).__name__, "device": device.type, "graph": graph}
+        settings |= {"class": type(self).__name__, "device": device.type, "graph": graph, "member": member}
         settings["callbacks"] = [type(callback).__name__ for callback in self.callbacks or []]
         encoding = _encoding(predictor)
         settings["start"] = [encoding.scaler, encoding.linear] if self._continues() else None
         known = inspect.signature(Trainer).parameters
         given = {name: value for name, value in parameters.items() if name in known and name != "device"}
         return Trainer(
-            **given, name=type(self).__name__, device=device, seed=seed, loss_weights=self._loss_weights(),
+            **given, name=type(self).__name__, device=device, member=member, seed=seed, loss_weights=self._loss_weights(),
             own_callbacks=self._more_callbacks(network), settings=settings,
         )  # fmt: skip
 
-    def _start_from_first_weights(self, network: nn.Module) -> None:
-        """Copy `first_weights`, those of another fit, where name and shape agree (with other nodes: not embeddings)."""
-        given = self.__dict__.pop("first_weights", None) or {}
-        own = network.state_dict()
-        network.load_state_dict(
-            own | {name: w for name, w in given.items() if name in own and w.shape == own[name].shape}
-        )
-
     def _remember(self, trained: Trained, n_earlier: int) -> None:
-        """Store the history and the best epoch."""
-        self.history_ = trained.history
+        """Store the best epoch and what else there is to know of the training of the first member."""
         # 0: no epoch was better than the weights at the start
         if trained.best_epoch or not n_earlier:
             self.best_epoch_ = trained.best_epoch + n_earlier if trained.best_epoch else 0
@@ -321,29 +359,30 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         known, rule = self.calibration_, learnt.rule
         before: Any = known.predictor
         # a warm start does not change seasonal mean and linear forecast
-        predictor = before.with_network(rule.network, rule.device, rule.residual_weight)
+        predictor = before.with_networks(rule.networks, rule.device, rule.residual_weights)
         kept = not known.learnt_from and panel.n_times - split.cut < known.rows.n_times - known.n_before
         return (known if kept else new).with_predictor(predictor)
 
     # ---------------------------------------------------------------- what was learnt
 
-    network_ = learnt("rule.network", "The trained network.")
-    device_ = learnt("rule.device", "Device that the network is on.")
+    network_ = learnt("rule.network", "The trained network; of several members the first.")
+    networks_ = learnt("rule.networks", "The networks of all members.")
+    device_ = learnt("rule.device", "Device that the networks are on.")
     scaler_ = learnt("rule.encoding.scaler", "Shift and scale of each node.")
     linear_ = learnt("rule.linear", "The linear forecast whose residual the network forecasts.")
     correction_ = learnt(
-        "rule.residual_weight", "Residual weight: how much of the network's output is added."
+        "rule.residual_weight", "Residual weight: how much of the output of the networks is added."
     )
     has_gaps_ = learnt("rule.encoding.has_gaps", "Whether values were missing in training.")
 
     @property
     def n_iter_(self) -> int:
-        """Number of epochs trained."""
+        """Number of epochs trained, of all members together."""
         return len(self.history_)
 
     @property
     def n_parameters_(self) -> int:
-        """Number of trainable parameters of the network."""
+        """Number of trainable parameters of one network."""
         return sum(p.numel() for p in self.network_.parameters() if p.requires_grad)
 
     @property
@@ -365,14 +404,17 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         state: dict[str, Any] = dict(super().__getstate__())
         predictor = state.get("predictor_")
         if predictor is not None:
-            state["weights_"] = {name: w.cpu().numpy() for name, w in self.network_.state_dict().items()}
-            state["predictor_"] = predictor.with_network(None, None)
+            state["weights_"] = [
+                {name: w.cpu().numpy() for name, w in network.state_dict().items()}
+                for network in self.networks_
+            ]
+            state["predictor_"] = predictor.with_networks((), None)
             calibrated: Any = self.calibration_.predictor
-            state["calibration_"] = self.calibration_.with_predictor(calibrated.with_network(None, None))
+            state["calibration_"] = self.calibration_.with_predictor(calibrated.with_networks((), None))
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Rebuild the network on the wanted device; on the CPU, with a warning, where that device is missing."""
+        """Rebuild the networks on the wanted device; on the CPU, with a warning, where that device is missing."""
         weights = state.pop("weights_", None)
         super().__setstate__(state)
         if weights is None:
@@ -383,12 +425,15 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             warnings.warn(f"{error} The model was loaded on the CPU.", RuntimeWarning, stacklevel=2)
             device = torch.device("cpu")
         with seeded(0, device):
-            network = self._new_network(self.predictor_, self.given_graph_)
-        network.load_state_dict({name: torch.as_tensor(array) for name, array in weights.items()})
-        network = network.to(device).eval()
-        self.predictor_ = self.predictor_.with_network(network, device)
+            first = self._new_network(self.predictor_, self.given_graph_)
+        networks: list[ForecastNetwork] = []
+        for arrays in weights:
+            network = _copy_of(first) if networks else first
+            network.load_state_dict({name: torch.as_tensor(array) for name, array in arrays.items()})
+            networks.append(network.to(device).eval())
+        self.predictor_ = self.predictor_.with_networks(networks, device)
         calibrated: Any = self.calibration_.predictor
-        calibrated = calibrated.with_network(network, device)
+        calibrated = calibrated.with_networks(networks, device)
         self.calibration_ = replace(self.calibration_, predictor=calibrated)
 
 
@@ -398,6 +443,24 @@ def _copy_of(network: ForecastNetwork) -> ForecastNetwork:
     for parameter, same in zip(network.parameters(), copied.parameters(), strict=True):
         vars(same).update(vars(parameter))
     return copied
+
+
+def _copy_weights(given: dict[str, Tensor], network: nn.Module) -> None:
+    """Copy weights of another fit into a network, where name and shape agree (with other nodes: not embeddings)."""
+    own = network.state_dict()
+    network.load_state_dict(
+        own | {name: w for name, w in given.items() if name in own and w.shape == own[name].shape}
+    )
+
+
+def _joined(histories: list[pd.DataFrame]) -> pd.DataFrame:
+    """One history of all members, with a column for the member where there are several."""
+    if len(histories) == 1:
+        return histories[0]
+    joined = pd.concat(histories, keys=range(len(histories)), names=["member", None])
+    joined = joined.reset_index("member").reset_index(drop=True)
+    joined.attrs = dict(histories[0].attrs)
+    return joined
 
 
 def _encoding(predictor: Predictor) -> Encoding:

@@ -78,6 +78,7 @@ class TrainingParameters(WindowParameters):
     linear_skip: bool = True
     scaler: str | None = "standard"
     time_features: Any = "auto"
+    n_members: int = 1
     max_epochs: int = 30
     batch_size: int = 32
     learning_rate: float = 3e-3
@@ -103,6 +104,7 @@ class TrainingParameters(WindowParameters):
         "linear_skip": ["boolean"],
         "scaler": [StrOptions(set(SCALERS)), None],
         "time_features": [StrOptions({"auto"}), list, tuple, None],
+        "n_members": [whole(1)],
         "max_epochs": [whole(1)],
         "batch_size": [whole(1)],
         "learning_rate": [real(0, closed="neither")],
@@ -150,8 +152,12 @@ scaler : {{"standard", "minmax", "robust"}} or None, default={scaler!r}
 time_features : "auto", list or None, default={time_features!r}
     Calendar channels: any of ``"time_of_day"``, ``"day_of_week"``, ``"day_of_year"``; ``"auto"`` takes those that the
     index supports.
+n_members : int, default={n_members}
+    Networks of the ensemble, at least 1. They are trained one after the other on the same data, each from a seed of its own;
+    seasonal mean, scaler and linear forecast are the same for all. Forecasts are the mean over them. Time and weights grow with
+    their number, memory of a batch does not. Attributes and figures that look into a network show the first one.
 max_epochs : int, default={max_epochs}
-    Passes over the training windows at most.
+    Passes over the training windows at most, for each member.
 batch_size : int, default={batch_size}
     Windows per update.
 learning_rate : float, default={learning_rate}
@@ -176,38 +182,44 @@ device : str or torch.device, default={device!r}
 precision : {{"float32", "bfloat16"}}, default={precision!r}
     ``"bfloat16"`` runs the network under autocast, where the network can gain by that (STM3 refuses it).
 callbacks : list of skorch callbacks, optional
-    Called during training beside the built-in ones.
+    Called during training beside the built-in ones, for one member after the other.
 warm_start : bool, default={warm_start}
-    Whether `fit` continues from the present weights.
+    Whether `fit` continues from the present weights of every member.
 checkpoint_dir : str, path-like or None, default={checkpoint_dir}
     Folder of checkpoints. The state of the training is saved there after each epoch. After an interruption, `fit` with the same
     data and parameters resumes from it and ends with the same bits. Other data or parameters start a new training beside it.
+    Each member has a file of its own, so that a larger `n_members` trains the further ones only.
 deterministic : bool, default={deterministic}
     Whether to avoid, on a GPU, operations that sum in no fixed order. Then fit and predict give the same bits there too, but
     slower and without mamba_ssm's fused kernel. On a CPU they always do.
 random_state : int, RandomState or None, default={random_state}
-    Seed of initialisation and shuffling; an int makes fit and predict reproducible bit by bit on a CPU, for the same
-    number of torch threads (joblib's workers have one each: `torch.set_num_threads(1)` gives the same without them).
+    Seed of initialisation and shuffling, from which each member gets its own. An int makes fit and predict reproducible bit by
+    bit on a CPU, for the same number of torch threads (joblib's workers have one each: `torch.set_num_threads(1)` gives the
+    same without them).
 verbose : int, default={verbose}
     1 shows epoch, losses, best so far, seconds and time left: one line, rewritten, in a terminal or notebook; else a line
     per epoch. 0 writes nothing.
 """
 
 _TRAINING_ATTRIBUTES_DOC = """\
+network_ : torch.nn.Module
+    The trained network; of several members the first.
+networks_ : tuple of torch.nn.Module
+    The networks of all members.
 history_ : DataFrame
-    One row per epoch: losses, auxiliary losses, learning rate, seconds. Its ``attrs["skipped_windows"]`` counts the training
-    windows that were left out because they hold no observation.
+    One row per epoch: losses, auxiliary losses, learning rate, seconds. With several members, the column ``member`` counts them
+    from 0. Its ``attrs["skipped_windows"]`` counts the training windows that were left out because they hold no observation.
 best_epoch_ : int
-    Epoch whose weights are kept, counted from 1; 0 for the weights at the start.
+    Epoch of the first member whose weights are kept, counted from 1; 0 for the weights at the start.
 n_iter_ : int
-    Number of epochs trained.
+    Number of epochs trained, of all members together.
 n_parameters_ : int
-    Number of trainable parameters of the network.
+    Number of trainable parameters of one network.
 correction_ : float
     Residual weight: the network's forecast of the residual is multiplied by it before it is added to the linear forecast.
-    Between 0 and 1, by validation error; 1 without `linear_skip`.
+    Between 0 and 1, by validation error; 1 without `linear_skip`. With several members the mean of their residual weights.
 device_ : torch.device
-    Device of the network.
+    Device of the networks.
 scan_backend_ : str
     Implementation of the Mamba scan on that device.
 """

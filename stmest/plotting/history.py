@@ -26,9 +26,9 @@ def plot_history(history: pd.DataFrame, *, best_epoch: int | None = None, axes: 
     ----------
     history : DataFrame
         As in ``history_`` of the forecasters: ``epoch``, ``train_loss``, ``learning_rate`` and, where there was a
-        validation part, ``valid_loss``.
+        validation part, ``valid_loss``. With a column ``member`` each member of an ensemble has its lines.
     best_epoch : int, optional
-        Epoch whose weights are kept, to be marked; 0: those at the start.
+        Epoch whose weights are kept (of the first member), to be marked; 0: those at the start.
     {axes: losses first, learning rate second}
 
     Returns
@@ -51,17 +51,20 @@ def plot_history(history: pd.DataFrame, *, best_epoch: int | None = None, axes: 
         )
     new = axes is None
     panels = new_axes(2, 1, 4.6, sharex=True)[:, 0] if new else given_axes(axes, 2, "losses and rate")
-    marker = "." if len(history) <= 40 else None
-    for i, (column, label) in enumerate(_LOSSES.items()):
-        if column in history:
-            panels[0].plot(
-                history["epoch"], history[column], color=COLOURS[i], linestyle=DASHES[i], marker=marker, label=label
-            )  # fmt: skip
+    members = [part for _, part in history.groupby("member")] if "member" in history else [history]
+    marker = "." if len(members[0]) <= 40 else None
+    for member in members:
+        for i, (column, label) in enumerate(_LOSSES.items()):
+            if column in history:
+                panels[0].plot(
+                    member["epoch"], member[column], color=COLOURS[i], linestyle=DASHES[i], marker=marker,
+                    label=label if member is members[0] else None,
+                )  # fmt: skip
+        panels[1].plot(member["epoch"], member["learning_rate"], color="0.2", marker=marker)
     if best_epoch is not None:
         label = "weights that are kept" + ("" if best_epoch else " (the start)")
         panels[0].axvline(best_epoch, color="0.35", linewidth=1, linestyle=":", label=label)
     panels[0].set_ylabel("loss (scaled data)")
-    panels[1].plot(history["epoch"], history["learning_rate"], color="0.2", marker=marker)
     panels[1].set_ylabel("learning rate")
     panels[1].set_ylim(bottom=0)
     panels[1].set_xlabel("epoch")

@@ -101,7 +101,7 @@ class LinearRule(Rule):
 @savable
 @dataclass(frozen=True)
 class NetworkRule(Rule):
-    """The linear forecast (or the mean), plus the forecast of its residual by a network.
+    """The linear forecast (or the mean), plus the forecast of its residual: the mean over the members of an ensemble of networks.
 
     Attributes
     ----------
@@ -109,22 +109,38 @@ class NetworkRule(Rule):
         Of the forecaster, for messages.
     encoding : Encoding
         Of values for the network.
-    network : ForecastNetwork or None
-        The trained network; None only in pickles and model files, which store its weights beside it.
-    residual_weight : float
-        Factor of the network's output, between 0 and 1.
+    networks : tuple of ForecastNetwork
+        The trained networks; none only in pickles and model files, which store their weights beside it.
+    residual_weights : tuple of float
+        Factor of the output of each network, between 0 and 1.
     device : torch.device or None
-        Device of the network; None where there is no network.
+        Device of the networks; None where there are none.
     deterministic : bool
         Whether to use deterministic operations only, on a GPU.
     """
 
     name: str
     encoding: Encoding
-    network: ForecastNetwork | None
-    residual_weight: float
+    networks: tuple[ForecastNetwork, ...]
+    residual_weights: tuple[float, ...]
     device: torch.device | None
     deterministic: bool
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "residual_weight" in state:  # a model file that was written when there was one network only
+            state = {**state, "networks": (), "residual_weights": (state["residual_weight"],)}
+            del state["network"], state["residual_weight"]
+        vars(self).update(state)
+
+    @property
+    def network(self) -> ForecastNetwork | None:
+        """The first network; None where they were removed for saving."""
+        return self.networks[0] if self.networks else None
+
+    @property
+    def residual_weight(self) -> float:
+        """Mean of the residual weights."""
+        return sum(self.residual_weights) / len(self.residual_weights)
 
     @property
     def linear(self) -> WindowRidge | None:  # type: ignore[override]
@@ -135,18 +151,27 @@ class NetworkRule(Rule):
         self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
-        network, device = self.network, self.device
-        if network is None or device is None:
+        device = self.device
+        if not self.networks or device is None:
             raise DataError("this predictor has no network: it was removed for saving.")
         sizes = f"look-back of {x.shape[1]} rows, {x.shape[2]} nodes, {x.shape[3]} feature(s)"
         lack = explain_lack(f"forecasting with {self.name}", sizes, len(x), None, device)
         with lack, torch.inference_mode(), deterministic_algorithms(self.deterministic, device):
             inputs, baseline = self.encoding.encode(x, time, ahead)
-            output, _ = network(**{name: tensor.to(device) for name, tensor in inputs.items()})
-            share = self.residual_weight * self.encoding.scale
-            forecast = baseline + output.float().cpu().numpy() * share
+            residual = self._residual({name: tensor.to(device) for name, tensor in inputs.items()})
+            forecast = baseline + residual
         refuse_infinite_forecasts(forecast, x, self.encoding.scaler, nodes)
         return forecast
+
+    def _residual(self, inputs: dict[str, torch.Tensor]) -> np.ndarray:
+        """Mean over the networks, one after the other: (b, h, n, f_target), in the units of the data."""
+        x, scale = inputs["x"], self.encoding.scale
+        total = np.zeros((len(x), self.networks[0].horizon, *scale.shape))
+        for network, weight in zip(self.networks, self.residual_weights, strict=True):
+            if weight:
+                output, _ = network(**inputs)
+                total += output.float().cpu().numpy() * (weight * scale)
+        return total / len(self.networks)
 
     def inputs(self, x: np.ndarray, time: np.ndarray | None) -> dict[str, torch.Tensor]:
         """Values and calendar as the network takes them, on its device, for a look into its layers; see `Encoding.encode`."""
@@ -154,9 +179,10 @@ class NetworkRule(Rule):
         return {name: inputs[name].to(self.device) for name in ("x", "time") if name in inputs}
 
     def shapes(self, n_nodes: int, n_features: int, n_targets: int, look_back: int, horizon: int) -> Shapes:
-        """Scaler and linear forecast; see `Rule`."""
+        """Scaler, linear forecast and residual weights; see `Rule`."""
         scaler, linear = self.encoding.scaler, self.encoding.linear
         shapes: Shapes = {
+            "residual_weights": (np.asarray(self.residual_weights), (len(self.networks),)),
             "scaler_.center": (scaler.center, (n_nodes, n_features)),
             "scaler_.scale": (scaler.scale, (n_nodes, n_features)),
         }
@@ -430,13 +456,14 @@ class Predictor(BasePredictor):
             return replace(self, rule=replace(rule, encoding=replace(rule.encoding, linear=linear)))
         return replace(self, rule=replace(rule, linear=linear))
 
-    def with_network(
-        self, network: Any, device: torch.device | None, residual_weight: float | None = None
+    def with_networks(
+        self, networks: Any, device: torch.device | None, residual_weights: Any = None
     ) -> Predictor:
-        """A copy with another network, or without one, for pickles and model files."""
+        """A copy with other networks (and residual weights), or without any, for pickles and model files."""
         rule: Any = self.rule
-        weight = rule.residual_weight if residual_weight is None else residual_weight
-        return replace(self, rule=replace(rule, network=network, device=device, residual_weight=weight))
+        weights = rule.residual_weights if residual_weights is None else tuple(residual_weights)
+        rule = replace(rule, networks=tuple(networks), device=device, residual_weights=weights)
+        return replace(self, rule=rule)
 
     def shapes(self) -> Shapes:
         """The arrays of season and rule; see `BasePredictor`."""

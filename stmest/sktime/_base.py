@@ -238,7 +238,7 @@ class SktimeNetworkForecaster(SktimeForecaster):
         """A forecaster trained on a table, from the pretrained weights on if there are any."""
         forecaster = self._new_forecaster(len(table), self._wanted_horizon(fh, table.index[-1:]))
         if hasattr(self, "pretrained_"):
-            forecaster.first_weights = self.pretrained_.network_.state_dict()
+            forecaster.first_weights = [network.state_dict() for network in self.pretrained_.networks_]
         return forecaster.fit(table)
 
     def _pretrain(self, y: pd.DataFrame, X: pd.DataFrame | None = None, fh: Any = None) -> SktimeForecaster:

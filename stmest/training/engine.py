@@ -93,7 +93,14 @@ class ForecastNet(NeuralNet):
         Weight of each auxiliary term in training; validation uses the forecast loss alone.
     precision : {"float32", "bfloat16"}, default="float32"
         ``"bfloat16"`` runs the network under autocast; parameters and losses stay in float32.
+
+    Attributes
+    ----------
+    interrupted_ : bool
+        Whether Ctrl-C ended the training after its first epoch.
     """
+
+    interrupted_ = False
 
     def __init__(
         self,
@@ -161,6 +168,7 @@ class ForecastNet(NeuralNet):
                 finished = sum("valid_loss" in row or "dur" in row for row in self.history[finished_before:])
                 if not finished:
                     raise
+                self.interrupted_ = True
                 warnings.warn(
                     f"training was interrupted after {finished} finished epoch(s); the best weights so far are kept.",
                     UserWarning,

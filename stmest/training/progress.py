@@ -32,10 +32,16 @@ class Progress(Callback):
     ----------
     best : BestWeights
         Holds the best validation loss so far.
+    member : int, default=0
+        Number of the network in its ensemble, counted from 0.
+    n_members : int, default=1
+        Networks of the ensemble, which are trained one after the other.
     """
 
-    def __init__(self, best: BestWeights):
+    def __init__(self, best: BestWeights, member: int = 0, n_members: int = 1):
         self.best = best
+        self.member = member
+        self.n_members = n_members
 
     def on_train_begin(self, net: Any, X: Any = None, **kwargs: Any) -> None:
         """Begin a bar over the batches of an epoch."""
@@ -49,7 +55,7 @@ class Progress(Callback):
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Empty the bar."""
-        self.bar_.set_description_str(_epoch(net), refresh=False)
+        self.bar_.set_description_str(self._epoch(net), refresh=False)
         self.bar_.reset()
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
@@ -64,10 +70,11 @@ class Progress(Callback):
         if "valid_loss" in row:
             best = min(row["valid_loss"], self.best.best_loss_)
             parts += [f"valid {row['valid_loss']:.4f}", f"best {best:.4f}"]
-        left = np.mean(net.history[:, "dur"]) * (net.max_epochs - row["epoch"])
+        epochs = net.max_epochs * (self.n_members - self.member) - row["epoch"]
+        left = np.mean(net.history[:, "dur"]) * epochs
         parts += [f"{row['dur']:.1f} s", f"at most {left:.0f} s left"]
         if self.bar_.disable:
-            tqdm.write("  ".join([_epoch(net), *parts]), file=sys.stdout)
+            tqdm.write("  ".join([self._epoch(net), *parts]), file=sys.stdout)
             sys.stdout.flush()
         else:
             self.bar_.set_postfix_str("  ".join(parts))
@@ -76,9 +83,9 @@ class Progress(Callback):
         """Close the bar; later text starts on a new line."""
         self.bar_.close()
 
-
-def _epoch(net: Any) -> str:
-    return f"epoch {len(net.history):>3}/{net.max_epochs}"
+    def _epoch(self, net: Any) -> str:
+        member = f"member {self.member + 1}/{self.n_members}  " if self.n_members > 1 else ""
+        return f"{member}epoch {len(net.history):>3}/{net.max_epochs}"
 
 
 def _room(stream: Any) -> int | None:

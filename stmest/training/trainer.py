@@ -47,6 +47,8 @@ class Trained:
         Factor of the network's output, from 0 to 1.
     callbacks : dict of str to Callback
         Those of the forecaster itself, by name.
+    interrupted : bool
+        Whether Ctrl-C ended the training.
     """
 
     network: nn.Module
@@ -54,6 +56,7 @@ class Trained:
     best_epoch: int
     residual_weight: float
     callbacks: dict[str, Any]
+    interrupted: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +69,10 @@ class Trainer:
         What is trained, for messages and the file of the checkpoint.
     max_epochs, batch_size, learning_rate, weight_decay, grad_clip, loss, node_weights, lr_schedule, patience, precision
         The parameters of the forecaster of these names.
-    callbacks, checkpoint_dir, verbose
+    callbacks, checkpoint_dir, verbose, n_members
         Likewise.
+    member : int
+        Number of the network in its ensemble, counted from 0.
     device : torch.device
         Where to train.
     seed : int
@@ -94,6 +99,8 @@ class Trainer:
     callbacks: Any
     checkpoint_dir: Any
     verbose: int
+    n_members: int
+    member: int
     device: torch.device
     seed: int
     loss_weights: dict[str, float]
@@ -148,7 +155,8 @@ class Trainer:
         history.attrs["skipped_windows"] = skipped
         callbacks = dict(net.callbacks_)
         best, own = callbacks["best"], {name: callbacks[name] for name, _ in self.own_callbacks}
-        return Trained(net.module_.eval(), history, best.best_epoch_, best.residual_weight_, own)
+        network = net.module_.eval()
+        return Trained(network, history, best.best_epoch_, best.residual_weight_, own, net.interrupted_)
 
     def _datasets(
         self, encoding: Encoding, train: Windows, validation: Windows, folds: Folds | None, panel: Panel
@@ -232,7 +240,7 @@ class Trainer:
         named += self.own_callbacks
         named += [(f"user_{i}", callback) for i, callback in enumerate(self.callbacks or [])]
         if self.verbose:
-            named.append(("progress", Progress(best)))
+            named.append(("progress", Progress(best, self.member, self.n_members)))
         return [*named, ("best", best)]
 
     def _error_weights(self, encoding: Encoding) -> Tensor:

@@ -337,7 +337,7 @@ def test_weights_of_another_shape_dtype_or_name(fitted, path):
         arrays[weight(arrays)] = arrays[weight(arrays)].astype(np.float64)
 
     def name(document, arrays):
-        document["state"]["weights_"]["keys"][0] = "other"
+        document["state"]["weights_"][0]["keys"][0] = "other"
 
     for change in (shape, dtype, name):
         with pytest.raises(ModelFileError, match=r"size mismatch|dtype|Missing key"):

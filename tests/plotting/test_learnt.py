@@ -104,6 +104,14 @@ def test_history_without_validation_or_best_epoch():
     assert losses.get_lines()[1].get_xdata()[0] == 0
 
 
+def test_history_of_several_members_has_lines_of_each():
+    rows = {"member": [0, 0, 1, 1, 1], "epoch": [1, 2, 1, 2, 3], "train_loss": [5.0, 4.0, 3.0, 2.0, 1.0]}
+    losses, rate = plot_history(pd.DataFrame({**rows, "learning_rate": 0.1}))
+    assert [list(line.get_ydata()) for line in losses.get_lines()] == [[5.0, 4.0], [3.0, 2.0, 1.0]]
+    assert losses.get_legend_handles_labels()[1] == ["training loss"]
+    assert [list(line.get_xdata()) for line in rate.get_lines()] == [[1, 2], [1, 2, 3]]
+
+
 def test_a_display_is_a_picture_in_notebooks(fitted):
     assert 'src="data:image/png;base64,' in HistoryDisplay.from_estimator(fitted)._repr_html_()
     assert "HistoryDisplay" in HistoryDisplay(fitted.history_)._repr_html_()

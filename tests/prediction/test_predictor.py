@@ -53,7 +53,7 @@ def test_the_clock_of_a_panel_says_where_in_the_cycle_it_begins(fitted, X, start
     season = fitted.profile_.table[(start + 4 + np.arange(2)) % 12, :, 0]
     nothing = fitted.profile_.table[(start + np.arange(4)) % 12, :, 0]
     residual = fitted.linear_.forecast((10.0 - nothing)[None, ..., None])[0, ..., 0]
-    network = fitted.predictor_.with_network(fitted.network_, fitted.device_, 0.0)
+    network = fitted.predictor_.with_networks(fitted.networks_, fitted.device_, (0.0,))
     linear = network.forecast(known, np.zeros(1, int))[0, ..., 0]
     np.testing.assert_allclose(linear, residual + season, rtol=1e-5)
     assert ahead.shape == (2, 3)

@@ -187,7 +187,7 @@ def test_a_residual_that_is_too_large_gets_a_weight_below_one():
     assert model.best_epoch_ > 0
     linear = model.linear_.forecast(X[None, -4:, :, None])[0, ..., 0]
     whole = copy.deepcopy(model)
-    whole.predictor_ = whole.predictor_.with_network(whole.network_, whole.device_, 1.0)
+    whole.predictor_ = whole.predictor_.with_networks(whole.networks_, whole.device_, (1.0,))
     np.testing.assert_allclose(model.predict() - linear, 0.5 * (whole.predict() - linear), rtol=1e-4)
     assert pickle.loads(pickle.dumps(model)).correction_ == 0.5
     plain = TinyForecaster(**SETTINGS, linear_skip=False).fit(X)

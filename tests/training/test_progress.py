@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from skorch.history import History
 
+from stmest.training.callbacks import BestWeights
+from stmest.training.progress import Progress
 from tests.forecasters.tiny import TinyForecaster
 
 
@@ -41,6 +45,26 @@ def test_a_file_gets_a_line_per_epoch(X, monkeypatch):
     assert lines[0].startswith("epoch   1/3  train ")
     assert all(word in lines[1] for word in ("valid", "best", " s  ", "left"))
     assert lines[2].endswith("at most 0 s left")
+
+
+def test_of_several_members_it_says_which_is_trained(X, monkeypatch):
+    lines = _fit(X, monkeypatch, io.StringIO(), verbose=1, n_members=2).splitlines()
+    assert len(lines) == 6
+    assert lines[0].startswith("member 1/2  epoch   1/3  train ")
+    assert lines[3].startswith("member 2/2  epoch   1/3  train ")
+    assert lines[5].endswith("at most 0 s left")
+
+
+def test_the_time_left_includes_the_members_after_it(capsys):
+    net = SimpleNamespace(
+        batch_size=1,
+        max_epochs=3,
+        history=History([{"epoch": 1, "train_loss": 1.0, "dur": 10.0, "batches": []}]),
+    )
+    progress = Progress(BestWeights(), member=0, n_members=2)
+    progress.on_train_begin(net, X=[0])
+    progress.on_epoch_end(net)
+    assert "at most 50 s left" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", [Terminal, Cell])

@@ -147,8 +147,9 @@ linear_skip : bool, default={linear_skip}
 scaler : {{"standard", "minmax", "robust"}} or None, default={scaler!r}
     Scaling per node and feature, learnt on the training part; forecasts are in the units of X.
 time_features : "auto", list or None, default={time_features!r}
-    Calendar channels: any of ``"time_of_day"``, ``"day_of_week"``, ``"day_of_year"``; ``"auto"`` takes those that the
-    index supports.
+    Calendar channels: any of ``"time_of_day"``, ``"day_of_week"``, ``"day_of_year"``; ``"auto"``, also in a list, stands for
+    those that the index supports. Public holidays of a country or a subdivision of it, such as ``"holidays:US"`` or
+    ``"holidays:DE-BY"``, need the extra ``calendar`` and time steps of at most a day.
 max_epochs : int, default={max_epochs}
     Passes over the training windows at most.
 batch_size : int, default={batch_size}

@@ -213,7 +213,7 @@ class BaseForecaster(ABC, BaseEstimator):
         """Fit the closed-form parts again, with the validation part, which is the most recent."""
         if self._continues() or not split.validates:
             return predictor
-        return predictor.refitted(panel, graph, split.starts)
+        return predictor.refitted(panel, graph, split)
 
     def _calibration(self, learnt: Predictor, refitted: Predictor, panel: Panel, split: Split) -> Calibration:
         """The validation part, which the predictor `learnt` has not learnt from."""

@@ -19,6 +19,7 @@ from ..data.calendar import calendar_features
 from ..data.input_spec import InputSpec
 from ..data.panel import Panel
 from ..data.savable import savable
+from ..data.splits import Split
 from ..data.time_index import in_zone
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
@@ -350,7 +351,7 @@ class Predictor:
 
     # ---------------------------------------------------------------- changed copies
 
-    def refitted(self, panel: Panel, graph: Graph | None, starts: np.ndarray) -> Predictor:
+    def refitted(self, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
         """A predictor whose seasonal mean and linear forecast are fitted again, on all time steps.
 
         Parameters
@@ -359,8 +360,8 @@ class Predictor:
             Training data.
         graph : Graph or None
             Their graph.
-        starts : ndarray of int
-            First time steps of all windows.
+        split : Split
+            Their windows, all of which are learnt from.
 
         Returns
         -------
@@ -372,7 +373,9 @@ class Predictor:
             return self
         season = self.season and SeasonalProfile(self.season.cycle).fit(panel.values, panel.index)
         sizes = (self.look_back, self.horizon)
-        linear = fit_ensemble(linear.spec, less_season(panel, season), self.target, *sizes, graph, starts)
+        linear = fit_ensemble(
+            linear.spec, less_season(panel, season), self.target, *sizes, graph, split.starts
+        )
         return replace(self, season=season).with_linear(linear)
 
     def with_linear(self, linear: WindowRidge | None) -> Predictor:

@@ -175,7 +175,7 @@ def unpack(text: str) -> np.ndarray:
 def untrained(model: Any, n_nodes: int, **settings: Any) -> Any:
     """The untrained network of a forecaster for one complete feature without a calendar; `settings` win."""
     sizes = {"n_nodes": n_nodes, "n_inputs": 1, "n_outputs": 1, "n_time_features": 0, "n_ahead": 0}
-    sizes |= {"input_length": model.input_length, "horizon": model.horizon}
+    sizes |= {"n_events": 0, "input_length": model.input_length, "horizon": model.horizon}
     data = {"adjacency": None, "target_channels": [0], "observed_channels": None, "contrastive": False}
     given = {**model.get_params(), **data, **settings}
     kind = model._network_class

@@ -26,7 +26,7 @@ _SEED_LOCK = threading.RLock()
 
 _REPORTED_PACKAGES = (
     "stmest", "numpy", "scipy", "pandas", "scikit-learn", "torch", "skorch", "numba", "safetensors",
-    "sktime", "torch-geometric", "mamba-ssm", "causal-conv1d",
+    "sktime", "holidays", "torch-geometric", "mamba-ssm", "causal-conv1d",
 )  # fmt: skip
 
 

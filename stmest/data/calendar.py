@@ -1,4 +1,4 @@
-"""Time of day, day of week and day of year as input channels.
+"""Time of day, day of week, day of year and public holidays as input channels.
 
 Builds on `time_index`; used by the forecasters where the data have dates.
 """
@@ -6,12 +6,14 @@ Builds on `time_index`; used by the forecasters where the data have dates.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from ..exceptions import ParameterError
+from ..runtime import require
 from .time_index import usual_step, wall_clock
 
 __all__ = [
@@ -21,8 +23,10 @@ __all__ = [
     "calendar_features",
     "choose_calendar",
     "n_calendar_channels",
+    "n_event_channels",
     "season_length",
     "slots_per_day",
+    "wanted_calendar",
 ]
 
 CalendarFeature = Literal["time_of_day", "day_of_week", "day_of_year"]
@@ -31,6 +35,9 @@ _FEATURE_OF = dict(zip(("day", "week", "year"), CALENDAR_FEATURES, strict=True))
 
 # Harmonics per cycle: three give a morning and an evening peak, two the seasons of a year.
 _HARMONICS = {"time_of_day": 3, "day_of_year": 2}
+_CYCLE_CHANNELS = {"day_of_week": 7, **{kind: 2 * harmonics for kind, harmonics in _HARMONICS.items()}}
+# Followed by a country, and a subdivision of it after a hyphen
+_HOLIDAYS = "holidays:"
 
 
 def calendar_cycles(index: pd.Index | None) -> tuple[str, ...]:
@@ -135,9 +142,60 @@ def slots_per_day(index: pd.Index | None, most: int) -> int:
     return int(np.clip(round(pd.Timedelta(1, "D") / usual_step(times)), 1, most))
 
 
+def wanted_calendar(wanted: Sequence[str], index: pd.Index | None) -> tuple[str, ...]:
+    """The calendar features that a user specifies, if the index can have them.
+
+    Parameters
+    ----------
+    wanted : sequence of {"auto", "time_of_day", "day_of_week", "day_of_year", "holidays:US", "holidays:DE-BY", ...}
+        Kinds; ``"auto"`` stands for those of `choose_calendar`.
+    index : pandas.Index or None
+        Times of the training data.
+
+    Returns
+    -------
+    tuple of str
+        Each kind once, in the order of `wanted`; holidays come last, as the networks expect.
+
+    Raises
+    ------
+    ParameterError
+        If a kind, country or subdivision is unknown, the index has no dates, or holidays are asked of time steps longer than
+        a day.
+    MissingDependencyError
+        If holidays are asked for and the package holidays (extra ``calendar``) is missing.
+
+    Examples
+    --------
+    >>> wanted_calendar(["holidays:DE-BY", "auto"], pd.date_range("2024-01-01", periods=24 * 21, freq="h"))
+    ('time_of_day', 'day_of_week', 'holidays:DE-BY')
+    """
+    _check_kinds(wanted, (*CALENDAR_FEATURES, "auto"))
+    kinds = [kind for one in wanted for kind in (choose_calendar(index) if one == "auto" else (one,))]
+    times = wall_clock(index)
+    if kinds and times is None:
+        raise ParameterError(
+            f"time_features={list(wanted)} need dates, but X has none; give a DataFrame with a DatetimeIndex."
+        )
+    for kind in filter(_is_event, kinds):
+        _holidays(kind, [])
+        step = usual_step(times)
+        if step is not None and step > pd.Timedelta(1, "D"):
+            raise ParameterError(
+                f"time_features names {kind!r}, but a holiday is a day, and the time steps of X are {step} apart. Leave it out, "
+                "or give data of days or of a finer step."
+            )
+    return tuple(sorted(dict.fromkeys(kinds), key=_is_event))
+
+
 def n_calendar_channels(kinds: Sequence[str]) -> int:
     """How many channels `calendar_features` makes of the given kinds."""
-    return sum(7 if kind == "day_of_week" else 2 * _HARMONICS[kind] for kind in kinds)
+    return sum(3 if _is_event(kind) else _CYCLE_CHANNELS[kind] for kind in kinds)
+
+
+def n_event_channels(kinds: Sequence[str]) -> int:
+    """How many of them describe holidays, which, unlike cycles, do not follow from the calendar of an earlier time step."""
+    return n_calendar_channels([kind for kind in kinds if _is_event(kind)])
 
 
 def calendar_channels(kinds: Sequence[str]) -> dict[str, range]:
@@ -145,8 +203,8 @@ def calendar_channels(kinds: Sequence[str]) -> dict[str, range]:
 
     Parameters
     ----------
-    kinds : sequence of {"time_of_day", "day_of_week", "day_of_year"}
-        Kinds, in their order.
+    kinds : sequence of str
+        Kinds, in their order; see `calendar_features`.
 
     Returns
     -------
@@ -169,23 +227,29 @@ def calendar_features(index: pd.Index, kinds: Sequence[str]) -> np.ndarray:
     ----------
     index : pandas.DatetimeIndex or pandas.PeriodIndex of length n_times
         The times.
-    kinds : sequence of {"time_of_day", "day_of_week", "day_of_year"}
-        Which cycles to describe.
+    kinds : sequence of {"time_of_day", "day_of_week", "day_of_year", "holidays:US", "holidays:DE-BY", ...}
+        What to describe; holidays of a country, or of a subdivision of it.
 
     Returns
     -------
     ndarray of shape (n_times, n_channels), float32
         Sine and cosine of three harmonics of the day, seven 0/1 channels for the weekday, sine and cosine of two
-        harmonics of the year, as far as asked for.
+        harmonics of the year, and three 0/1 channels for public holidays (the day is one, the day before one, the day after
+        one), as far as asked for. All of them follow the local date and time.
 
     Raises
     ------
     ParameterError
-        If a kind is unknown, or the index has no dates.
+        If a kind, country or subdivision is unknown, or the index has no dates.
+    MissingDependencyError
+        If holidays are asked for and the package holidays (extra ``calendar``) is missing.
+
+    Examples
+    --------
+    >>> calendar_features(pd.date_range("2024-07-03", periods=3), ["holidays:US"]).tolist()
+    [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    unknown = [kind for kind in kinds if kind not in CALENDAR_FEATURES]
-    if unknown:
-        raise ParameterError(f"unknown time feature {unknown[0]!r}; known are {list(CALENDAR_FEATURES)}.")
+    _check_kinds(kinds, CALENDAR_FEATURES)
     times = wall_clock(index)
     if times is None:
         raise ParameterError(
@@ -197,9 +261,54 @@ def calendar_features(index: pd.Index, kinds: Sequence[str]) -> np.ndarray:
         if kind == "day_of_week":
             columns.append(np.eye(7)[times.dayofweek])
             continue
+        if _is_event(kind):
+            columns.append(_holiday_channels(kind, times))
+            continue
         seconds = np.asarray((times - times.normalize()).total_seconds())
         days = np.asarray(times.dayofyear) - 1 + seconds / 86_400
         fraction = seconds / 86_400 if kind == "time_of_day" else days / 365.2425
         angle = 2 * np.pi * fraction[:, None] * np.arange(1, _HARMONICS[kind] + 1)
         columns += [np.sin(angle), np.cos(angle)]
     return np.concatenate(columns or [np.empty((len(times), 0))], axis=1).astype(np.float32)
+
+
+def _is_event(kind: str) -> bool:
+    return kind.startswith(_HOLIDAYS)
+
+
+def _check_kinds(kinds: Sequence[object], cycles: Sequence[str]) -> None:
+    for kind in kinds:
+        if not isinstance(kind, str) or not (kind in cycles or _is_event(kind)):
+            raise ParameterError(
+                f"time_features names {kind!r}; known are {list(cycles)}, and the holidays of a country, such as 'holidays:US', "
+                "or of a subdivision, such as 'holidays:DE-BY'."
+            )
+
+
+def _holiday_channels(kind: str, times: pd.DatetimeIndex) -> np.ndarray:
+    """Whether each time lies on a holiday, on the day before one, on the day after one: (n_times, 3)."""
+    days, place = np.unique(times.to_numpy().astype("datetime64[D]"), return_inverse=True)
+    years = np.unique(days.astype("datetime64[Y]")).astype(int) + 1970
+    # a holiday of one year may be observed in the next; so the neighbours are looked at too, whatever the other days are
+    around = sorted({int(year) + shift for year in years for shift in (-1, 0, 1)})
+    holidays = np.array(sorted(_holidays(kind, around)), dtype="datetime64[D]")
+    return np.stack([np.isin(days + shift, holidays) for shift in (0, 1, -1)], axis=1)[place]
+
+
+def _holidays(kind: str, years: Sequence[int]) -> set[date]:
+    """The holidays of some years; unknown countries and subdivisions are refused."""
+    package = require("holidays", "calendar")
+    country, hyphen, subdivision = kind.removeprefix(_HOLIDAYS).partition("-")
+    known = package.list_supported_countries(include_aliases=False)
+    if country not in known:
+        raise ParameterError(
+            f"time_features names {kind!r}, but the package holidays knows no country {country!r}. Write its code of two "
+            f"capitals, as in 'holidays:US'; known are {', '.join(sorted(known))}."
+        )
+    if hyphen and subdivision not in known[country]:
+        there = f"known are {', '.join(known[country])}" if known[country] else "it knows none there"
+        raise ParameterError(
+            f"time_features names {kind!r}, but the package holidays knows no subdivision {subdivision!r} of {country}; {there}. "
+            f"Without one, write '{_HOLIDAYS}{country}'."
+        )
+    return set(package.country_holidays(country, subdiv=subdivision or None, years=years))

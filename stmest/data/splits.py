@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -82,16 +83,24 @@ def temporal_split(
     cut : int
         First validation time step; `n_rows` where nothing is validated on.
     """
-    starts = _starts_within(np.array([0, n_rows]) if bounds is None else bounds, input_length + horizon)
-    cut = n_rows - round(validation_fraction * n_rows)
-    if bounds is not None and len(bounds) > 2:
-        cut = _cut_of_trajectories(bounds, cut, input_length + horizon, horizon)
+    bounds = np.array([0, n_rows]) if bounds is None else bounds
+    starts = _starts_within(bounds, input_length + horizon)
+    cut = _cut(bounds, input_length, horizon, validation_fraction)
     # the starts are in order, so that both parts are views of them
     train = starts[: np.searchsorted(starts, cut - input_length - horizon, "right")]
-    validation = starts[np.searchsorted(starts, cut - input_length) :]
-    if validation_fraction == 0 or not len(train) or not len(validation):
-        return starts, starts[:0], n_rows
-    return train, validation, cut
+    return train, starts[np.searchsorted(starts, cut - input_length) :], cut
+
+
+def _cut(bounds: np.ndarray, input_length: int, horizon: int, validation_fraction: float) -> int:
+    """First validation time step, without making the windows; the number of time steps where there can be none."""
+    n_rows, length = int(bounds[-1]), input_length + horizon
+    cut = n_rows - round(validation_fraction * n_rows)
+    if len(bounds) > 2:
+        cut = _cut_of_trajectories(bounds, cut, length, horizon)
+    long_enough = np.diff(bounds) >= length
+    first, last = bounds[:-1][long_enough][:1], bounds[1:][long_enough][-1:] - length  # of all windows
+    both = (first <= cut - length).any() and (last >= cut - input_length).any()
+    return cut if validation_fraction and both else n_rows
 
 
 def _starts_within(bounds: np.ndarray, length: int) -> np.ndarray:
@@ -119,21 +128,25 @@ class Split:
     ----------
     bounds : ndarray of int
         First time step of every trajectory, and the number of all.
-    length : int
-        Time steps of a window of look-back and horizon.
-    train, validation : ndarray of int
-        Those to learn from and those to validate on; see `temporal_split`.
+    look_back, horizon : int
+        Time steps of a window.
+    fraction : float
+        Share of the time steps to validate on, in [0, 1).
     cut : int
         First time step to validate on; `n_times` where there is no validation part.
     choice : int
         First time step on which closed-form parts are chosen: the cut, or the start of the last eighth where nothing is
         validated; `n_times` where the series is too short for that.
+
+    Notes
+    -----
+    A long series has many windows, and not every forecaster needs them: their first time steps are made when asked for.
     """
 
     bounds: np.ndarray
-    length: int
-    train: np.ndarray
-    validation: np.ndarray
+    look_back: int
+    horizon: int
+    fraction: float
     cut: int
     choice: int
 
@@ -161,19 +174,28 @@ class Split:
         Split
             Of these windows.
         """
-        n_times = int(bounds[-1])
-
-        def split(share: float) -> tuple[np.ndarray, np.ndarray, int]:
-            return temporal_split(n_times, look_back, horizon, share, bounds)
-
-        train, validation, cut = split(fraction)
-        choice = cut if cut < n_times else split(SELECTION_FRACTION)[2]
-        return cls(bounds, look_back + horizon, train, validation, cut, choice)
+        cut = _cut(bounds, look_back, horizon, fraction)
+        choice = cut if cut < bounds[-1] else _cut(bounds, look_back, horizon, SELECTION_FRACTION)
+        return cls(bounds, look_back, horizon, fraction, cut, choice)
 
     @property
     def starts(self) -> np.ndarray:
-        """First time steps of all windows; made when asked for, as a long series has many."""
-        return _starts_within(self.bounds, self.length)
+        """First time steps of all windows."""
+        return _starts_within(self.bounds, self.look_back + self.horizon)
+
+    @property
+    def train(self) -> np.ndarray:
+        """First time steps of the windows to learn from; see `temporal_split`."""
+        return self._parts[0]
+
+    @property
+    def validation(self) -> np.ndarray:
+        """First time steps of the windows to validate on; see `temporal_split`."""
+        return self._parts[1]
+
+    @cached_property
+    def _parts(self) -> tuple[np.ndarray, np.ndarray, int]:
+        return temporal_split(self.n_times, self.look_back, self.horizon, self.fraction, self.bounds)
 
     @property
     def n_times(self) -> int:

@@ -221,7 +221,7 @@ class BaseForecaster(ABC, BaseEstimator):
         """Fit the closed-form parts again, with the validation part, which is the most recent."""
         if self._continues() or not split.validates:
             return predictor
-        return predictor.refitted(panel, graph, split.starts)
+        return predictor.refitted(panel, graph, split)
 
     def _calibration(
         self, learnt: BasePredictor, refitted: BasePredictor, panel: Panel, split: Split

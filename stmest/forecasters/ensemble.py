@@ -191,12 +191,10 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         _refuse_different("horizon", {name: member.horizon for name, member in self.forecasters})
 
     def _split(self, panel: Panel) -> Split:
-        """The windows of the longest look-back; those to validate on are the ones that no member learns from."""
-        splits = [member._split(panel) for _, member in self.forecasters]
-        split = max(splits, key=lambda split: split.length)
-        cut = max(split.cut for split in splits)
-        validation = split.starts[split.starts + split.length - self.horizon >= cut]
-        return replace(split, validation=validation, cut=cut if len(validation) else panel.n_times)
+        """The windows of the longest look-back, with a validation part only if no member learns from it."""
+        split = super()._split(panel)
+        unseen = all(member._split(panel).cut <= split.cut for _, member in self.forecasters)
+        return split if unseen else replace(split, fraction=0.0, cut=panel.n_times)
 
     def _learn(self, panel: Panel, graph: Graph | None, split: Split) -> MeanPredictor:
         _refuse_different(

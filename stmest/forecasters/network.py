@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ..data.calendar import CALENDAR_FEATURES, calendar_features, choose_calendar, n_calendar_channels
+from ..data.calendar import calendar_features, n_calendar_channels, n_event_channels, wanted_calendar
 from ..data.history import History, history_length
 from ..data.input_spec import InputSpec
 from ..data.panel import Panel, feature_positions
@@ -114,6 +114,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             "input_length": predictor.look_back,
             "horizon": predictor.horizon,
             "n_time_features": n_calendar_channels(predictor.time_features),
+            "n_events": n_event_channels(predictor.time_features),
             "n_ahead": _encoding(predictor).n_ahead,
         }
         settings = self.get_params(deep=False) | self._network_settings(predictor, graph)
@@ -279,16 +280,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
         if self.time_features is None:
             return ()
-        if self.time_features == "auto":
-            return choose_calendar(panel.index)
-        unknown = [name for name in self.time_features if name not in CALENDAR_FEATURES]
-        if unknown:
-            raise ParameterError(f"time_features names {unknown[0]!r}; known are {list(CALENDAR_FEATURES)}.")
-        if not isinstance(panel.index, (pd.DatetimeIndex, pd.PeriodIndex)):
-            raise ParameterError(
-                f"time_features={self.time_features!r} need dates, but X has none; give a DataFrame with a DatetimeIndex."
-            )
-        return tuple(self.time_features)
+        wanted = [self.time_features] if isinstance(self.time_features, str) else self.time_features
+        return wanted_calendar(wanted, panel.index)
 
     def _fit_linear(self, values: Any, target: list[int], graph: Graph | None, split: Split) -> WindowRidge:
         """The linear forecast whose residual is learnt: the ensemble of ridges that validates best."""

@@ -150,8 +150,9 @@ linear_skip : bool, default={linear_skip}
 scaler : {{"standard", "minmax", "robust"}} or None, default={scaler!r}
     Scaling per node and feature, learnt on the training part; forecasts are in the units of X.
 time_features : "auto", list or None, default={time_features!r}
-    Calendar channels: any of ``"time_of_day"``, ``"day_of_week"``, ``"day_of_year"``; ``"auto"`` takes those that the
-    index supports.
+    Calendar channels: any of ``"time_of_day"``, ``"day_of_week"``, ``"day_of_year"``; ``"auto"``, also in a list, stands for
+    those that the index supports. Public holidays of a country or a subdivision of it, such as ``"holidays:US"`` or
+    ``"holidays:DE-BY"``, need the extra ``calendar`` and time steps of at most a day.
 n_members : int, default={n_members}
     Networks of the ensemble, at least 1. They are trained one after the other on the same data, each from a seed of its own;
     seasonal mean, scaler and linear forecast are the same for all. Forecasts are the mean over them. Time and weights grow with

@@ -159,7 +159,8 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
     -----
     The published network has neither ``linear_skip`` nor ``seasonal_profile``; switch them off by False and None. Only the
     linear forecast uses `adj`. Mean and standard deviation of each look-back are removed and restored (RevIN), so that a slow
-    drift of the level does no harm. `stmest/networks/s2tx.py` lists where this implementation differs from the paper and why.
+    drift of the level does no harm. The network sees the calendar of the look-back, and not that of the target steps.
+    `stmest/networks/s2tx.py` lists where this implementation differs from the paper and why.
 
     Examples
     --------

@@ -89,7 +89,8 @@ class STIDForecaster(STIDParameters, NetworkForecaster):
     -----
     STID: Shao, Zhang, Wang, Wei, Xu, "Spatial-Temporal Identity: A Simple yet Effective Baseline for Multivariate Time
     Series Forecasting", CIKM 2022, arXiv 2208.05233. `stmest/networks/stid.py` lists where this implementation differs, and
-    why. Of `time_features` it uses ``"time_of_day"`` and ``"day_of_week"``; without them only nodes have learned vectors.
+    why. Of `time_features` it uses ``"time_of_day"`` and ``"day_of_week"``, without which only nodes have learned vectors, and
+    holidays.
 
     Examples
     --------
@@ -105,14 +106,12 @@ class STIDForecaster(STIDParameters, NetworkForecaster):
 
     def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
         chosen = super()._choose_time_features(panel)
-        if self.time_features == "auto":
-            chosen = tuple(kind for kind in chosen if kind != "day_of_year")
-        elif "day_of_year" in chosen:
+        if "day_of_year" in (self.time_features or ()):
             raise ParameterError(
                 f"time_features={self.time_features!r}: STID has tables for 'time_of_day' and 'day_of_week' only."
             )
         self.slots_per_day_ = slots_per_day(panel.index, _MOST_SLOTS)
-        return chosen
+        return tuple(kind for kind in chosen if kind != "day_of_year")  # which "auto" may have chosen
 
     def _network_settings(self, predictor: Predictor, graph: Graph | None) -> dict[str, Any]:
         channels = calendar_channels(predictor.time_features)

@@ -41,8 +41,8 @@ class ForecastHead(nn.Module):
     """Map encoded windows to forecasts, with one set of weights for all nodes.
 
     A residual perceptron on the sum of four linear maps: of the encoded window, of the observations that it was made from,
-    of the node's embedding and of the calendar at the forecast's origin. What happens next depends on where and when the
-    window ends, and on nothing that the encoder may have blurred.
+    of the node's embedding and of the calendar at the forecast's origin, with the holidays of the target steps. What happens
+    next depends on where and when the window ends, and on nothing that the encoder may have blurred.
 
     Parameters
     ----------

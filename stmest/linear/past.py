@@ -119,7 +119,7 @@ def _grams(
     folds: Folds, windows: Windows, panel: Panel, split: Split, linear: WindowRidge
 ) -> tuple[np.ndarray, np.ndarray]:
     """Normal equations of residuals out of fold: (f, h, k, k) and (f, h, k), each node in its own unit."""
-    starts = _thinned(folds.inside(split.train, split.length), windows)
+    starts = _thinned(folds.inside(split.train, split.look_back + split.horizon), windows)
     block = folds.block_of(starts)
     gram: Any = 0.0
     cross: Any = 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ..exceptions import GraphError, ParameterError
@@ -27,6 +28,8 @@ class ForecastNetwork(nn.Module, ABC):
         Input steps, steps ahead; at least 1.
     n_time_features : int
         Calendar channels; 0 if there is no calendar.
+    n_events : int
+        How many of them, the last ones, describe events such as holidays, which do not follow from the calendar of the origin.
     n_ahead : int
         Channels that are known of the target steps of each node; 0 if there are none.
 
@@ -54,9 +57,10 @@ class ForecastNetwork(nn.Module, ABC):
         horizon: int,
         n_time_features: int,
         n_ahead: int,
+        n_events: int,
     ) -> None:
         super().__init__()
-        self.n_ahead = n_ahead
+        self.n_ahead, self.n_events = n_ahead, n_events
         self.n_nodes, self.n_inputs, self.n_outputs = n_nodes, n_inputs, n_outputs
         self.input_length, self.horizon, self.n_time_features = input_length, horizon, n_time_features
         for name in ("n_nodes", "n_inputs", "n_outputs", "input_length", "horizon"):
@@ -64,6 +68,10 @@ class ForecastNetwork(nn.Module, ABC):
                 raise ParameterError(f"{name}={getattr(self, name)}; a network needs at least 1.")
         if n_time_features < 0:
             raise ParameterError(f"n_time_features={n_time_features}; needed: 0 for no calendar, or more.")
+        if not 0 <= n_events <= n_time_features:
+            raise ParameterError(
+                f"n_events={n_events}; needed: 0 to n_time_features={n_time_features}, as they are some of these."
+            )
 
     uses_ahead: ClassVar[bool] = False  # whether the network takes what is known of the target steps
 
@@ -94,6 +102,20 @@ class ForecastNetwork(nn.Module, ABC):
     @abstractmethod
     def start_at_zero(self) -> None:
         """Let an untrained network start with a forecast of exactly 0, as it forecasts the residual of another forecast."""
+
+    @property
+    def n_origin_features(self) -> int:
+        """Width of what `origin` returns."""
+        return self.n_time_features + self.horizon * self.n_events
+
+    def origin(self, time: Tensor) -> Tensor:
+        """Calendar of the last input step, and `events`: (b, n_origin_features)."""
+        last = time[:, self.input_length - 1]
+        return torch.cat([last, self.events(time)], dim=1) if self.n_events else last
+
+    def events(self, time: Tensor) -> Tensor:
+        """Event channels of the target steps, side by side: (b, horizon * n_events)."""
+        return time[:, self.input_length :, self.n_time_features - self.n_events :].flatten(1)
 
     def extra_repr(self) -> str:
         """Shown by repr."""

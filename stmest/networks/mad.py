@@ -28,8 +28,8 @@ Where we differ, and why
 - *The Mamba branch is used.* The public program computes its result and discards it. Here the reconstruction is
   decoded from it and from nothing else, and the forecast uses it through ``alpha * project(r)``.
 - *The block has the value matrix and residuals* that equations of the paper leave out; adaLN sits in every block.
-- *The condition* is the calendar of the forecast's origin and a learned vector. In the program it is one random integer,
-  which is made at construction and not saved.
+- *The condition* is the calendar of the forecast's origin, with the holidays of the target steps, and a learned vector. In
+  the program it is one random integer, which is made at construction and not saved.
 - *Any horizon*: the last linear map of the trunk makes h frames of t, the skip joins by a learned map over time that
   starts from the last frame. The program needs as many output as input steps.
 - *The network forecasts the residual of the last frame* and starts with 0, since the decoder's last map is zero at first.
@@ -130,7 +130,7 @@ class MADNetwork(ForecastNetwork):
             self.space = NodeSpace(*ends, n_nodes, adjacency)
         else:
             self.space = GridSpace(*ends, check_grid(grid_shape, n_nodes), strides)
-        self.condition = Condition(self.n_time_features, input_length, d_model)
+        self.condition = Condition(self.n_origin_features, d_model)
         self.trunk: TokenTrunk | RecurrentTrunk
         if prediction == "convlstm":
             self.trunk = RecurrentTrunk(self.space.latent_shape, width, n_layers, d_model, horizon)
@@ -170,7 +170,8 @@ class MADNetwork(ForecastNetwork):
             z = z + self.fusion_weight * self.reconstruction.project(refined)
             if self.training:
                 auxiliary["reconstruction"] = self._reconstruction_error(refined, x)
-        forecast = self.space.decode(self.trunk(z, self.condition(time, len(x))), skip)
+        origin = None if time is None else self.origin(time)
+        forecast = self.space.decode(self.trunk(z, self.condition(origin, len(x))), skip)
         if self.correct_last:
             forecast = forecast + x[:, -1:, :, self.target_channels]
         return forecast, auxiliary

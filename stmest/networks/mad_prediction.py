@@ -18,29 +18,28 @@ PREDICTIONS = ("dit", "vit", "convlstm")
 
 
 class Condition(nn.Module):
-    """A learned vector, plus a perceptron of the calendar of the last input step.
+    """A learned vector, plus a perceptron of the calendar of the forecast's origin.
 
     Shapes
     ------
-    time (b, t, c) or None, number of windows -> (b, d)
+    origin (b, c) or None, number of windows -> (b, d)
     """
 
-    def __init__(self, n_time_features: int, input_length: int, d_model: int) -> None:
+    def __init__(self, n_origin_features: int, d_model: int) -> None:
         super().__init__()
-        self.origin = input_length - 1
         self.constant = nn.Parameter(0.02 * torch.randn(d_model))
         self.calendar = (
-            nn.Sequential(nn.Linear(n_time_features, d_model), nn.SiLU(), nn.Linear(d_model, d_model))
-            if n_time_features
+            nn.Sequential(nn.Linear(n_origin_features, d_model), nn.SiLU(), nn.Linear(d_model, d_model))
+            if n_origin_features
             else None
         )
 
-    def forward(self, time: Tensor | None, n_windows: int) -> Tensor:
+    def forward(self, origin: Tensor | None, n_windows: int) -> Tensor:
         """Condition of every window."""
         constant = self.constant.expand(n_windows, -1)
-        if self.calendar is None or time is None:
+        if self.calendar is None or origin is None:
             return constant
-        return constant + self.calendar(time[:, self.origin])
+        return constant + self.calendar(origin)
 
 
 class TokenTrunk(nn.Module):

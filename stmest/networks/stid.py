@@ -29,6 +29,7 @@ Where we differ, and why
 - *Slots are read from the calendar channels.* All networks here get the calendar as channels, the time of day as sines and
   cosines: the slot is the angle of the first harmonic, and the weekday is the channel that is 1. The tables are those
   of the paper. As in the authors' program, the identity is that of the last input step.
+- *Holidays* of the target steps, where there are any among the calendar channels, are one more part, ``lift_events``.
 - *Parts may be missing.* Without dates there is no time identity; data of full days have a day of the week only.
 - *Slots are never shorter than five minutes*, the step of the paper's data, so that each has enough observations.
 - *Dropout* of 0.15 between the two maps of a layer is in the authors' program, not in the paper; here it is a parameter.
@@ -90,7 +91,9 @@ class STIDNetwork(ForecastNetwork):
         self.time_of_day = None if day_channels is None else _table(slots_per_day, d_model)
         self.day_of_week = None if week_channel is None else _table(7, d_model)
         self.lift_ahead = nn.Linear(self.horizon * self.n_ahead, d_model) if self.n_ahead else None
-        width = d_model * (2 + (self.n_ahead > 0) + (day_channels is not None) + (week_channel is not None))
+        self.lift_events = nn.Linear(self.horizon * self.n_events, d_model) if self.n_events else None
+        tables = (day_channels is not None) + (week_channel is not None)
+        width = d_model * (2 + (self.n_ahead > 0) + tables + (self.n_events > 0))
         self.layers = nn.Sequential(*(ResidualLayer(width, dropout) for _ in range(n_layers)))
         self.head = nn.Linear(width, self.horizon * self.n_outputs)
 
@@ -112,6 +115,8 @@ class STIDNetwork(ForecastNetwork):
             parts.append(self.lift_ahead(ahead.permute(2, 0, 1, 3).flatten(2)))
         if time is not None:
             parts += [row.expand(n, b, -1) for row in self._time_identity(time[:, self.input_length - 1])]
+            if self.lift_events is not None:
+                parts.append(self.lift_events(self.events(time)).expand(n, b, -1))
         z = self.layers(torch.cat(parts, dim=-1))  # (n, b, parts * d)
         return self.head(z).view(n, b, self.horizon, self.n_outputs).permute(1, 2, 0, 3), {}
 

@@ -40,7 +40,7 @@ Where we differ, and why
   `stmest.layers.experts.contrastive_loss`. It is computed on demand only.
 - *Initialisation* stays with each layer; re-initialising everything afterwards erases Mamba's step sizes and decays.
 - *Added*: calendar channels, a given graph, instance normalisation, a head that also sees the window, calendar and node, and
-  the linear forecast and the seasonal mean of the target steps (`ahead`).
+  the linear forecast, the seasonal mean (`ahead`) and the holidays of the target steps.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class STM3Network(ForecastNetwork):
         )  # fmt: skip
         self.head = ForecastHead(
             k * d_model * self.input_length, self.input_length * self.n_inputs, self.horizon, self.n_outputs,
-            c, self.n_time_features, head_width, n_ahead=self.n_ahead,
+            c, self.n_origin_features, head_width, n_ahead=self.n_ahead,
         )  # fmt: skip
 
     uses_ahead = True
@@ -208,7 +208,7 @@ class STM3Network(ForecastNetwork):
             x, statistics = self.instance_norm(x)
         states = self._encode(x, calendar, keep_routed=self.training and self.contrastive)
         encoded = states[-1].z.unflatten(-1, (-1, t)).permute(0, 3, 1, 2, 4).flatten(2)  # (n, b, k * d * t)
-        origin = None if calendar is None else calendar[:, t - 1]
+        origin = None if calendar is None else self.origin(calendar)
         forecast = self.head(encoded, x, self.embedding, origin, ahead)
         if self.instance_norm is not None and statistics is not None:
             forecast = self.instance_norm.inverse(forecast, statistics)

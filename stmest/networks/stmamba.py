@@ -32,8 +32,8 @@ Where we differ, and why
   single steps, whose forecast does not change with the past at all.
 - *No dropout on attention weights*, which would rule out the fused forms; the branches have dropout.
 - *Added*: node embeddings, calendar, a learned graph where none is given, the flattened head, the feed-forward part,
-  additive attention, a bidirectional Mamba. All can be left out. The head also sees the linear forecast and the seasonal
-  mean of the target steps (`ahead`).
+  additive attention, a bidirectional Mamba. All can be left out. The head also sees the linear forecast, the seasonal
+  mean (`ahead`) and the holidays of the target steps.
 
 Attention is quadratic in the nodes unless the graph is sparse, and then linear in its edges.
 """
@@ -249,7 +249,7 @@ class STMambaNetwork(ForecastNetwork):
             self.horizon,
             self.n_outputs,
             width,
-            c,
+            self.n_origin_features,
             head_width,
             n_ahead=self.n_ahead,
         )
@@ -276,14 +276,13 @@ class STMambaNetwork(ForecastNetwork):
         return torch.cat(parts), {}
 
     def _forecast(self, x: Tensor, time: Tensor | None, ahead: Tensor | None) -> Tensor:
-        t = self.input_length
         z = self._lift(x, time)
         for block in self.blocks:
             z = block(z, self.graph, self.embedding)
         if self.head_kind == "last":
             z = z[:, -1:]
         encoded = self.norm(by_node(z)).view(self.n_nodes, len(x), -1)  # (n, b, t * d)
-        origin = None if time is None else time[:, t - 1]
+        origin = None if time is None else self.origin(time)
         return self.head(encoded, x, self.embedding, origin, ahead)
 
     def _lift(self, x: Tensor, time: Tensor | None) -> Tensor:

@@ -21,6 +21,7 @@ from ..data.history import History
 from ..data.input_spec import InputSpec
 from ..data.panel import Panel
 from ..data.savable import savable
+from ..data.splits import Split
 from ..data.time_index import in_zone
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
@@ -424,7 +425,7 @@ class Predictor(BasePredictor):
 
     # ---------------------------------------------------------------- changed copies
 
-    def refitted(self, panel: Panel, graph: Graph | None, starts: np.ndarray) -> Predictor:
+    def refitted(self, panel: Panel, graph: Graph | None, split: Split) -> Predictor:
         """A predictor whose seasonal mean and linear forecast are fitted again, on all time steps.
 
         Parameters
@@ -433,8 +434,8 @@ class Predictor(BasePredictor):
             Training data.
         graph : Graph or None
             Their graph.
-        starts : ndarray of int
-            First time steps of all windows.
+        split : Split
+            Their windows, all of which are learnt from.
 
         Returns
         -------
@@ -446,7 +447,8 @@ class Predictor(BasePredictor):
             return self
         season = self.season and SeasonalProfile(self.season.cycle).fit(panel.values, panel.index)
         sizes = (self.look_back, self.horizon)
-        again = fit_ensemble(linear.spec, less_season(panel, season), self.target, *sizes, graph, starts)
+        values = less_season(panel, season)
+        again = fit_ensemble(linear.spec, values, self.target, *sizes, graph, split.starts)
         return replace(self, season=season).with_linear(replace(again, past=linear.past))
 
     def with_linear(self, linear: WindowRidge | None) -> Predictor:

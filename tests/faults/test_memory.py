@@ -274,8 +274,7 @@ def test_ten_million_time_steps(name, tmp_path):
     found = run(ROOT / "tests/faults/_long_series.py", long_file(tmp_path, 10_000_000, 4), name)
     assert found["finite"]
     learns_windows = name in ("RidgeForecaster", "TinyForecaster")
-    per_step = _PER_STEP if learns_windows else 8  # the first time steps of the windows
-    assert found["bytes"] < _FIXED + per_step * 10_000_000, found
+    assert found["bytes"] < _FIXED + learns_windows * _PER_STEP * 10_000_000, found
 
 
 def test_the_order_of_windows_is_the_one_torch_would_draw():

@@ -306,3 +306,11 @@ def etth1():
 
     values = load_panel("ETTh1").frame().to_numpy(dtype=float)
     return (values - values[:8640].mean(0)) / values[:8640].std(0)
+
+
+@pytest.mark.parametrize("baseline", [LastValue(horizon=2), SeasonalNaive(horizon=2, season=4)])
+def test_who_learns_from_no_windows_makes_none(baseline, monkeypatch):
+    monkeypatch.setattr("stmest.data.splits.window_starts", None)  # a call fails
+    assert baseline.fit(np.ones((100, 3)))
+    with pytest.raises(TypeError):
+        RidgeForecaster(input_length=4, horizon=2).fit(np.ones((100, 3)))

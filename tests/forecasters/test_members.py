@@ -102,13 +102,13 @@ def test_the_first_member_is_the_network_alone(X, linear_skip):
 
 def test_season_linear_forecast_and_folds_are_computed_once(X, monkeypatch):
     calls = []
-    for name in ("cross_fit", "select_ensemble", "NodeScaler"):
+    for name in ("learn_past", "select_ensemble", "NodeScaler"):
         original = getattr(network_module, name)
         monkeypatch.setattr(
             network_module, name, lambda *a, _f=original, _n=name, **k: calls.append(_n) or _f(*a, **k)
         )
     SmallForecaster(n_members=3).fit(X)
-    assert sorted(calls) == ["NodeScaler", "cross_fit", "select_ensemble"]
+    assert sorted(calls) == ["NodeScaler", "learn_past", "select_ensemble"]
 
 
 @pytest.mark.parametrize("n_members", [0, -1, 1.5, True, "3", None])

@@ -25,7 +25,7 @@ ADJACENCY = torch.tensor(
 
 _SIZES = {
     "n_nodes": 5, "n_inputs": 2, "n_outputs": 1, "input_length": 6, "horizon": 4, "n_time_features": 0,
-    "n_ahead": 0,
+    "n_ahead": 0, "n_events": 0,
 }  # fmt: skip
 _MAMBA = {"d_state": 4, "d_conv": 4, "expand": 2}
 _LINEAR = {**_SIZES, "per_node": False}

@@ -26,6 +26,7 @@ from tests.forecasters.small import FIELD_NAMES, network_names
 from tests.networks.cases import ADJACENCY, SETTINGS, build, shaken, windows
 
 CALENDAR = {"n_time_features": 2}
+HOLIDAYS = {"n_time_features": 5, "n_events": 3}
 CHAIN = torch.diag(torch.ones(6), 1)  # seven nodes, 0 -> 1 -> ... -> 6
 NODES = {"grid_shape": None, "n_nodes": 7}
 _DAY, _WEEK = {"day_channels": (0, 1)}, {"n_time_features": 9, "week_channel": 2}
@@ -51,6 +52,7 @@ VARIANTS: dict[type[ForecastNetwork], dict[str, dict[str, Any]]] = {
         "no graph terms": {"cheb_order": 1},
         "instance norm": {"instance_norm": True},
         "calendar": CALENDAR,
+        "holidays": HOLIDAYS,
         "scales see each other": {"causal_scales": False},
         "dropout": {"dropout": 0.2},
         "one scale": {"scales": (3,)},
@@ -76,6 +78,7 @@ VARIANTS: dict[type[ForecastNetwork], dict[str, dict[str, Any]]] = {
         "neither": {"n_heads": 0, "temporal": False},
         "no node embedding": {"node_embedding_dim": 0, "adjacency": ADJACENCY},
         "calendar": CALENDAR,
+        "holidays": HOLIDAYS,
         "dropout": {"dropout": 0.2},
     },
     S2TXNetwork: {
@@ -91,6 +94,7 @@ VARIANTS: dict[type[ForecastNetwork], dict[str, dict[str, Any]]] = {
         "whole local window": {"local_length": 24},
         "given patches": {"global_patch": 8, "global_stride": 8, "local_patch": 4, "local_stride": 1},
         "calendar": CALENDAR,
+        "holidays": HOLIDAYS,
         "two features, one target": {"n_inputs": 2, "target_channels": [1]},
         "two targets, observed": {"n_inputs": 4, "n_outputs": 2, "observed_channels": [2, 3]},
         "dropout": {"dropout": 0.3},
@@ -103,6 +107,7 @@ VARIANTS: dict[type[ForecastNetwork], dict[str, dict[str, Any]]] = {
         "ViT": {"prediction": "vit"},
         "ConvLSTM": {"prediction": "convlstm"},
         "calendar": CALENDAR,
+        "holidays": HOLIDAYS,
         "ViT, calendar": {"prediction": "vit", **CALENDAR},
         "ConvLSTM, calendar": {"prediction": "convlstm", **CALENDAR},
         "several channels": {"n_inputs": 3, "n_outputs": 2},
@@ -119,6 +124,8 @@ VARIANTS: dict[type[ForecastNetwork], dict[str, dict[str, Any]]] = {
         "time of day": {**_DAY, **CALENDAR},
         "day of week": _WEEK,
         "both": {**_DAY, **_WEEK},
+        "all and holidays": {**_DAY, **_WEEK, "n_time_features": 12, "n_events": 3},
+        "holidays": {"n_time_features": 3, "n_events": 3},
         "two targets": {"n_outputs": 2},
         "no layers": {"n_layers": 0},
         "dropout": {"dropout": 0.2},
@@ -126,6 +133,7 @@ VARIANTS: dict[type[ForecastNetwork], dict[str, dict[str, Any]]] = {
     UNetNetwork: {
         "default": {},
         "calendar": CALENDAR,
+        "holidays": HOLIDAYS,
         "any size": {"grid_shape": (5, 7)},
         "one level": {"depth": 0},
         "other target": {"target_channels": [1]},
@@ -222,6 +230,39 @@ def test_start_at_zero(kind, changes):
     assert not forecast.any()
     (forecast - 1).square().mean().backward()  # and it can leave it
     assert any(p.grad is not None and p.grad.any() for p in network.parameters())
+
+
+@pytest.mark.parametrize("n_events", [-1, 3])
+def test_events_are_some_of_the_calendar_channels(n_events):
+    with pytest.raises(ParameterError, match=f"n_events={n_events}; needed: 0 to n_time_features=2"):
+        build(UNetNetwork, n_time_features=2, n_events=n_events)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [STM3Network, STMambaNetwork, MADNetwork, STIDNetwork, UNetNetwork],
+    ids=lambda kind: kind.__name__,
+)
+def test_the_holidays_of_every_target_step_count(kind):
+    network = shaken(build(kind, **HOLIDAYS)).eval()
+    x, time = windows(network)
+    with torch.no_grad():
+        before = network(x, time)[0]
+        for step in range(network.input_length, network.input_length + network.horizon):
+            other = time.clone()
+            other[0, step, -3:] += 1
+            change = (network(x, other)[0] - before).abs().amax((1, 2, 3))
+            assert change[0] > 0
+            assert not change[1:].any()
+
+
+def test_the_origin_is_the_last_input_step_and_the_holidays_after_it():
+    network = build(STIDNetwork, input_length=2, horizon=2, **HOLIDAYS)
+    time = torch.arange(20.0).view(1, 4, 5)
+    assert network.origin(time).tolist() == [[5, 6, 7, 8, 9, 12, 13, 14, 17, 18, 19]]
+    assert build(STIDNetwork, input_length=2, horizon=2, n_time_features=5).origin(time).tolist() == [
+        [5, 6, 7, 8, 9]
+    ]
 
 
 @pytest.mark.parametrize(

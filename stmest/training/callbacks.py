@@ -29,7 +29,8 @@ class BestWeights(Callback):
     Parameters
     ----------
     patience : int or None
-        Stop after so many epochs without a better validation loss; None never stops.
+        Stop after so many epochs without a better validation loss, and after half as many where no epoch was better than the
+        initial weights; None never stops.
     residual : bool, default=False
         Whether the network forecasts the residual of another forecast. Then a residual weight below 1 may be chosen.
 
@@ -73,6 +74,7 @@ class BestWeights(Callback):
         self.best_loss_ = float(np.average(losses[:, 0], weights=sizes)) if sizes else None
         self.best_weights_ = None if self.best_loss_ is None else _copy_of_weights(net)
         self._start: Any = self.best_epoch_, self.best_loss_, self.best_weights_
+        self.gained_ = False
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Compare this epoch with the best so far."""
@@ -82,6 +84,7 @@ class BestWeights(Callback):
             self.best_epoch_ = epoch
             return
         first = self._starts_at_zero and self.best_epoch_ == self._start[0] and math.isfinite(loss)
+        self.gained_ = self.gained_ or loss < self._start[1]
         if first or loss < self.best_loss_:
             self.best_epoch_, self.best_loss_, self.best_weights_ = epoch, loss, _copy_of_weights(net)
             self.best_batches_ = [
@@ -89,9 +92,16 @@ class BestWeights(Callback):
                 for batch in net.history[-1]["batches"]
                 if "valid_loss" in batch
             ]
-        elif self.patience is not None and epoch - self.best_epoch_ >= self.patience:
+        elif self.patience is not None and self._waited_enough(epoch):
             self.stopped_ = True
             raise KeyboardInterrupt
+
+    def _waited_enough(self, epoch: int) -> bool:
+        """Whether a better epoch is not to be expected, and hardly so where none was better than the start."""
+        assert self.patience is not None
+        if epoch - self.best_epoch_ >= self.patience:
+            return True
+        return not self.gained_ and epoch - self._start[0] >= -(-self.patience // 2)
 
     def state_dict(self) -> dict[str, Any]:
         """State for a checkpoint."""
@@ -101,6 +111,7 @@ class BestWeights(Callback):
             "best_epoch_": self.best_epoch_,
             "best_loss_": self.best_loss_,
             "best_weights_": best,
+            "gained_": self.gained_,
             "stopped_": self.stopped_,
         }
 

@@ -109,7 +109,7 @@ def test_resumed_is_unbroken(X, tmp_path, setting):
 
 @pytest.mark.parametrize("name", network_names())
 def test_every_forecaster_resumes(name, X, tmp_path):
-    parameters = {"max_epochs": 4, "batch_size": 32, "checkpoint_dir": None}
+    parameters = {"max_epochs": 4, "batch_size": 32, "checkpoint_dir": None, "patience": 9}
     if "dropout" in small(name).get_params():
         parameters["dropout"] = 0.2
     adjacency = np.eye(3)[[1, 2, 0]]

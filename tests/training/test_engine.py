@@ -60,6 +60,16 @@ def test_patience_stops(X):
     assert model.n_iter_ == model.best_epoch_ + 3 < 60
 
 
+@pytest.mark.parametrize("patience", [8, 16, 24])
+def test_training_with_nothing_to_win_ends_sooner(X, patience):
+    settings = {"max_epochs": 60, "learning_rate": 5.0, "lr_schedule": None, "patience": patience}
+    model = TinyForecaster(**settings, random_state=0).fit(X)
+    assert model.best_epoch_ == 0
+    assert model.n_iter_ < patience
+    lowest = int(model.history_["valid_loss"].argmin()) + 1
+    assert model.n_iter_ == max(patience // 2, lowest + 1)  # no end while errors fall
+
+
 def test_training_never_ends_below_its_start(X):
     model = TinyForecaster(max_epochs=30, learning_rate=0.01, random_state=0, warm_start=True).fit(X)
     before = model.predict()

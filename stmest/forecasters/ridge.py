@@ -96,6 +96,11 @@ class RidgeForecaster(BaseForecaster):
     window without any observed input is not learnt from. A missing target is left out for its own step of the horizon only;
     with ``neighbours="all"`` its residual counts as 0.
 
+    Where that lowers the error on the last eighth of the training data by half a percent and by two standard errors, the
+    forecast also adds a weighted sum of the values at the same time of the day and the week before and of their mean over
+    four weeks, less their seasonal mean (`ridge_.past`). They lie beyond the look-back: `context_length_` says how far, and
+    values that are missing there count as usual.
+
     The normal equations are summed up in float64 over chunks of the training data, so that memory does not grow with the
     number of windows. Where they would take more than 1e11 multiplications, shared weights are learnt from evenly spread
     nodes.

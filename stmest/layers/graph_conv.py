@@ -110,6 +110,36 @@ class GraphSupports(nn.Module):
             terms.append(2.0 * graph @ terms[-1] - terms[-2])
         return Supports(self._walks(embedding), torch.stack(terms[1:]))
 
+    @property
+    def n_around(self) -> int:
+        """How many means `around` forms of each node."""
+        n_given = 0 if self.walks is None else len(self.walks)
+        return n_given + n_given**2 + (self.learned and self.order > 1)
+
+    def around(self, supports: Supports, z: Tensor) -> Tensor:
+        """Means of the nodes around each: one and two steps along the walks on the given graph, and by the learned graph.
+
+        Parameters
+        ----------
+        supports : Supports
+            Of this forward pass.
+        z : Tensor of shape (n, m)
+            What to form means of.
+
+        Returns
+        -------
+        Tensor of shape (n, n_around, m)
+        """
+        n, m = z.shape
+        means = []
+        if len(supports.walks):
+            one = (supports.walks @ z).view(-1, n, m).transpose(0, 1)
+            two = (supports.walks @ one.reshape(n, -1)).view(-1, n, one.shape[1], m)
+            means += [one, two.transpose(0, 1).flatten(1, 2)]
+        if len(supports.learned):
+            means.append((supports.learned[0] @ z).unsqueeze(1))
+        return torch.cat(means, dim=1)
+
     def _walks(self, embedding: Tensor) -> Tensor:
         if self.walks is None:
             return embedding.new_empty(0, len(embedding))

@@ -5,6 +5,8 @@ Builds on torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -58,10 +60,17 @@ class ForecastHead(nn.Module):
         Calendar channels.
     width, n_layers : int
         Hidden units; residual layers.
+    n_ahead : int
+        Channels that are known of each target step.
+    n_around : int
+        Means of the nodes around each that the head sees too: of their windows and of what is known of their target steps.
+    dropout : float
+        Within the layers.
 
     Shapes
     ------
-    encoded (n, b, n_features), x (b, t, n, f_in), E (n, c), origin (b, c_time) or None -> (b, h, n, f_out)
+    encoded (n, b, n_features), x (b, t, n, f_in), E (n, c), origin (b, c_time) or None, ahead (b, h, n, n_ahead) or None,
+    around: (n, m) -> (n, n_around, m), or None -> (b, h, n, f_out)
 
     Notes
     -----
@@ -81,6 +90,8 @@ class ForecastHead(nn.Module):
         width: int = 64,
         n_layers: int = 2,
         n_ahead: int = 0,
+        n_around: int = 0,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.horizon, self.n_outputs = horizon, n_outputs
@@ -90,7 +101,9 @@ class ForecastHead(nn.Module):
         self.lift_node = nn.Linear(embedding_dim, width, bias=False)
         self.lift_origin = nn.Linear(n_time_features, width, bias=False) if n_time_features else None
         self.lift_ahead = nn.Linear(horizon * n_ahead, width, bias=False) if n_ahead else None
-        self.layers = nn.Sequential(*(ResidualLayer(width) for _ in range(n_layers)))
+        known = n_around * (n_observations + horizon * n_ahead)
+        self.lift_around = nn.Linear(known, width, bias=False) if known else None
+        self.layers = nn.Sequential(*(ResidualLayer(width, dropout) for _ in range(n_layers)))
         self.out = nn.Linear(width, horizon * n_outputs)
 
     @torch.no_grad()
@@ -106,15 +119,20 @@ class ForecastHead(nn.Module):
         embedding: Tensor,
         origin: Tensor | None = None,
         ahead: Tensor | None = None,
+        around: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Return forecasts (b, h, n, f_out)."""
         n, b, _ = encoded.shape
-        z = self.lift_encoded(self.scale * encoded) + self.lift_window(x.permute(2, 0, 1, 3).flatten(2))
+        known = [part.permute(2, 0, 1, 3).flatten(2) for part in (x, ahead) if part is not None]
+        z = self.lift_encoded(self.scale * encoded) + self.lift_window(known[0])
         z = z + self.lift_node(embedding).unsqueeze(1)  # (n, b, width)
         if self.lift_origin is not None and origin is not None:
             z = z + self.lift_origin(origin)
         if self.lift_ahead is not None and ahead is not None:
-            z = z + self.lift_ahead(ahead.permute(2, 0, 1, 3).flatten(2))
+            z = z + self.lift_ahead(known[1])
+        if self.lift_around is not None and around is not None:
+            means = around(torch.cat(known, dim=-1).flatten(1)).unflatten(2, (b, -1))  # (n, n_around, b, m)
+            z = z + self.lift_around(means.transpose(1, 2).flatten(2))
         out = self.out(self.layers(z)).view(n, b, self.horizon, self.n_outputs)
         return out.permute(1, 2, 0, 3)
 

@@ -39,13 +39,15 @@ Where we differ, and why
 - *Contrastive loss.* Theirs counts other scales as positives, so that it merges the scales instead of separating them; see
   `stmest.layers.experts.contrastive_loss`. It is computed on demand only.
 - *Initialisation* stays with each layer; re-initialising everything afterwards erases Mamba's step sizes and decays.
-- *Added*: calendar channels, a given graph, instance normalisation, a head that also sees the window, calendar and node, and
-  the linear forecast, the seasonal mean (`ahead`) and the holidays of the target steps.
+- *Added*: calendar channels, a given graph, instance normalisation, a head that also sees the window, calendar and node, what
+  is known of the target steps (`ahead`: linear forecast, seasonal mean, earlier days and weeks; holidays), and the means of
+  all this over the nodes around, one and two steps along and against the given edges and by the learned graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -53,7 +55,7 @@ from torch import Tensor, nn
 
 from ..exceptions import ParameterError
 from ..layers.experts import Routing
-from ..layers.graph_conv import AGCCN, GraphSupports
+from ..layers.graph_conv import AGCCN, GraphSupports, Supports
 from ..layers.head import ForecastHead
 from ..layers.multiscale import MultiscaleLift, MultiscaleMamba
 from ..layers.norms import InstanceNorm
@@ -159,7 +161,7 @@ class STM3Network(ForecastNetwork):
         )  # fmt: skip
         self.head = ForecastHead(
             k * d_model * self.input_length, self.input_length * self.n_inputs, self.horizon, self.n_outputs,
-            c, self.n_origin_features, head_width, n_ahead=self.n_ahead,
+            c, self.n_origin_features, head_width, n_ahead=self.n_ahead, n_around=self.supports.n_around,
         )  # fmt: skip
 
     uses_ahead = True
@@ -206,17 +208,20 @@ class STM3Network(ForecastNetwork):
         statistics = None
         if self.instance_norm is not None:
             x, statistics = self.instance_norm(x)
-        states = self._encode(x, calendar, keep_routed=self.training and self.contrastive)
+        supports = self.supports(self.embedding)
+        states = self._encode(x, calendar, supports, keep_routed=self.training and self.contrastive)
         encoded = states[-1].z.unflatten(-1, (-1, t)).permute(0, 3, 1, 2, 4).flatten(2)  # (n, b, k * d * t)
         origin = None if calendar is None else self.origin(calendar)
-        forecast = self.head(encoded, x, self.embedding, origin, ahead)
+        around = partial(self.supports.around, supports)
+        forecast = self.head(encoded, x, self.embedding, origin, ahead, around)
         if self.instance_norm is not None and statistics is not None:
             forecast = self.instance_norm.inverse(forecast, statistics)
         return forecast, auxiliary_losses(states, self.contrastive_temperature) if self.training else {}
 
-    def _encode(self, x: Tensor, calendar: Tensor | None, keep_routed: bool = False) -> list[LayerState]:
+    def _encode(
+        self, x: Tensor, calendar: Tensor | None, supports: Supports, keep_routed: bool = False
+    ) -> list[LayerState]:
         z = self.lift(x, None if calendar is None else calendar[:, : self.input_length])
-        supports = self.supports(self.embedding)
         states: list[LayerState] = []
         for layer in self.layers:
             states.append(layer(z, self.embedding, supports, self.input_length, keep_routed))
@@ -286,6 +291,7 @@ class STM3Network(ForecastNetwork):
         try:
             if self.instance_norm is not None:
                 x, _ = self.instance_norm(x)
-            return self._encode(x, time if self.n_time_features else None, keep_routed=True)
+            calendar = time if self.n_time_features else None
+            return self._encode(x, calendar, self.supports(self.embedding), keep_routed=True)
         finally:
             self.train(was_training)

@@ -176,3 +176,19 @@ def test_reprs():
     assert repr(GraphSupports(3, DIRECTED)) == "GraphSupports(order=3, learned=True, given=2)"
     assert repr(NodeAdaptiveConv(2, 3, 5)) == "NodeAdaptiveConv(n_supports=2, d_model=3, embedding_dim=5)"
     assert "causal=True" in repr(ScaleAttention(3))
+
+
+@pytest.mark.parametrize("given", [None, DIRECTED, DIRECTED + DIRECTED.t()])
+@pytest.mark.parametrize("learned", [True, False])
+def test_means_around_are_those_of_every_walk_and_every_two(given, learned):
+    torch.manual_seed(0)
+    supports, embedding, z = GraphSupports(2, given, learned), torch.randn(4, 3), torch.randn(4, 6)
+    if not supports.n_around:
+        return
+    walks = [] if given is None else list(transition_matrices(given))
+    matrices = walks + [second @ first for second in walks for first in walks]
+    if learned:
+        matrices.append(GraphSupports.graph(embedding))
+    found = supports.around(supports(embedding), z)
+    assert found.shape == (4, supports.n_around, 6)
+    torch.testing.assert_close(found, torch.stack([matrix @ z for matrix in matrices], dim=1))

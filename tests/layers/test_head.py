@@ -1,6 +1,9 @@
+from functools import partial
+
 import pytest
 import torch
 
+from stmest.layers.graph_conv import GraphSupports
 from stmest.layers.head import ForecastHead, ResidualLayer
 
 
@@ -66,3 +69,24 @@ def test_a_residual_layer_adds_to_what_it_is_given():
         layer.second.weight.zero_()
         layer.second.bias.zero_()
     assert torch.equal(layer(z), z)
+
+
+def test_the_head_sees_the_means_around_a_node():
+    torch.manual_seed(0)
+    given = torch.tensor([[0.0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]])  # a chain of nodes
+    supports = GraphSupports(1, given)
+    head = ForecastHead(6, 5, 2, 1, 3, width=8, n_ahead=2, n_around=supports.n_around)
+    n, b = 4, 3
+    encoded, x, ahead = torch.zeros(n, b, 6), torch.randn(b, 5, n, 1), torch.randn(b, 2, n, 2)
+    embedding = torch.randn(n, 3)
+
+    def forecast(x, ahead):
+        around = partial(supports.around, supports(embedding))
+        return head(encoded, x, embedding, None, ahead, around)
+
+    before = forecast(x, ahead)
+    for changed in ((x.clone(), ahead), (x, ahead.clone())):
+        changed[0 if changed[0] is not x else 1][1, :, 3] += 1.0
+        moved = (forecast(*changed) - before).abs().amax((1, 3)) > 1e-6
+        # window 1 only; the last node itself, and what lies one and two steps against the edges
+        assert moved.tolist() == [[False] * 4, [False, True, True, True], [False] * 4]

@@ -32,13 +32,16 @@ Where we differ, and why
   single steps, whose forecast does not change with the past at all.
 - *No dropout on attention weights*, which would rule out the fused forms; the branches have dropout.
 - *Added*: node embeddings, calendar, a learned graph where none is given, the flattened head, the feed-forward part,
-  additive attention, a bidirectional Mamba. All can be left out. The head also sees the linear forecast, the seasonal
-  mean (`ahead`) and the holidays of the target steps.
+  additive attention, a bidirectional Mamba. All can be left out. The head also sees the window, what is known of the target
+  steps (`ahead`: linear forecast, seasonal mean, earlier days and weeks; holidays), and with a given graph the means of all
+  this over the nodes one and two steps along and against the edges.
 
 Attention is quadratic in the nodes unless the graph is sparse, and then linear in its edges.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +49,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..exceptions import ParameterError
 from ..layers.graph_attention import AttentionGraph, GraphAttention
+from ..layers.graph_conv import GraphSupports
 from ..layers.head import ForecastHead
 from ..layers.mamba import BidirectionalMamba, MambaBlock
 from .base import ForecastNetwork, check_adjacency
@@ -224,6 +228,8 @@ class STMambaNetwork(ForecastNetwork):
         embedding = torch.randn(n, width) * width**-0.5 if node_embedding_dim else torch.ones(n, 1)
         self.embedding = nn.Parameter(embedding, requires_grad=node_embedding_dim > 0)
         self.graph = AttentionGraph(n, adjacency if graph == "given" else None, attention, attention_backend)
+        given = adjacency if graph == "given" and n_heads else None
+        self.supports = GraphSupports(1, given, learned=False)  # for the head
         self.lift_inputs = nn.Linear(self.n_inputs, d_model)
         self.lift_node = nn.Linear(width, d_model, bias=False)
         self.lift_time = nn.Linear(c, d_model, bias=False) if c else None
@@ -252,6 +258,7 @@ class STMambaNetwork(ForecastNetwork):
             self.n_origin_features,
             head_width,
             n_ahead=self.n_ahead,
+            n_around=self.supports.n_around,
         )
 
     uses_ahead = True
@@ -283,7 +290,8 @@ class STMambaNetwork(ForecastNetwork):
             z = z[:, -1:]
         encoded = self.norm(by_node(z)).view(self.n_nodes, len(x), -1)  # (n, b, t * d)
         origin = None if time is None else self.origin(time)
-        return self.head(encoded, x, self.embedding, origin, ahead)
+        around = partial(self.supports.around, self.supports(self.embedding))
+        return self.head(encoded, x, self.embedding, origin, ahead, around)
 
     def _lift(self, x: Tensor, time: Tensor | None) -> Tensor:
         """Values (b, t, n, f), calendar and embedding of the nodes -> (b, t, n, d), node by node in memory."""

@@ -177,7 +177,7 @@ def run(task: Task, model: Any) -> dict[str, Any]:
             "epochs": row.forecaster.n_iter_,
             "max_epochs": row.forecaster.max_epochs,
             "best_epoch": row.forecaster.best_epoch_,
-            "correction": row.forecaster.correction_,
+            "correction": row.forecaster.residual_weight_,
             "valid_loss": float(history["valid_loss"].min()),
             "epoch_seconds": float(history["seconds"].median()),
             "linear": None if linear is None else _described(linear.spec),

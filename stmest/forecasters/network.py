@@ -76,9 +76,10 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         Shift and scale of each node, from the training part less its seasonal mean.
     linear_ : WindowRidge or None
         The linear forecast whose residual the network forecasts.
-    correction_ : float
+    residual_weight_ : float
         Residual weight: the network's forecast of the residual is multiplied by it before it is added to the linear forecast.
-        Between 0 and 1, by validation error. With several members the mean of their residual weights.
+        Between 0 and 1, by validation error; 0 where the forecast is the linear forecast alone. With several members the mean of
+        their residual weights.
     has_gaps_ : bool
         Whether the training data have missing values; then the network gets an observation mask as one more channel per
         feature.
@@ -363,7 +364,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     device_ = learnt("rule.device", "Device that the networks are on.")
     scaler_ = learnt("rule.encoding.scaler", "Shift and scale of each node.")
     linear_ = learnt("rule.linear", "The linear forecast whose residual the network forecasts.")
-    correction_ = learnt(
+    residual_weight_ = learnt(
         "rule.residual_weight", "Residual weight: how much of the output of the networks is added."
     )
     has_gaps_ = learnt("rule.encoding.has_gaps", "Whether values were missing in training.")
@@ -382,6 +383,21 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def scan_backend_(self) -> str:
         """Implementation of the Mamba scan on the device."""
         return choose_backend(torch.empty(1, device=self.device_)).name
+
+    def _shown(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A table that shows what a network learnt, marked with its residual weight; a warning where no forecast uses it."""
+        self._warn_if_unused()
+        table.attrs["residual_weight"] = self.residual_weight_
+        return table
+
+    def _warn_if_unused(self) -> None:
+        if not self.residual_weight_:
+            warnings.warn(
+                f"{type(self).__name__} kept the linear forecast: its network did not lower the validation error beyond doubt, "
+                "so that its residual weight is 0. What it shows here belongs to no forecast.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _network_inputs(self, X: Any, stride: int) -> Iterator[dict[str, Tensor]]:
         """Network inputs of all windows in X, a batch at a time."""

@@ -216,9 +216,10 @@ n_iter_ : int
     Number of epochs trained, of all members together.
 n_parameters_ : int
     Number of trainable parameters of one network.
-correction_ : float
+residual_weight_ : float
     Residual weight: the network's forecast of the residual is multiplied by it before it is added to the linear forecast.
-    Between 0 and 1, by validation error; 1 without `linear_skip`. With several members the mean of their residual weights.
+    Between 0 and 1, by validation error; 0 where the forecast is the linear forecast alone; 1 without `linear_skip`. With several
+    members the mean of their residual weights.
 device_ : torch.device
     Device of the networks.
 scan_backend_ : str

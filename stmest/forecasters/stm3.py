@@ -240,7 +240,8 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         """Learned adjacency, labelled by node; row i holds the weight of each node for node i."""
         check_is_fitted(self)
         labels = self._node_labels()
-        return pd.DataFrame(self.network_.learned_graph().cpu().numpy(), index=labels, columns=labels)
+        graph = self.network_.learned_graph().cpu().numpy()
+        return self._shown(pd.DataFrame(graph, index=labels, columns=labels))
 
     @property
     def routing_(self) -> pd.DataFrame:
@@ -251,10 +252,10 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         check_is_fitted(self)
         if not self.n_experts:
             return pd.DataFrame(index=self._node_labels())
-        (inputs,) = self._network_inputs(self.context_, 1)
+        (inputs,) = self._network_inputs(self.context_.tail(self.input_length), 1)
         with torch.inference_mode():
             probabilities = self.network_.routing(**inputs)
-        return pd.DataFrame(probabilities.cpu().numpy(), index=self._node_labels())
+        return self._shown(pd.DataFrame(probabilities.cpu().numpy(), index=self._node_labels()))
 
     def scale_embeddings(self, X: Any, stride: int = 1) -> np.ndarray:
         """Representation of each window by each scale, for plots of how well the scales separate.
@@ -291,6 +292,8 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         return self._representations(X, stride)["experts"]
 
     def _representations(self, X: Any, stride: int) -> dict[str, np.ndarray]:
+        check_is_fitted(self)
+        self._warn_if_unused()
         parts: dict[str, list[np.ndarray]] = {}
         for inputs in self._network_inputs(X, stride):
             with torch.inference_mode():

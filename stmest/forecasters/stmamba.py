@@ -179,7 +179,7 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
     def graph_(self) -> pd.DataFrame:
         """The graph that attention starts from, labelled by node; row i holds the weight of each node for node i."""
         check_is_fitted(self)
-        return self._table(self.network_.fixed_graph().cpu().numpy())
+        return self._shown(self._table(self.network_.fixed_graph().cpu().numpy()))
 
     def attention_weights(
         self, X: Any, per_layer: bool = False, stride: int = 1
@@ -210,8 +210,9 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
                 weights = self.network_.attention_weights(**inputs)
             total += weights.double().cpu().numpy() * len(inputs["x"])
             n_windows += len(inputs["x"])
-        layers = [self._table(layer / n_windows) for layer in total]
-        return layers if per_layer else self._table(total.mean(0) / n_windows)
+        layers = [total.mean(0), *total] if not per_layer else list(total)
+        tables = [self._shown(self._table(layer / n_windows)) for layer in layers]
+        return tables if per_layer else tables[0]
 
     def _table(self, matrix: np.ndarray) -> pd.DataFrame:
         return pd.DataFrame(matrix, index=self._node_labels(), columns=self._node_labels())

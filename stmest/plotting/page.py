@@ -210,10 +210,11 @@ def _first(values: np.ndarray) -> np.ndarray:
 
 
 def _learnt(row: Any) -> list[dict[str, str]]:
-    """Graph, routing and course of training, of forecasters that have them."""
+    """Graph, routing and course of training, of forecasters that have them; of a network that no forecast uses, the last."""
     out = []
     model = row.forecaster
-    if hasattr(model, "graph_"):
+    used = getattr(model, "residual_weight_", 1.0) > 0
+    if used and hasattr(model, "graph_"):
         given = model.given_graph_
         places = None if given is None else given.coordinates
         geographic = places is not None and _looks_geographic(places)
@@ -224,7 +225,7 @@ def _learnt(row: Any) -> list[dict[str, str]]:
         out.append(
             _picture(GraphDisplay.from_estimator(model, geographic=geographic), f"{row.name}: graph", text)
         )
-    if getattr(model, "n_experts", 0):
+    if used and getattr(model, "n_experts", 0):
         text = "Probability of each expert for each node (above); nodes that changed their expert (below)."
         out.append(_picture(RoutingDisplay.from_estimator(model), f"{row.name}: experts", text))
     if hasattr(model, "history_"):

@@ -39,7 +39,7 @@ class BestWeights(Callback):
     best_epoch_ : int
         Epoch of the kept weights, counted from 1; 0 for the initial weights.
     residual_weight_ : float
-        With `residual`: factor of the network's forecast: 0, 0.25, 0.5, 0.75 or 1.
+        With `residual`: factor of the network's forecast: 0 where no epoch is kept, 0.25, 0.5, 0.75 or 1.
     stopped_ : bool
         Whether this callback ended the training.
 
@@ -126,11 +126,12 @@ class BestWeights(Callback):
             if not self._starts_at_zero and not self._beats_the_start():
                 self._restore_start()
             net.module_.load_state_dict(self.best_weights_)
-            if self.residual and not (self._starts_at_zero and self.best_epoch_ == self._start[0]):
+            if self._starts_at_zero and self.best_epoch_ == self._start[0]:
+                self.residual_weight_ = 0.0
+            elif self.residual:
                 self.residual_weight_ = _best_residual_weight(*_block_losses(net, X, y, _RESIDUAL_WEIGHTS))
                 if self._starts_at_zero and not self.residual_weight_:
                     self._restore_start()
-                    self.residual_weight_ = 1.0  # of a residual of 0
                     net.module_.load_state_dict(self.best_weights_)
         self.best_weights_ = self._start = None
 

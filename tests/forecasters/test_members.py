@@ -96,8 +96,8 @@ def test_the_first_member_is_the_network_alone(X, linear_skip):
     assert (single.n_iter_, three.n_iter_) == (2, 6)
     assert three.n_parameters_ == single.n_parameters_
     weights = three.predictor_.rule.residual_weights
-    assert weights[0] == single.correction_
-    assert three.correction_ == pytest.approx(np.mean(weights))
+    assert weights[0] == single.residual_weight_
+    assert three.residual_weight_ == pytest.approx(np.mean(weights))
 
 
 def test_season_linear_forecast_and_folds_are_computed_once(X, monkeypatch):

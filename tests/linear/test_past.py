@@ -117,3 +117,12 @@ def test_networks_see_what_the_linear_forecast_sees(X):
     np.testing.assert_allclose(model.predict(), windows[0], rtol=1e-4, atol=1e-4)
     model.fit(X.iloc[: 12 * 168 + 24])  # and again
     assert model.context_.n_times == 672
+
+
+def test_sktime_forecasts_from_the_same_origin(X, fitted):
+    pytest.importorskip("sktime")
+    from stmest.sktime import RidgeForecaster as Sktime
+
+    model = Sktime(**{"input_length": 4}).fit(X.iloc[: 12 * 168], fh=[1, 2])
+    assert model.forecaster_.context_.n_times == 672
+    np.testing.assert_allclose(model.predict(), fitted.predict())

@@ -81,7 +81,9 @@ def test_display_draws_matrix_alone_or_with_the_map():
 
 def test_display_of_a_forecaster_shows_its_graph():
     data = make_sensor_network(n_nodes=5, n_times=200, random_state=0)
-    model = STM3Forecaster(input_length=8, horizon=2, max_epochs=1, n_experts=0, random_state=0)
+    model = STM3Forecaster(
+        input_length=8, horizon=2, max_epochs=1, n_experts=0, linear_skip=False, random_state=0
+    )
     display = GraphDisplay.from_estimator(model.fit(data.values, data.graph), n_links=1)
     np.testing.assert_array_equal(
         display.axes_[0].images[0].get_array(), model.graph_.to_numpy().astype(float)

@@ -28,7 +28,14 @@ def data():
 @pytest.fixture(scope="module")
 def fitted(data):
     model = STM3Forecaster(
-        input_length=8, horizon=2, max_epochs=2, n_experts=2, d_model=3, scales=(1, 3), random_state=0
+        linear_skip=False,
+        input_length=8,
+        horizon=2,
+        max_epochs=2,
+        n_experts=2,
+        d_model=3,
+        scales=(1, 3),
+        random_state=0,
     )
     return model.fit(data)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
+from stmest import STM3Forecaster
 from stmest.exceptions import TrainingError
 from stmest.linear.window_ridge import fit_ensemble
 from stmest.training.callbacks import BestWeights, _best_residual_weight
@@ -193,15 +194,15 @@ def reverting():
 def test_a_residual_that_is_too_large_gets_a_weight_below_one():
     X = reverting()
     model = Overshooting(**SETTINGS).fit(X)
-    assert model.correction_ == 0.5
+    assert model.residual_weight_ == 0.5
     assert model.best_epoch_ > 0
     linear = model.linear_.forecast(X[None, -4:, :, None])[0, ..., 0]
     whole = copy.deepcopy(model)
     whole.predictor_ = whole.predictor_.with_networks(whole.networks_, whole.device_, (1.0,))
     np.testing.assert_allclose(model.predict() - linear, 0.5 * (whole.predict() - linear), rtol=1e-4)
-    assert pickle.loads(pickle.dumps(model)).correction_ == 0.5
+    assert pickle.loads(pickle.dumps(model)).residual_weight_ == 0.5
     plain = TinyForecaster(**SETTINGS, linear_skip=False).fit(X)
-    assert plain.correction_ == 1.0  # there is no linear forecast below it
+    assert plain.residual_weight_ == 1.0  # there is no linear forecast below it
 
 
 def test_training_that_goes_on_keeps_what_it_had_where_it_only_spoils():
@@ -209,7 +210,7 @@ def test_training_that_goes_on_keeps_what_it_had_where_it_only_spoils():
     model = Overshooting(**SETTINGS, warm_start=True).fit(X)
     before = model.predict()
     model.set_params(max_epochs=1, learning_rate=100.0).fit(X)
-    assert model.correction_ == 0.5
+    assert model.residual_weight_ == 0.5
     np.testing.assert_allclose(model.predict(), before, rtol=1e-5)
 
 
@@ -242,3 +243,21 @@ def test_random_walks_are_left_to_the_linear_forecast(seed):
     )
     linear = model.linear_.forecast(X[None, -8:, :, None])[0, ..., 0]
     np.testing.assert_allclose(model.predict(), linear, rtol=1e-5)
+
+
+def test_a_network_that_is_not_used_says_so():
+    X = np.random.default_rng(0).normal(size=(90, 3))
+    model = STM3Forecaster(
+        input_length=4, horizon=2, scales=(1, 3), d_model=3, max_epochs=2, random_state=0
+    ).fit(X)
+    assert model.residual_weight_ == 0.0
+    for name in ("graph_", "routing_"):
+        with pytest.warns(UserWarning, match="kept the linear forecast"):
+            table = getattr(model, name)
+        assert table.attrs["residual_weight"] == 0.0
+    with pytest.warns(UserWarning, match="kept the linear forecast"):
+        model.scale_embeddings(X)
+    alone = STM3Forecaster(
+        input_length=4, horizon=2, scales=(1, 3), d_model=3, max_epochs=1, linear_skip=False, random_state=0
+    ).fit(X)
+    assert alone.graph_.attrs["residual_weight"] == alone.residual_weight_ == 1.0

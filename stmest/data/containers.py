@@ -15,25 +15,43 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import DataError, DataTypeError
+from ..runtime import require
 from .fields import (
-    TIME_NAMES,
     field_from_array,
     joined_along,
+    merged_variables,
+    time_coordinate,
     trajectories_from_array,
     trajectory_dimension,
     xarray_layout,
 )
-from .output import AsList, AsTuple, Stacked, ToArray, ToLong, ToTensor, ToWide
+from .output import AsList, AsTuple, Stacked, ToArray, ToDataset, ToLong, ToTable, ToTensor, ToWide
 from .panel import Panel, join_panels
+from .times import STEP_NAMES, TIME_NAMES, join_time_columns, looks_like_times, read_times
 from .validation import array_of_tensor, as_floats, refuse_extremes
 
 __all__ = ["as_panel", "long_columns"]
 
 # (time, node, value) column names of long tables that are recognised without being specified, lower case
 _LONG_COLUMNS = (("time", "node", "value"), ("ds", "unique_id", "y"))
+# names, lower case, of levels that hold the nodes, and of those that hold the features
+_NODE_NAMES = (
+    "node", "nodes", "sensor", "sensors", "station", "stations", "unique_id", "instance", "instances", "series", "id", "item_id",
+    "sensor_id", "node_id", "station_id", "series_id", "location", "site", "detector",
+)  # fmt: skip
+_FEATURE_NAMES = (
+    "feature",
+    "features",
+    "channel",
+    "channels",
+    "variable",
+    "variables",
+    "quantity",
+    "measure",
+)
 
 
-def as_panel(X: Any, *, fields: bool = False) -> Panel:
+def as_panel(X: Any, *, fields: bool = False, reading: str | None = None) -> Panel:
     """Turn a user's container into a `Panel`.
 
     Parameters
@@ -41,7 +59,9 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
     X : array-like, DataFrame, DataArray, Tensor, or a list of these
         Nodes: array or tensor of shape (n_times, n_nodes) or (n_times, n_nodes, n_features); wide DataFrame with one
         column per node, or (node, feature) column pairs; long DataFrame with a (time, node) row index, or with the
-        columns time, node, value (also ds, unique_id, y); DataArray with the dimensions time, node[, feature].
+        columns time, node, value (also ds, unique_id, y); DataArray with the dimensions time, node[, feature]; Dataset, whose
+        variables are the features; table of polars or pyarrow, wide with a column of times, or long.
+        Times: whatever `stmest.data.times.read_times` reads.
         Fields: array or tensor of shape (n_times, n_y, n_x, n_features); DataArray with the dimensions time, y, x[,
         feature], in any order, recognised by their names (also lat, latitude, row; lon, longitude, column).
         Trajectories, which are independent of each other: array or tensor of shape (n_trajectories, n_times, n_y, n_x,
@@ -50,6 +70,8 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
     fields : bool, default=False
         What an array of three axes is: (n_times, n_nodes, n_features), or, if True, (n_times, n_y, n_x). Give
         ``X[..., None]`` to be understood either way.
+    reading : str, optional
+        How the times of the training data were read.
 
     Returns
     -------
@@ -59,23 +81,31 @@ def as_panel(X: Any, *, fields: bool = False) -> Panel:
     Raises
     ------
     DataError
-        If the container is none of these, holds infinite values, or its time index is unsorted or duplicated.
+        If the container is none of these, holds infinite values, or its time index is unsorted or duplicated, or can be read in
+        two ways that are equally good.
     """
     if isinstance(X, (list, tuple)) and X and all(len(getattr(part, "shape", ())) > 1 for part in X):
-        parts = [as_panel(part, fields=fields) for part in X]
+        parts = [as_panel(part, fields=fields, reading=reading) for part in X]
         if any(part.parts for part in parts):
             raise DataError(f"X is a list of {len(X)} containers that themselves hold many trajectories.")
         return join_panels(parts, AsTuple() if isinstance(X, tuple) else AsList())
     if isinstance(X, pd.DataFrame):
         if isinstance(X.index, pd.MultiIndex) or _exactly_long(X) is not None:
-            return _from_long(X)
-        return _from_wide(X)
+            return _from_long(X, reading)
+        _refuse_columns_of_times(X)
+        return _from_wide(X, reading)
     if isinstance(X, pd.Series):
         raise DataError("X is a pandas Series, which has no node axis; use X.to_frame() for a single node.")
+    if hasattr(X, "data_vars"):
+        return _from_dataset(X, reading)
     if hasattr(X, "dims") and hasattr(X, "coords"):
-        return _from_xarray(X)
+        return _from_xarray(X, reading)
+    if hasattr(X, "__arrow_c_stream__") and hasattr(X, "columns"):
+        return _from_arrow(X, reading)
     if hasattr(X, "detach"):
         return _from_array(array_of_tensor(X), fields, ToTensor())
+    if hasattr(X, "collect_schema") and hasattr(X, "collect"):
+        raise DataTypeError(f"X is a {type(X).__name__}, which holds no values yet; give X.collect().")
     return _from_array(X, fields, ToArray())
 
 
@@ -103,14 +133,10 @@ def _checked_values(values: Any, axes: tuple[str, ...] | None = None) -> np.ndar
     return array
 
 
-def _checked_index(index: pd.Index) -> pd.Index:
-    """A time index in order and without duplicates."""
-    numeric = pd.api.types.is_numeric_dtype(index) and np.dtype(index.dtype).kind in "iuf"
-    if not (numeric or isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex))):
-        raise DataError(
-            f"the time index holds {index.dtype} values such as {index[0]!r}; needed: datetimes, periods or numbers. "
-            "Convert it, for instance with pandas.to_datetime."
-        )
+def _checked_index(index: pd.Index, reading: str | None = None) -> tuple[pd.Index, str | None]:
+    """A time index in order and without duplicates, and how its times were read."""
+    index, reading = read_times(index, reading)
+    numeric = index.dtype.kind in "iuf" if isinstance(index.dtype, np.dtype) else False
     unknown = index.isna() | np.isinf(index.to_numpy()) if numeric else index.isna()
     if unknown.any():
         raise DataError(
@@ -120,12 +146,29 @@ def _checked_index(index: pd.Index) -> pd.Index:
     if not index.is_unique:
         raise DataError(
             f"the time index has duplicates, the first is {index[index.duplicated()][0]!r}; one row per time is needed."
+            f"{_clock_change(index)}"
         )
     if not index.is_monotonic_increasing:
         raise DataError(
             "the time index is not in increasing order; sort the rows by time first (X.sort_index())."
         )
-    return index
+    return index, reading
+
+
+def _clock_change(index: pd.Index) -> str:
+    """A hint, where one hour that is there twice may be that at which clocks are put back."""
+    twice = index[index.duplicated()]
+    if (
+        not isinstance(index, pd.DatetimeIndex)
+        or index.tz is not None
+        or twice.normalize().nunique() > len(index) // 1000 + 2
+    ):
+        return ""
+    if (twice.hour > 3).any() or not twice.month.isin([3, 4, 9, 10, 11]).all():
+        return ""
+    return (
+        " If these are local times and clocks were put back then, give times in UTC or with their UTC offset."
+    )
 
 
 def _from_array(X: Any, fields: bool, restore: ToArray | ToTensor) -> Panel:
@@ -152,27 +195,65 @@ def _numbers(frame: pd.DataFrame) -> np.ndarray:
     return frame.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _from_wide(frame: pd.DataFrame) -> Panel:
+def _refuse_columns_of_times(frame: pd.DataFrame) -> None:
+    """Refuse a table of numbered rows whose times lie in a column: they are no readings of a sensor."""
+    index = frame.index
+    if not isinstance(index, pd.RangeIndex) or (index.start, index.step, index.name) != (0, 1, None):
+        return
+    if frame.columns.nlevels > 1 or not frame.columns.is_unique:
+        return
+    lower = {str(name).strip().lower(): name for name in frame.columns}
+    if {"year", "month", "day"} <= lower.keys():
+        raise DataTypeError(
+            f"X has numbered rows and its times in {lower['year']!r}, {lower['month']!r}, {lower['day']!r}. Make it the "
+            "index: pandas.to_datetime of these columns (and the hour), then X.set_index(...)."
+        )
+    named = [lower[name] for name in TIME_NAMES if name in lower]
+    times = [name for name in frame.columns if looks_like_times(frame[name])]
+    for name in dict.fromkeys([*times, *named]):
+        column = frame[name]
+        numeric = pd.api.types.is_numeric_dtype(column)
+        if numeric and not (len(column) > 1 and column.is_monotonic_increasing and column.is_unique):
+            continue
+        raise DataTypeError(
+            f"X has numbered rows, and column {name!r} of type {column.dtype} holds times, which are no readings. Make it the "
+            f"index: X.set_index({name!r}). Leave it out, or rename it, if it is no time."
+        )
+
+
+def _from_wide(frame: pd.DataFrame, reading: str | None) -> Panel:
     if not frame.columns.is_unique:
         raise DataError(f"X names a node twice: {frame.columns[frame.columns.duplicated()][0]!r}.")
     array = _checked_values(_numbers(frame))
-    index = _checked_index(frame.index)
+    index, reading = _checked_index(frame.index, reading)
     if frame.columns.nlevels == 1:
-        return Panel(array[..., None], index, list(frame.columns), None, 2, ToWide())
+        return Panel(array[..., None], index, list(frame.columns), None, 2, ToWide(), reading=reading)
     if frame.columns.nlevels != 2:
         raise DataError(
             f"X has {frame.columns.nlevels} column levels; needed: one (node) or two (node, feature)."
         )
-    nodes, features = (list(dict.fromkeys(frame.columns.get_level_values(level))) for level in (0, 1))
+    node_level = _node_level(frame.columns.names)
+    nodes, features = (
+        list(dict.fromkeys(frame.columns.get_level_values(level))) for level in (node_level, 1 - node_level)
+    )
     if len(frame.columns) != len(nodes) * len(features):
         raise DataError(
             f"X has {len(frame.columns)} (node, feature) columns for {len(nodes)} nodes and {len(features)} features; "
             "every node needs every feature (fill a column with NaN where one is not measured)."
         )
-    order = frame.columns.get_indexer(pd.MultiIndex.from_product([nodes, features]))
+    columns = frame.columns if node_level == 0 else frame.columns.swaplevel()
+    order = columns.get_indexer(pd.MultiIndex.from_product([nodes, features]))
     if not np.array_equal(order, np.arange(len(order))):
         array = array[:, order]
-    return Panel(array.reshape(len(frame), len(nodes), len(features)), index, nodes, features, 3, ToWide())
+    values = array.reshape(len(frame), len(nodes), len(features))
+    return Panel(values, index, nodes, features, 3, ToWide(node_level), reading=reading)
+
+
+def _node_level(names: Any) -> int:
+    """Which of two levels of the columns holds the nodes: by their names, else the first."""
+    first, second = (str(name).strip().lower() for name in names)
+    swapped = first in _FEATURE_NAMES or second in _NODE_NAMES
+    return int(swapped and first not in _NODE_NAMES and second not in _FEATURE_NAMES)
 
 
 def long_columns(frame: pd.DataFrame) -> tuple[Hashable, ...] | None:
@@ -200,50 +281,133 @@ def _exactly_long(frame: pd.DataFrame) -> tuple[Hashable, ...] | None:
     return long_columns(frame) if frame.shape[1] == 3 else None
 
 
-def _from_long(frame: pd.DataFrame) -> Panel:
+def _from_long(frame: pd.DataFrame, reading: str | None) -> Panel:
     columns = _exactly_long(frame)
     indexed = frame if columns is None else frame.set_index([columns[0], columns[1]])
     if indexed.index.nlevels != 2:
         raise DataError(f"X has a row index of {indexed.index.nlevels} levels; needed: (time, node).")
-    time_level = _time_level(indexed.index)
+    time_level = 0 if columns is not None else _time_level(indexed.index)
+    unknown = indexed.index.get_level_values(1 - time_level).isna()
+    if unknown.any():
+        raise DataError(f"row {int(unknown.argmax())} of X has no node; needed: a name in each row.")
+    index, reading = read_times(indexed.index.get_level_values(time_level), reading)
+    names = indexed.index.names
+    levels = [index, indexed.index.get_level_values(1 - time_level)]
+    indexed = indexed.set_axis(pd.MultiIndex.from_arrays(levels), axis=0)
     if not indexed.index.is_unique:
         twice = indexed.index[indexed.index.duplicated()][0]
         raise DataError(f"X has several rows for {twice!r}; one row per time and node is needed.")
-    names = indexed.index.names
-    wide = indexed.unstack(1 - time_level).swaplevel(axis=1)
+    wide = indexed.unstack(1).swaplevel(axis=1)
     features = list(indexed.columns)
-    nodes = list(dict.fromkeys(indexed.index.get_level_values(1 - time_level)))
+    nodes = list(dict.fromkeys(indexed.index.get_level_values(1)))
     wide = wide.reindex(columns=pd.MultiIndex.from_product([nodes, features])).sort_index()
     values = _checked_values(_numbers(wide)).reshape(len(wide), len(nodes), len(features))
-    index = _checked_index(wide.index)
+    index, _ = _checked_index(wide.index.rename(names[time_level]), _STAY)
 
     restore = ToLong(tuple(names), time_level, None if columns is None else tuple(frame.columns))
-    return Panel(values, index, nodes, features, 3 if len(features) > 1 else 2, restore)
+    return Panel(values, index, nodes, features, 3 if len(features) > 1 else 2, restore, reading=reading)
+
+
+# A reading for times that were read before
+_STAY = "numbers"
 
 
 def _time_level(index: pd.MultiIndex) -> int:
-    """Which level of a (time, node) row index is the time: by its type, else by its name, else the first."""
-    datetimes = [isinstance(level, (pd.DatetimeIndex, pd.PeriodIndex)) for level in index.levels]
-    if sum(datetimes) == 1:
-        return datetimes.index(True)
-    named = [str(name).lower() in TIME_NAMES for name in index.names]
-    return named.index(True) if any(named) else 0
+    """Which level of a (time, node) row index is the time: by its type, by the names, else the one that can be read as times."""
+    found = [looks_like_times(level.to_series()) for level in index.levels]
+    if sum(found) != 1:
+        names = [str(name).strip().lower() for name in index.names]
+        found = [name in TIME_NAMES for name in names]
+    if sum(found) != 1 and sum(name in _NODE_NAMES for name in names) == 1:
+        found = [name not in _NODE_NAMES for name in names]
+    if sum(found) != 1:
+        found = [name in STEP_NAMES for name in names]
+    if sum(found) != 1:
+        kinds = [_readable_kind(level) for level in index.levels]
+        best = max(kinds)
+        found = [kind == best > 0 for kind in kinds]
+    if sum(found) != 1:
+        raise DataError(
+            f"X has a row index of the levels {list(index.names)}, of which it is not clear which one is the time. Name them: "
+            "X.index.names = ['time', 'node'], or the other way round."
+        )
+    return found.index(True)
 
 
-def _from_xarray(array: Any) -> Panel:
+def _readable_kind(level: pd.Index) -> int:
+    """2 for what reads as dates, 1 for numbers, 0 for what reads as no times."""
+    try:
+        read = read_times(level).index
+    except DataError:
+        return 0
+    return 1 if isinstance(read.dtype, np.dtype) and read.dtype.kind in "iuf" else 2
+
+
+def _from_arrow(table: Any, reading: str | None) -> Panel:
+    """A table of another library that speaks Arrow; it has no index, so that the times are a column."""
+    pyarrow = require("pyarrow", "io")
+    try:
+        frame = pyarrow.table(table).to_pandas()
+    except (TypeError, ValueError, NotImplementedError) as error:
+        what = f"{type(table).__module__.split('.')[0]} {type(table).__name__}"
+        raise DataTypeError(
+            f"X is a {what}, which cannot be read ({' '.join(str(error).split())[:100]})."
+        ) from error
+    library = type(table).__module__.split(".")[0]
+    if _exactly_long(frame) is not None:
+        panel, name = _from_long(frame, reading), None
+    else:
+        if frame.columns.is_unique:
+            frame = join_time_columns(frame)
+        name = _column_of_times(frame)
+        panel = _from_wide(frame if name is None else frame.set_index(name), reading)
+        panel = panel if name is not None else replace(panel, index=None, reading=None)
+    inner: Any = panel.restore
+    return replace(panel, restore=ToTable(library, name, inner))
+
+
+def _column_of_times(frame: pd.DataFrame) -> Hashable | None:
+    """Name of the column that holds the times: by its name, else by its type; None where there is none."""
+    lower = {str(name).strip().lower(): name for name in reversed(frame.columns)}
+    named = [lower[name] for name in TIME_NAMES if name in lower]
+    typed = [name for name in frame.columns if looks_like_times(frame[name])]
+    both = [name for name in named if name in typed]
+    for found in (both, typed, named):
+        if len(found) > 1:
+            raise DataTypeError(
+                f"X has several columns of times, {', '.join(map(repr, found))}; needed: one. Leave the others out."
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def _from_dataset(data: Any, reading: str | None) -> Panel:
+    array, names = merged_variables(data)
+    panel = _from_xarray(array, reading)
+    restores = [replace(part, restore=ToDataset(names, part.restore)) for part in panel.parts]
+    if panel.parts:
+        joined = join_panels(restores, ToDataset(names, panel.gathered))
+        return replace(joined, reading=panel.reading)
+    return replace(panel, restore=ToDataset(names, panel.restore))
+
+
+def _from_xarray(array: Any, reading: str | None) -> Panel:
     dim = trajectory_dimension(array)
     if dim is not None:
-        parts = [_from_xarray(array.isel({dim: i}, drop=True)) for i in range(array.sizes[dim])]
+        parts = [_from_xarray(array.isel({dim: i}, drop=True), reading) for i in range(array.sizes[dim])]
         return join_panels(parts, joined_along(dim, array))
     layout = xarray_layout(array)
     moved = array.transpose(*layout.order)
     axes = ("row", "y", "x", "feature") if layout.is_field else ("row", "node", "feature")
     values = _checked_values(moved.values, axes[: array.ndim])
     labels = [list(moved.indexes[dim]) if dim in moved.indexes else None for dim in layout.order]
-    index = _checked_index(moved.indexes[layout.order[0]]) if layout.order[0] in moved.indexes else None
+    times = time_coordinate(moved, layout.order[0])
+    index, reading = (None, None) if times is None else _checked_index(times, reading)
     if layout.is_field:
         features = labels[3] if array.ndim == 4 else None
-        return replace(field_from_array(values, layout), index=index, features=features)
+        field = field_from_array(values, layout)
+        return replace(field, index=index, features=features, reading=reading)
     features = labels[2] if array.ndim == 3 else None
     values = values if array.ndim == 3 else values[..., None]
-    return Panel(values, index, labels[1], features, array.ndim, layout)
+    return Panel(values, index, labels[1], features, array.ndim, layout, reading=reading)

@@ -10,22 +10,25 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..exceptions import DataError
-from .output import AlongDimension, ToXarray
+from .output import VARIABLE, AlongDimension, ToXarray
 from .panel import Panel, join_panels
+from .times import STEP_NAMES, TIME_NAMES, looks_like_times
 
 __all__ = [
     "TIME_NAMES",
     "field_from_array",
     "joined_along",
+    "merged_variables",
+    "time_coordinate",
     "trajectories_from_array",
     "trajectory_dimension",
     "xarray_layout",
 ]
 
 # names, lower case, by which the dimensions of a DataArray are known
-TIME_NAMES = ("time", "ds", "timestamp", "date", "datetime")
 _ROW_NAMES = ("y", "lat", "latitude", "row", "north", "northing")
 _COLUMN_NAMES = ("x", "lon", "long", "longitude", "column", "east", "easting")
 _TRAJECTORY_NAMES = ("trajectory", "sample", "member", "run", "realization")
@@ -97,14 +100,17 @@ def xarray_layout(array: Any) -> ToXarray:
             f"X has the dimensions {dims}; needed: (time, node), (time, node, feature), (time, y, x) or (time, y, x, "
             f"feature), each also with one of {_TRAJECTORY_NAMES} for many trajectories."
         )
-    time = _named(dims, TIME_NAMES) or dims[0]
     row, column = _named(dims, _ROW_NAMES), _named(dims, _COLUMN_NAMES)
+    time = _time_dimension(array, (row, column))
+    row, column = (None if dim == time else dim for dim in (row, column))
     rest = tuple(dim for dim in dims if dim not in (time, row, column))
     if len(dims) == 4 and (row is None or column is None):
-        row, column, *others = (dim for dim in dims if dim != time)
+        row, column, *others = sorted((dim for dim in dims if dim != time), key=VARIABLE.__eq__)
         rest = tuple(others)
     is_field = len(dims) == 4 or (len(dims) == 3 and row is not None and column is not None)
-    order = (time, row, column, *rest) if is_field else (time, *(dim for dim in dims if dim != time))
+    rest = rest if is_field else tuple(dim for dim in dims if dim != time)
+    rest = tuple(sorted(rest, key=VARIABLE.__eq__))  # that of the variables is the last
+    order = (time, row, column, *rest) if is_field else (time, *rest)
     space = set(order[1:3] if is_field else order[1:2])
     coords = {
         key: (tuple(c.dims), c.values if c.dtype.kind in "fiub" else c.values.tolist())
@@ -112,6 +118,83 @@ def xarray_layout(array: Any) -> ToXarray:
         if set(c.dims) <= space and c.dims
     }
     return ToXarray(dims, order, is_field, coords, array.name, dict(array.attrs))
+
+
+def time_coordinate(array: Any, dim: Hashable) -> pd.Index | None:
+    """The times along a dimension: its own, or others that lie along it where it is merely numbered.
+
+    Parameters
+    ----------
+    array : DataArray
+        Any.
+    dim : hashable
+        Its dimension of time.
+
+    Returns
+    -------
+    pandas.Index or None
+        None where there are none.
+    """
+    index = array.indexes.get(dim)
+    if index is not None and looks_like_times(index.to_series()):
+        return index
+    others = [c for key, c in array.coords.items() if key != dim and c.dims == (dim,) and c.dtype.kind == "M"]
+    return pd.Index(others[0].values, name=dim) if len(others) == 1 else index
+
+
+def merged_variables(data: Any) -> tuple[Any, tuple[Hashable, ...]]:
+    """The variables of a Dataset as the features of one DataArray.
+
+    Parameters
+    ----------
+    data : Dataset
+        With variables of the same dimensions; bounds of coordinates, and variables without the time, are left out.
+
+    Returns
+    -------
+    array : DataArray
+        The only variable, or all of them along a further dimension.
+    names : tuple
+        Of the variables.
+
+    Raises
+    ------
+    DataError
+        If there is none, or their dimensions differ.
+    """
+    bounds = {coord.attrs.get("bounds") for coord in data.coords.values()}
+    dated = [
+        dim for dim in data.sizes if dim in data.indexes and looks_like_times(data.indexes[dim].to_series())
+    ]
+    known = {
+        name: v
+        for name, v in data.data_vars.items()
+        if name not in bounds and v.ndim > 1 and v.dtype.kind in "fiub" and set(dated) <= set(v.dims)
+    }
+    found = {name: tuple(v.dims) for name, v in known.items()}
+    listed = ", ".join(f"{name} {dims}" for name, dims in found.items()) or "nothing"
+    if len(set(map(frozenset, found.values()))) != 1:
+        first = next(iter(found), "name")
+        raise DataError(
+            f"X is a Dataset that holds {listed}; needed: variables of the same dimensions. Choose one: X[{first!r}]."
+        )
+    names = tuple(known)
+    if len(names) == 1:
+        return known[names[0]], names
+    return data[list(names)].to_array(VARIABLE), names
+
+
+def _time_dimension(array: Any, space: tuple[Hashable | None, ...]) -> Hashable:
+    """The dimension of time: that with datetimes, whatever its name, else by its name, else the first that is not of space."""
+    dims = tuple(array.dims)
+    dated = [dim for dim in dims if dim in array.indexes and looks_like_times(array.indexes[dim].to_series())]
+    if len(dated) == 1:
+        return dated[0]
+    others = [dim for dim in dims if dim not in space and dim != VARIABLE]
+    named = _named(dims, TIME_NAMES) or _named(tuple(others), STEP_NAMES)
+    if named is not None:
+        return named
+    return others[0] if others else dims[0]
 
 
 def trajectory_dimension(array: Any) -> Hashable | None:
@@ -149,4 +232,5 @@ def joined_along(dim: Hashable, array: Any) -> AlongDimension:
 
 
 def _named(dims: tuple[Hashable, ...], names: tuple[str, ...]) -> Hashable | None:
-    return next((dim for dim in dims if str(dim).lower() in names), None)
+    lower = {str(dim).lower(): dim for dim in reversed(dims)}
+    return next((lower[name] for name in names if name in lower), None)

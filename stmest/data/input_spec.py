@@ -9,11 +9,13 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pandas as pd
+
 from ..exceptions import DataError
 from .containers import as_panel
-from .panel import Panel
+from .panel import Panel, join_panels
 from .savable import savable
-from .time_index import frequency, zone_name
+from .time_index import frequency, positions, zone_name
 
 __all__ = ["InputSpec"]
 
@@ -39,6 +41,13 @@ class InputSpec:
         Time from one time step to the next; None where there is no index.
     fields : bool
         Whether an array of three axes is a field (n_times, n_y, n_x).
+    reading : str or None
+        How the times were read, where they could be read in several ways; later ones are read alike.
+    is_regular : bool
+        Whether the time steps follow each other at `freq` without a gap (that `fit` did not fill), so that gaps of later data are
+        filled too.
+    n_filled : int
+        How many time steps `fit` found missing, and put NaN for.
     """
 
     nodes: list[Hashable] | None
@@ -49,6 +58,9 @@ class InputSpec:
     zone: str | None
     freq: Any
     fields: bool
+    reading: str | None = None
+    is_regular: bool = False
+    n_filled: int = 0
 
     @classmethod
     def of(cls, panel: Panel, fields: bool = False) -> InputSpec:
@@ -67,10 +79,12 @@ class InputSpec:
             What later data are compared with.
         """
         n_nodes, n_features = panel.values.shape[1:]
-        first = panel.parts[0] if panel.parts else panel
-        freq = frequency(first.index)
-        zone = zone_name(panel.index)
-        return cls(panel.nodes, n_nodes, n_features, panel.ndim, panel.grid, zone, freq, fields)
+        parts = panel.parts or (panel,)
+        freq = frequency(parts[0].index) if panel.freq is None else panel.freq
+        return cls(
+            panel.nodes, n_nodes, n_features, panel.ndim, panel.grid, zone_name(panel.index), freq, fields, panel.reading,
+            all(_is_regular(part.index, freq) for part in parts), panel.n_filled,
+        )  # fmt: skip
 
     def check(self, panel: Panel) -> None:
         """Refuse another grid, or another number of features.
@@ -110,7 +124,7 @@ class InputSpec:
         DataError
             If the container cannot be read, or nodes, features or grid differ.
         """
-        panel = X if isinstance(X, Panel) else as_panel(X, fields=self.fields)
+        panel = X if isinstance(X, Panel) else as_panel(X, fields=self.fields, reading=self.reading)
         self.check(panel)
         if panel.values.shape[1] != self.n_nodes:
             raise DataError(
@@ -118,5 +132,18 @@ class InputSpec:
             )
         if panel.nodes is not None and self.nodes is not None and panel.nodes != self.nodes:
             panel = panel.with_nodes(self.nodes)
-        parts = tuple(replace(part, freq=self.freq) for part in panel.parts)
-        return replace(panel, freq=self.freq, parts=parts)
+        parts = [replace(part, freq=self.freq) for part in panel.parts]
+        if not self.is_regular:
+            return replace(panel, freq=self.freq, parts=tuple(parts))
+        if not parts:
+            return replace(panel, freq=self.freq).with_missing_rows(self.freq)
+        whole = [part.with_missing_rows(self.freq) for part in parts]
+        if all(one is other for one, other in zip(whole, parts, strict=True)):
+            return replace(panel, freq=self.freq, parts=tuple(parts))
+        return replace(join_panels(whole, panel.gathered), freq=self.freq)
+
+
+def _is_regular(index: pd.Index | None, freq: Any) -> bool:
+    """Whether an index has one time for each step of a frequency."""
+    places = None if index is None else positions(index, freq)
+    return places is not None and int(places[-1]) + 1 == len(places)

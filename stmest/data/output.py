@@ -6,6 +6,7 @@ and written into a model file. Used by `containers`, `fields` and `panel`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +17,19 @@ import pandas as pd
 from ..runtime import require
 from .savable import savable
 
+# Dimension along which the variables of a Dataset lie
+VARIABLE = "variable of the dataset"
+
 __all__ = [
+    "VARIABLE",
     "AlongDimension",
     "AsList",
     "AsTuple",
     "Stacked",
     "ToArray",
+    "ToDataset",
     "ToLong",
+    "ToTable",
     "ToTensor",
     "ToWide",
     "ToXarray",
@@ -54,14 +61,55 @@ class ToTensor:
 @savable
 @dataclass(frozen=True)
 class ToWide:
-    """Forecasts become a DataFrame with a column per node, or per (node, feature)."""
+    """Forecasts become a DataFrame with a column per node, or per (node, feature).
+
+    Attributes
+    ----------
+    node_level : int, default=0
+        Which level of the column pairs is the node.
+    """
+
+    node_level: int = 0
 
     def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> pd.DataFrame:
         """The values under the names of time, nodes and features."""
         columns = (
             panel.nodes if panel.ndim == 2 else pd.MultiIndex.from_product([panel.nodes, panel.features])
         )
-        return pd.DataFrame(values.reshape(len(values), -1), index=index, columns=columns)
+        out = pd.DataFrame(values.reshape(len(values), -1), index=index, columns=columns)
+        if self.node_level == 0 or panel.ndim == 2:
+            return out
+        return out.swaplevel(axis=1)[[(f, node) for f in panel.features for node in panel.nodes]]
+
+
+@savable
+@dataclass(frozen=True)
+class ToTable:
+    """Forecasts become a table of polars, else of pyarrow, with the times in a column.
+
+    Attributes
+    ----------
+    library : str
+        Whose table the user gave.
+    time : hashable or None
+        Name of the column of times; None where there is none, and for long tables.
+    inner : ToWide or ToLong
+        Makes the same table for pandas.
+    """
+
+    library: str
+    time: Hashable | None
+    inner: ToWide | ToLong
+
+    def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> Any:
+        """The values, with a column of times in front where the user's table had one."""
+        frame = self.inner(values, index, panel)
+        if self.time is not None:
+            frame = frame.rename_axis(index=self.time).reset_index()
+        pyarrow = require("pyarrow", "io")
+        table = pyarrow.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        library = sys.modules.get(self.library)  # whoever gave such a table has imported it
+        return library.DataFrame(table) if self.library == "polars" and library is not None else table
 
 
 @savable
@@ -131,6 +179,30 @@ class ToXarray:
         xarray = require("xarray", "io")
         array = xarray.DataArray(values, coords, self.order, name=self.name, attrs=self.attrs)
         return array.transpose(*self.dims)
+
+
+@savable
+@dataclass(frozen=True)
+class ToDataset:
+    """Forecasts become an xarray Dataset with a variable per feature.
+
+    Attributes
+    ----------
+    names : tuple
+        Names of the variables, in their order; one only where the values have no axis of features.
+    inner : callable
+        Makes the same DataArray.
+    """
+
+    names: tuple[Hashable, ...]
+    inner: Any
+
+    def __call__(self, *forecast: Any) -> Any:
+        """The variables that are forecast."""
+        array = self.inner(*forecast)
+        if len(self.names) == 1:
+            return array.to_dataset(name=self.names[0])
+        return array.to_dataset(dim=VARIABLE)
 
 
 @savable

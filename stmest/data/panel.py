@@ -17,9 +17,21 @@ from ..exceptions import DataError, ParameterError
 from .output import AsList
 from .savable import savable
 from .splits import window_starts
-from .time_index import follows, future_index, wall_clock
+from .time_index import (
+    follows,
+    frequency,
+    future_index,
+    kind_of_times,
+    positions,
+    rows_are_missing,
+    wall_clock,
+    whole_index,
+)
 
-__all__ = ["Panel", "feature_positions", "join_panels"]
+__all__ = ["Panel", "feature_positions", "join_panels", "regular"]
+
+# Later data are filled up to this many times their rows: a look-back after a long gap is missing values, not a year of them
+_MOST_ROWS = 10
 
 
 @savable
@@ -55,6 +67,10 @@ class Panel:
         Time from one step to the next, where it is known better than from `index`: that of the training data.
     gathered : callable
         Turns the list of the forecasts of all trajectories into the user's kind of container.
+    reading : str or None
+        How the times were read, where they could be read in several ways; see `stmest.data.times.read_times`.
+    filled : ndarray of int or None
+        Positions of the time steps that the user's data lacked, where NaN stands for them.
     """
 
     values: np.ndarray
@@ -68,6 +84,13 @@ class Panel:
     clock: int | None = None
     freq: Any = None
     gathered: Callable[[list[Any]], Any] = field(default_factory=AsList)
+    reading: str | None = None
+    filled: np.ndarray | None = None
+
+    @property
+    def n_filled(self) -> int:
+        """Number of time steps that the user's data lacked, where NaN stands for them."""
+        return sum(0 if part.filled is None else len(part.filled) for part in self.parts or (self,))
 
     @property
     def n_times(self) -> int:
@@ -113,7 +136,13 @@ class Panel:
         """
         index = None if self.index is None else self.index[start:stop]
         clock = None if self.clock is None else self.clock + start
-        return replace(self, values=self.values[start:stop], index=index, clock=clock, parts=())
+        filled = self.filled
+        if filled is not None:
+            filled = filled[(filled >= start) & (filled < stop)] - start
+            filled = filled if len(filled) else None
+        return replace(
+            self, values=self.values[start:stop], index=index, clock=clock, parts=(), filled=filled
+        )
 
     def tail(self, n_rows: int) -> Panel:
         """The last time steps (of the last trajectory), copied, so that the rest of the data can be freed.
@@ -165,7 +194,7 @@ class Panel:
         """
         index = None if other.index is None or self.index is None else self.index.append(other.index)
         values = np.concatenate([self.values, other.values])
-        return replace(other, values=values, index=index, clock=self.clock)
+        return replace(other, values=values, index=index, clock=self.clock, filled=None)
 
     def precedes(self, other: Panel) -> bool:
         """Whether the time index of another panel begins one step after this one ends."""
@@ -188,7 +217,7 @@ class Panel:
             self.index is None
             or other.index is None
             or other.parts
-            or type(self.index) is not type(other.index)
+            or kind_of_times(self.index) != kind_of_times(other.index)
         ):
             return None
         try:
@@ -212,6 +241,33 @@ class Panel:
             By the frequency of the training data where that is known.
         """
         return None if self.index is None else future_index(self.index, n_steps, self.freq)
+
+    def with_missing_rows(self, freq: Any) -> Panel:
+        """This panel with a row of NaN for each time step that it lacks, by the frequency of the training data.
+
+        Parameters
+        ----------
+        freq : str, Timedelta, number or None
+            Time from one step to the next.
+
+        Returns
+        -------
+        Panel
+            The panel itself where it lacks none, does not lie on steps of that frequency, or would become ten times as long.
+        """
+        places = None if self.index is None else positions(self.index, freq)
+        if places is None or not self.n_times <= places[-1] < _MOST_ROWS * self.n_times:
+            return self
+        return self._spread(places, freq)
+
+    def _spread(self, places: np.ndarray, freq: Any) -> Panel:
+        """The time steps at their places, and NaN at the others."""
+        index: Any = self.index
+        n_steps = int(places[-1]) + 1
+        values = np.full((n_steps, *self.values.shape[1:]), np.nan, dtype=self.values.dtype)
+        values[places] = self.values
+        filled = np.setdiff1d(np.arange(n_steps), places)
+        return replace(self, values=values, index=whole_index(index, freq, places), filled=filled)
 
     def with_nodes(self, nodes: list[Hashable]) -> Panel:
         """The same values with the nodes in another order.
@@ -308,6 +364,38 @@ class Panel:
         )
 
 
+def regular(panel: Panel) -> Panel:
+    """Training data with their frequency, and with a row of NaN for each time step that is missing by accident.
+
+    Parameters
+    ----------
+    panel : Panel
+        Training data, of one or many trajectories.
+
+    Returns
+    -------
+    Panel
+        With `freq`. Filled where the times lie on steps of a clear frequency and few are missing; nights and weekends without
+        rows stay as they are.
+    """
+    if panel.parts:
+        freq = panel.freq
+        if freq is None:
+            freq = next((f for part in panel.parts if (f := frequency(part.index)) is not None), None)
+        parts = [regular(replace(part, freq=freq)) for part in panel.parts]
+        if any(part.filled is not None for part in parts):
+            return replace(join_panels(parts, panel.gathered), freq=freq)
+        return replace(panel, freq=freq, parts=tuple(parts))
+    if panel.index is None:
+        return panel
+    freq = frequency(panel.index) if panel.freq is None else panel.freq
+    panel = replace(panel, freq=freq)
+    places = positions(panel.index, freq)
+    if places is None or not rows_are_missing(panel.index, places):
+        return panel
+    return panel._spread(places, freq)
+
+
 def feature_positions(panel: Panel, target: Any) -> list[int]:
     """Positions of the features to forecast.
 
@@ -389,7 +477,7 @@ def join_panels(parts: list[Panel], gathered: Callable[[list[Any]], Any], values
     if index is not None:
         index = index.append([part.index for part in parts[1:]]) if len(kinds) == 1 else None
     values = np.concatenate([part.values for part in parts]) if values is None else values
-    return replace(first, values=values, index=index, parts=tuple(parts), gathered=gathered)
+    return replace(first, values=values, index=index, parts=tuple(parts), gathered=gathered, filled=None)
 
 
 def _form(panel: Panel) -> str:

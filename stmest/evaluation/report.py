@@ -21,7 +21,7 @@ from sklearn.base import clone
 from ..data.calendar import season_length
 from ..data.containers import as_panel
 from ..data.output import ToArray
-from ..data.panel import Panel
+from ..data.panel import Panel, regular
 from ..exceptions import DataError, ParameterError
 from ..graphs import as_graph
 from ..metrics.point import horizon_errors, mae, mase, origin_errors, r2, rmse
@@ -89,7 +89,7 @@ def compare(
     >>> report.to_frame()["MAE"].round(3).tolist()
     [0.531, 0.0]
     """
-    panel = as_panel(X)
+    panel = regular(as_panel(X))
     horizon, cut = _checked(models, panel, test_fraction)
     graph = None if adj is None else as_graph(adj, panel.values.shape[1], panel.nodes)
     season = min(season_length(panel.index), cut - 1) if season is None else season

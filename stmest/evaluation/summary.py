@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.panel import Panel
-from ..data.time_index import usual_step
+from ..data.time_index import breaks, usual_step
 from .tables import plain
 
 __all__ = ["summarise"]
@@ -27,7 +27,8 @@ def summarise(panel: Panel) -> dict[str, Any]:
     dict
         Plain Python: `n_times`, `n_nodes`, `n_features`, `missing_share`, `missing_by_node`; `longest_missing_run`, the
         longest run of time steps that a node lacks; `constant_nodes` and `unobserved_nodes`, by name or position; with an index
-        `first_time`, `last_time`, and with dates `step` and `gaps`, the number of steps that are not the usual one.
+        `first_time`, `last_time`, and with dates `step` and `gaps`, the number of steps that are not the usual one; where time
+        steps were missing and NaN stands for them, `filled_rows`, their number.
     """
     values, index = panel.values, panel.index
     n_times, n_nodes, n_features = values.shape
@@ -57,8 +58,9 @@ def summarise(panel: Panel) -> dict[str, Any]:
     if index is not None:
         out |= {"first_time": str(index[0]), "last_time": str(index[-1])}
     if isinstance(index, pd.DatetimeIndex) and len(index) > 1:
-        usual = usual_step(index)
-        out |= {"step": str(usual), "gaps": int((index[1:] - index[:-1] != usual).sum())}
+        out |= {"step": str(usual_step(index)), "gaps": breaks(index)}
+    if panel.n_filled:
+        out["filled_rows"] = panel.n_filled
     return out
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-__all__ = ["aligned_table", "finite_or_none", "plain"]
+__all__ = ["aligned_table", "filled_rows", "finite_or_none", "plain"]
 
 
 def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | None) -> str:
@@ -58,6 +58,28 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
     cells = zip(*columns, strict=True)
     heading, *lines = tabulate(cells, tablefmt="plain", colalign=aligns, disable_numparse=True).splitlines()
     return "\n".join([count, legend, "", heading, "-" * len(heading), *lines, *failed])
+
+
+def filled_rows(data: dict[str, Any]) -> list[str]:
+    """A sentence about the time steps that were missing, if any were.
+
+    Parameters
+    ----------
+    data : dict
+        As `summarise` returns it.
+
+    Returns
+    -------
+    list of str
+        One line, or none.
+    """
+    n_filled = data.get("filled_rows", 0)
+    if not n_filled:
+        return []
+    rows, are = ("row", "is") if n_filled == 1 else ("rows", "are")
+    return [
+        f"{n_filled:,} {rows} between the first and the last time {are} missing in the data, and filled with NaN."
+    ]
 
 
 def plain(value: Any) -> Any:

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.containers import as_panel
 from ..data.output import ToWide
-from ..data.panel import Panel
+from ..data.panel import Panel, regular
 from ..data.splits import SELECTION_FRACTION, Split, window_starts
 from ..exceptions import DataError, DataTypeError, ParameterError
 from ..graphs import Graph
@@ -82,6 +82,9 @@ class BaseForecaster(ABC, BaseEstimator):
         The graph that `fit` was given.
     profile_ : SeasonalProfile or None
         The seasonal mean (climatology). It is subtracted from the inputs and added to the forecasts.
+    n_filled_rows_ : int
+        Time steps that the training data lacked although their frequency is clear; each has become a row of NaN. Gaps that recur,
+        such as nights, are not filled.
     grid_shape_ : tuple of int or None
         Rows and columns (n_y, n_x), where the training data are fields; their cells are the nodes, row by row.
     context_length_ : int
@@ -207,6 +210,7 @@ class BaseForecaster(ABC, BaseEstimator):
         else:
             panel = X if isinstance(X, Panel) else as_panel(X, fields=self._reads_fields)
             self._check_names(X, panel, reset=True)
+            panel = regular(panel)
         return panel if panel.parts or panel.clock is not None else replace(panel, clock=0)
 
     def _choose_graph(self, panel: Panel, y: Any, adj: Any) -> Graph | None:
@@ -269,7 +273,7 @@ class BaseForecaster(ABC, BaseEstimator):
     def _read(self, X: Any) -> Panel:
         """Later data as a panel, compared with the training data."""
         if not isinstance(X, Panel):
-            panel = as_panel(X, fields=self._reads_fields)
+            panel = as_panel(X, fields=self._reads_fields, reading=self.input_.reading)
             self.input_.check(panel)
             self._check_names(X, panel, reset=False)
             X = panel
@@ -395,8 +399,9 @@ class BaseForecaster(ABC, BaseEstimator):
         steps = predictor.steps(steps)
         panel, first = self._read(X), 0
         length = predictor.look_back + steps
-        if (earlier := self.context_.leading_to(panel)) is not None:
-            first = earlier.n_times - (predictor.look_back if self.context_.precedes(panel) else 0)
+        known = self._seen_last()
+        if (earlier := known.leading_to(panel)) is not None:
+            first = earlier.n_times - (predictor.look_back if known.precedes(panel) else 0)
             panel = earlier.followed_by(panel)
         starts = (
             panel.starts(length, stride)
@@ -464,7 +469,7 @@ class BaseForecaster(ABC, BaseEstimator):
             If the time index of X does not begin one step after the time steps seen so far.
         """
         check_is_fitted(self)
-        panel, known = self._read(X), self.context_
+        panel, known = self._read(X), self._seen_last()
         if panel.parts:
             raise DataError(f"update takes the rows that came next, not {len(panel.parts)} trajectories.")
         if known.index is not None and panel.index is None:
@@ -487,12 +492,17 @@ class BaseForecaster(ABC, BaseEstimator):
         """What a forecast after X, or after the time steps seen last, is made from."""
         check_is_fitted(self)
         if X is None:
-            return self.context_
+            return self._seen_last()
         recent = self.predictor_.last_rows(self._read(X))
-        earlier = self.context_.leading_to(recent)
+        earlier = self._seen_last().leading_to(recent)
         if earlier is None or recent.n_times >= self.context_length_:
             return recent
         return earlier.followed_by(recent).tail(self.context_length_)
+
+    def _seen_last(self) -> Panel:
+        """The time steps seen last, with the frequency of the training data, which older model files do not keep there."""
+        context = self.context_
+        return context if context.freq is not None else replace(context, freq=self.input_.freq)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted forecaster into one file, which `stmest.load` opens on any machine.
@@ -525,6 +535,7 @@ class BaseForecaster(ABC, BaseEstimator):
     n_inputs_ = learnt("spec.n_features", "Number of features per node.")
     time_zone_ = learnt("spec.zone", "Time zone in whose local time seasons and calendar are computed.")
     grid_shape_ = learnt("spec.grid", "Rows and columns of the training data, where they are fields.")
+    n_filled_rows_ = learnt("spec.n_filled", "Missing time steps that `fit` put NaN for.")
     target_ = learnt("target", "Positions of the forecast features.")
     time_features_ = learnt("time_features", "Calendar features in use.")
     profile_ = learnt("season", "The seasonal mean in use.")

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..data.containers import as_panel
 from ..data.fields import xarray_layout
+from ..data.times import read_times
 from ..exceptions import DataError, MissingDependencyError
 
 __all__ = ["holds_field", "read_field", "unit_in"]
@@ -149,7 +150,7 @@ def _axes_of(names: Any) -> tuple[str, str] | None:
 
 
 def _times(times: np.ndarray) -> pd.Index:
-    return pd.Index(times if times.dtype.kind in "Mfiu" else pd.to_datetime(times))
+    return read_times(times).index
 
 
 def unit_in(meta: np.ndarray | None) -> str | None:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.containers import as_panel, long_columns
+from ..data.times import join_time_columns, read_times
 from ..exceptions import DataError
 from ..graphs import Graph
 from .fields import unit_in
@@ -121,6 +122,10 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, None]:
 
 def _from_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """A wide table with a time index from the columns of a file."""
+    try:
+        frame = join_time_columns(frame)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
     columns = long_columns(frame)
     if columns is not None:
         return _from_long(frame, columns, name)
@@ -164,18 +169,11 @@ def _times(column: pd.Series, name: str) -> pd.Index:
         raise DataError(
             f"{name}: row {row} has no time in column {column.name!r}; needed: a time in each row."
         )
-    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_numeric_dtype(column):
-        return pd.Index(column)
     try:
-        if (
-            not column.astype(str).str.contains(r"\d").all()
-        ):  # a single letter would pass for a time zone, today
-            raise ValueError("no digits")
-        return pd.DatetimeIndex(pd.to_datetime(column))
-    except (ValueError, TypeError, OverflowError) as error:
+        return read_times(pd.Index(column)).index
+    except DataError as error:
         raise DataError(
-            f"{name}: the first column {column.name!r} has to be the time, but holds {column.iloc[0]!r} and the like, "
-            f"which do not read as dates ({_one_line(error)}); needed: dates of one format, or numbers."
+            f"{name}: the first column {column.name!r} has to be the time, but holds {column.iloc[0]!r} and the like: {error}"
         ) from error
 
 

@@ -282,6 +282,8 @@ def _data(data: dict[str, Any]) -> dict[str, str]:
         out["step"] = f"{data['step'].removeprefix('0 days ')}; " + (
             "no gap in the times" if not gaps else f"{gaps:,} gaps in the times"
         )
+    if "filled_rows" in data:
+        out["missing rows"] = f"{data['filled_rows']:,}, filled with NaN"
     out["missing values"] = f"{data['missing_share']:.2%}; worst node {max(data['missing_by_node']):.2%}"
     out["longest run of missing values"] = f"{data['longest_missing_run']:,} rows at one node"
     out["nodes that never change"] = _listed(data["constant_nodes"])

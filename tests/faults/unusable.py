@@ -82,7 +82,7 @@ UNUSABLE_X: dict[str, tuple[Any, str]] = {
     "a missing time": (indexed([*X.index[:-1], pd.NaT]), "NaT at row 71"),
     "a time that is NaN": (indexed([*map(float, range(N_TIMES - 1)), np.nan]), "nan at row 71"),
     "an infinite time": (indexed([*map(float, range(N_TIMES - 1)), np.inf]), "inf at row 71"),
-    "times as text": (indexed(X.index.astype(str)), "to_datetime"),
+    "times as text": (indexed([f"step {i}" for i in range(N_TIMES)]), "'step 0'.*to_datetime"),
     "times as booleans": (indexed([False] * N_TIMES), "bool"),
     "times as categories": (indexed(pd.CategoricalIndex(range(N_TIMES))), "category"),
     "times as spans": (indexed(X.index - X.index[0]), "timedelta64"),

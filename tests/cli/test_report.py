@@ -344,3 +344,20 @@ def test_a_field_has_its_own_default_forecasters(tmp_path, capsys, monkeypatch):
     code, _, errors = _report(capsys, "--data", tmp_path / "field.npz", "--channel", "t2m", "--out", tmp_path)
     assert code == 2
     assert "no channel 't2m'" in errors
+
+
+def test_how_a_graph_was_read_is_said(csv, tmp_path, capsys):
+    roads = tmp_path / "roads.csv"
+    roads.write_text("from,to,cost\na,b,10\nb,c,70\nc,x,20\n", encoding="utf-8")
+    out = ["--models", "last-value", "--horizon", "3", "--out", tmp_path]
+    code, text, errors = _report(capsys, "--data", csv, "--adj", roads, *out)
+    assert (code, errors) == (0, "")
+    assert (
+        "roads.csv: edge list: 1 of the 4 nodes that it names are not in the data, the first is 'x'" in text
+    )
+    assert "'cost' holds distances: weights are exp(-(distance / 30)^2)" in text
+    assert "graph of 1 edges" in text
+    roads.write_text("from,to,minutes\na,b,10\n", encoding="utf-8")
+    code, _, errors = _report(capsys, "--data", csv, "--adj", roads, *out)
+    assert code == 2
+    assert "roads.csv: column 'minutes' holds numbers" in errors

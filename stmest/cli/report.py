@@ -352,21 +352,26 @@ def _write(report: Report, options: argparse.Namespace, title: str) -> None:
     print(f"report   {target}")
     try:
         display = report_picture(report, title)
+        if display is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # letters that no font has become boxes
+                display.figure_.savefig(options.out / "forecast.png")
     except MissingDependencyError as error:
         print(f"picture  not drawn: {error}")
         return
-    if display is None:
-        print("picture  not drawn: no forecaster succeeded")
+    except Exception as error:  # the page, and what was computed, are worth more than a picture
+        print(f"picture  not drawn: {type(error).__name__}: {error}")
     else:
-        display.figure_.savefig(options.out / "forecast.png")
-        print(f"picture  {options.out / 'forecast.png'}")
+        failed = "not drawn: no forecaster succeeded"
+        print(f"picture  {failed if display is None else options.out / 'forecast.png'}")
     if options.html is not None:
         options.html.write_text(report_page(report, title=title), encoding="utf-8")
         print(f"page     {options.html}")
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    encoding = sys.stdout.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def _silent(line: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -244,7 +245,7 @@ def _build(name: str, options: argparse.Namespace, season: int) -> Any:
 def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any, Graph | None, str]:
     """Values of one channel (a DataFrame, or a DataArray for fields), graph, and what the data are called."""
     from ..io.fields import holds_field, read_field
-    from ..io.tables import read_graph, read_table
+    from ..io.tables import read_table
 
     if options.data is not None and holds_field(options.data):
         fields = read_field(options.data)
@@ -264,8 +265,20 @@ def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any,
         title = Path(options.data).name
     X, channel = _one_channel(X, options.channel, say)
     if options.adj is not None:
-        graph = None if options.adj.lower() == "none" else read_graph(options.adj, nodes=list(X.columns))
+        graph = None if options.adj.lower() == "none" else _graph_file(options.adj, list(X.columns), say)
     return X, graph, title if channel is None else f"{title}, {channel}"
+
+
+def _graph_file(path: str, nodes: list[Any], say: Callable[[str], None]) -> Graph:
+    """The graph of a file, with a word on how it was read."""
+    from ..io.graphs import read_graph
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        graph = read_graph(path, nodes=nodes)
+    for warning in caught:
+        say(f"{Path(path).name}: {warning.message}")
+    return graph
 
 
 def _one_channel(
@@ -339,21 +352,26 @@ def _write(report: Report, options: argparse.Namespace, title: str) -> None:
     print(f"report   {target}")
     try:
         display = report_picture(report, title)
+        if display is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # letters that no font has become boxes
+                display.figure_.savefig(options.out / "forecast.png")
     except MissingDependencyError as error:
         print(f"picture  not drawn: {error}")
         return
-    if display is None:
-        print("picture  not drawn: no forecaster succeeded")
+    except Exception as error:  # the page, and what was computed, are worth more than a picture
+        print(f"picture  not drawn: {type(error).__name__}: {error}")
     else:
-        display.figure_.savefig(options.out / "forecast.png")
-        print(f"picture  {options.out / 'forecast.png'}")
+        failed = "not drawn: no forecaster succeeded"
+        print(f"picture  {failed if display is None else options.out / 'forecast.png'}")
     if options.html is not None:
         options.html.write_text(report_page(report, title=title), encoding="utf-8")
         print(f"page     {options.html}")
 
 
 def _print(line: str) -> None:
-    print(line, flush=True)
+    encoding = sys.stdout.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def _silent(line: str) -> None:

@@ -50,7 +50,7 @@ def choose_graph(panel: Panel, y: Any, adj: Any, default: Any) -> Graph | None:
                 f"fit(X, y) is ambiguous: y has shape {y_shape}, and X has as many rows as nodes. "
                 "Write fit(X, adj=...) for a graph."
             )
-        if is_graph_like(y) and (y_shape is None or y_shape[0] != n_times):
+        if is_graph_like(y) and (y_shape is None or y_shape[0] != n_times or len(set(y_shape)) > 1):
             adj = y if adj is None else adj
         elif y_shape is None or y_shape[0] != n_times:
             raise DataError(

@@ -1,8 +1,8 @@
 """Turns every graph container into a :class:`~stmest.graphs.graph.Graph`, once, at the border of the library.
 
 Builds on :mod:`stmest.graphs.graph`; the forecasters call :func:`as_graph` in ``fit`` and
-:func:`is_graph_like` to distinguish a graph from a target. Neither networkx nor torch_geometric nor torch is
-imported: their objects are known by their attributes.
+:func:`is_graph_like` to distinguish a graph from a target. None of networkx, torch_geometric, libpysal, polars and torch
+is imported: their objects are known by their attributes.
 
 Names: a graph without names is taken by position and receives the names of the data; a named graph meets
 named data by name, whatever the order, and may hold more nodes than the data; a named graph meets nameless
@@ -12,7 +12,9 @@ positions, in whichever order they are stored, unless the data use these very na
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Iterable, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -20,13 +22,16 @@ import pandas as pd
 from scipy import sparse
 
 from ..exceptions import GraphError
-from .graph import SLICING_TRAP, Graph, check_square, positions_of, show_names
+from .edge_tables import edge_columns, graph_from_edge_table, role_of, weighted_edges
+from .graph import SLICING_TRAP, Graph, check_square
+from .names import positions_of, show_names
 
 __all__ = ["as_graph", "is_graph_like"]
 
 _ACCEPTED = (
-    "a dense array, a labelled DataFrame, a scipy sparse array, a networkx graph, a torch_geometric Data, "
-    "a tuple (edge_index, edge_weight) or a stmest Graph"
+    "a dense array, a labelled DataFrame, an edge list (a DataFrame with the columns source, target and weight), a scipy "
+    "sparse array, a networkx graph, a torch_geometric Data, a libpysal Graph or W, a tuple (edge_index, edge_weight), a "
+    "triple (ids, id_to_index, matrix) or a stmest Graph"
 )
 
 
@@ -38,12 +43,15 @@ def as_graph(obj: Any, n_nodes: int | None, nodes: Iterable[Hashable] | None = N
 
     Parameters
     ----------
-    obj : array-like, DataFrame, scipy sparse, networkx graph, torch_geometric Data, tuple, tensor or Graph
-        The graph. A DataFrame names its nodes in index and columns, in any order. networkx weights are read
+    obj : array-like, DataFrame, scipy sparse, networkx, torch_geometric or libpysal graph, tuple, tensor or Graph
+        The graph. A DataFrame names its nodes in index and columns, in any order; or it is an edge list, with columns such
+        as ``source``, ``target`` and ``weight``, or ``from``, ``to`` and ``distance``. networkx weights are read
         from the edge attribute ``weight`` (1 where absent) and positions from the node attribute ``pos``;
-        torch_geometric weights from ``edge_weight``, ``weight`` or ``edge_attr`` and positions from ``pos``;
-        a tuple holds an ``edge_index`` of shape (2, n_edges) and weights of shape (n_edges,), or None for
-        weights of 1.
+        torch_geometric weights from ``edge_weight``, ``weight`` or ``edge_attr`` and positions from ``pos``.
+        Where these have no weights but distances (``distance``, ``length``, ``cost``), weights are a Gaussian
+        kernel of them, as in `graph_from_distances`. Row i of a libpysal graph is node i and its neighbours.
+        A tuple holds an ``edge_index`` of shape (2, n_edges) and weights of shape (n_edges,), or None for
+        weights of 1; a triple (ids, id_to_index, matrix) is what files called adj_mx.pkl hold.
     n_nodes : int or None
         Number of nodes of the data; None takes the graph's own.
     nodes : iterable of hashable, optional
@@ -60,6 +68,11 @@ def as_graph(obj: Any, n_nodes: int | None, nodes: Iterable[Hashable] | None = N
         If the graph has the wrong size, a name that fits nothing, or a weight that is negative, NaN or
         infinite.
 
+    Warns
+    -----
+    UserWarning
+        If weights are computed from distances, or an edge list names nodes that the data lack.
+
     Examples
     --------
     >>> import numpy as np
@@ -70,7 +83,7 @@ def as_graph(obj: Any, n_nodes: int | None, nodes: Iterable[Hashable] | None = N
     names = None if nodes is None else list(nodes)
     if n_nodes is None and names is not None:
         n_nodes = len(names)
-    return _over_data(_read(obj, n_nodes), n_nodes, names, obj)
+    return _over_data(_read(obj, n_nodes, names), n_nodes, names, obj)
 
 
 def is_graph_like(obj: Any) -> bool:
@@ -84,12 +97,13 @@ def is_graph_like(obj: Any) -> bool:
     Returns
     -------
     bool
-        True for a Graph, a scipy sparse matrix, a networkx or torch_geometric graph, a tuple
-        ``(edge_index, edge_weight)``, and every square matrix: array, DataFrame, tensor or list of lists.
+        True for a Graph, a scipy sparse matrix, a networkx, torch_geometric or libpysal graph, a tuple
+        ``(edge_index, edge_weight)``, a triple ``(ids, id_to_index, matrix)``, a DataFrame that is an edge list, and every
+        square matrix: array, DataFrame, tensor or list of lists.
     """
     if isinstance(obj, Graph) or sparse.issparse(obj) or _is_networkx(obj) or hasattr(obj, "edge_index"):
         return True
-    if _is_edge_tuple(obj):
+    if _is_edge_tuple(obj) or _is_triple(obj) or _is_libpysal(obj) or _is_edge_table(obj):
         return True
     if isinstance(obj, (list, tuple)):
         return len(obj) > 0 and all(isinstance(row, (list, tuple)) and len(row) == len(obj) for row in obj)
@@ -97,22 +111,30 @@ def is_graph_like(obj: Any) -> bool:
     return isinstance(shape, tuple) and len(shape) == 2 and shape[0] == shape[1] and shape[0] > 0
 
 
-def _read(obj: Any, n_nodes: int | None) -> Graph:
+def _read(obj: Any, n_nodes: int | None, names: list[Hashable] | None) -> Graph:
     """Return the graph in its own order, with its own names."""
     if isinstance(obj, Graph):
         return obj
+    if _is_edge_table(obj):
+        known = names if names is not None or n_nodes is None else list(range(n_nodes))
+        return graph_from_edge_table(_as_frame(obj), known)
     if isinstance(obj, pd.DataFrame):
         return _from_frame(obj)
     if _is_networkx(obj):
         return _from_networkx(obj)
     if hasattr(obj, "edge_index"):
         return _from_geometric(obj, n_nodes)
+    if _is_libpysal(obj):
+        return Graph(obj.sparse, list(obj.unique_ids if hasattr(obj, "unique_ids") else obj.id_order))
+    if _is_triple(obj):
+        return _from_triple(*obj)
     if _is_edge_tuple(obj):
         return _from_edges(obj[0], obj[1], n_nodes)
     if hasattr(obj, "to_sparse_coo") and hasattr(obj, "layout"):  # a torch tensor, dense or sparse
         return _from_tensor(obj)
-    if obj is None or isinstance(obj, (str, bytes, Mapping)):
-        raise GraphError(f"adj must be {_ACCEPTED}; got {type(obj).__name__} {obj!r:.60}.")
+    if obj is None or isinstance(obj, (str, bytes, Mapping, PathLike)):
+        hint = " stmest.io.graphs.read_graph reads files." if isinstance(obj, (str, PathLike)) else ""
+        raise GraphError(f"adj must be {_ACCEPTED}; got {type(obj).__name__} {obj!r:.60}.{hint}")
     return Graph(obj)
 
 
@@ -176,6 +198,48 @@ def _from_frame(frame: pd.DataFrame) -> Graph:
     return Graph(frame.to_numpy()[:, order], rows)
 
 
+def _is_edge_table(obj: Any) -> bool:
+    """Whether it is a table of pandas or polars with the columns of an edge list, and no labelled matrix."""
+    if isinstance(obj, pd.DataFrame):
+        labelled = obj.columns.nlevels > 1 or list(obj.index) == list(obj.columns)
+        return not labelled and edge_columns(list(obj.columns)) is not None
+    columns = getattr(obj, "columns", None)
+    return isinstance(columns, list) and hasattr(obj, "get_column") and edge_columns(columns) is not None
+
+
+def _as_frame(obj: Any) -> pd.DataFrame:
+    if isinstance(obj, pd.DataFrame):
+        return obj
+    return pd.DataFrame({name: obj[name].to_list() for name in obj.columns})
+
+
+def _is_libpysal(obj: Any) -> bool:
+    """Whether it is a Graph or a W of libpysal."""
+    return (
+        hasattr(obj, "sparse")
+        and hasattr(obj, "neighbors")
+        and (hasattr(obj, "unique_ids") or hasattr(obj, "id_order"))
+    )
+
+
+def _is_triple(obj: Any) -> bool:
+    """Whether it is (ids, id_to_index, matrix), as the files of DCRNN hold it."""
+    if not (isinstance(obj, (tuple, list)) and len(obj) == 3 and isinstance(obj[1], Mapping)):
+        return False
+    return len(getattr(obj[2], "shape", ())) == 2
+
+
+def _from_triple(ids: Any, position: Mapping[Hashable, Any], matrix: Any) -> Graph:
+    """Read (ids, id_to_index, matrix); the indexes say which row belongs to which name."""
+    names = sorted(position, key=lambda name: int(position[name]))
+    if [int(position[name]) for name in names] != list(range(matrix.shape[0])) or set(ids) != set(names):
+        raise GraphError(
+            f"the triple (ids, id_to_index, matrix) holds {len(ids)} ids, {len(position)} indexes and a matrix of shape "
+            f"{tuple(matrix.shape)}; needed: one id and one index from 0 for each row of the matrix."
+        )
+    return Graph(matrix, names)
+
+
 def _is_networkx(obj: Any) -> bool:
     return hasattr(obj, "adj") and hasattr(obj, "nodes") and hasattr(obj, "is_multigraph")
 
@@ -184,27 +248,56 @@ def _from_networkx(obj: Any) -> Graph:
     """Read a (Di)Graph or Multi(Di)Graph; its node order is the order of insertion."""
     names = list(obj.nodes)
     position = {name: i for i, name in enumerate(names)}
-    rows, columns, weights = [], [], []
-    for source, neighbours in obj.adj.items():
-        for target, attributes in neighbours.items():
-            parallel = attributes.values() if obj.is_multigraph() else [attributes]
-            for edge in parallel:
-                rows.append(position[source])
-                columns.append(position[target])
-                weights.append(_networkx_weight(edge.get("weight", 1.0), source, target))
-    matrix = sparse.coo_array((weights, (rows, columns)), shape=(len(names), len(names)), dtype=np.float64)
+    edges = [
+        (source, target, attributes)
+        for source, neighbours in obj.adj.items()
+        for target, parallel in neighbours.items()
+        for attributes in (parallel.values() if obj.is_multigraph() else [parallel])
+    ]
+    role, key = _attribute({name for *_, attributes in edges for name in attributes})
+    weights = np.array([_networkx_weight(edge, source, target, key) for source, target, edge in edges])
+    ends = np.array([[position[edge[side]] for edge in edges] for side in (0, 1)], dtype=np.int64).reshape(
+        2, -1
+    )
+    matrix = _of_role(ends, weights, role, key, len(names)).adjacency
     places = [data.get("pos") for _, data in obj.nodes(data=True)]
     located = bool(places) and all(place is not None and len(place) == 2 for place in places)
     return Graph(matrix, names, places if located else None)
 
 
-def _networkx_weight(weight: Any, source: Hashable, target: Hashable) -> float:
+def _attribute(names: Iterable[Hashable]) -> tuple[str, str]:
+    """What the edges of a graph are weighted by, and the attribute that holds it: ``weight`` itself comes first."""
+    found = sorted((role_of(name) or "", str(name)) for name in names)
+    by_role = {role: [name for known, name in found if known == role] for role in ("weight", "distance")}
+    if "weight" in by_role["weight"]:
+        return "weight", "weight"
+    for role, keys in by_role.items():
+        if len(keys) > 1:
+            raise GraphError(
+                f"the edge attributes {show_names(keys)} can all hold the {role}s; set one of them as the attribute 'weight'."
+            )
+        if keys:
+            return role, keys[0]
+    return "weight", "weight"
+
+
+def _of_role(ends: np.ndarray, values: np.ndarray, role: str, key: str, n_nodes: int) -> Graph:
+    """The graph of edges whose values are weights or distances, with a word on the latter."""
+    notes: list[str] = []
+    graph = weighted_edges(ends, values, role == "distance", range(n_nodes), key, notes)
+    for note in notes:
+        warnings.warn(f"edge attribute {note}.", UserWarning, stacklevel=5)
+    return graph
+
+
+def _networkx_weight(attributes: Mapping[str, Any], source: Hashable, target: Hashable, key: str) -> float:
+    value = attributes.get(key, 1.0 if key == "weight" else None)
     try:
-        return float(weight)
+        return float(value)
     except (TypeError, ValueError) as error:
+        otherwise = " or remove the attribute, which then counts as 1" if key == "weight" else ""
         raise GraphError(
-            f"The networkx edge {source!r} -> {target!r} has weight={weight!r}, which is no number; set a "
-            "number >= 0 or remove the attribute, which then counts as 1."
+            f"The networkx edge {source!r} -> {target!r} has {key}={value!r}, which is no number; set a number >= 0{otherwise}."
         ) from error
 
 
@@ -216,7 +309,12 @@ def _from_geometric(obj: Any, n_nodes: int | None) -> Graph:
             "of shape (2, n_edges). A graph moved to adj_t by ToSparseTensor is passed as data.adj_t.t() "
             "instead."
         )
-    found = ((name, getattr(obj, name, None)) for name in ("edge_weight", "weight", "edge_attr"))
+    n_edges = _to_numpy(obj.edge_index).shape[-1]
+    role, other = _attribute(
+        name for name, value in obj.to_dict().items() if np.shape(value)[:1] == (n_edges,)
+    )
+    wanted = dict.fromkeys(("edge_weight", "weight", "edge_attr", other))
+    found = ((name, getattr(obj, name, None)) for name in wanted)
     name, weight = next(((name, value) for name, value in found if value is not None), ("edge_weight", None))
     if weight is not None:
         weight = _to_numpy(weight)
@@ -236,6 +334,10 @@ def _from_geometric(obj: Any, n_nodes: int | None) -> Graph:
     else:
         own = next((len(value) for value in (features, place) if value is not None), n_nodes)
     graph = _from_edges(obj.edge_index, weight, own)
+    if role == "distance" and name == other:
+        graph = _of_role(
+            _to_numpy(obj.edge_index), np.asarray(weight, dtype=np.float64), "distance", name, graph.n_nodes
+        )
     located = place is not None and place.shape == (graph.n_nodes, 2)
     return Graph(graph.adjacency, coordinates=place) if located else graph
 

@@ -15,7 +15,8 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from ..exceptions import GraphError, ParameterError
-from .graph import Graph, check_square, positions_of, show_names
+from .graph import Graph, check_square
+from .names import positions_of, show_names
 
 __all__ = ["graph_from_coordinates", "graph_from_correlation", "graph_from_distances", "grid_graph"]
 
@@ -66,13 +67,20 @@ def graph_from_distances(
             f"{int(np.isnan(table).sum())} NaN and {int((table < 0).sum())} negative ones. Replace NaN by "
             "np.inf."
         )
-    finite = table[np.isfinite(table)]
-    if sigma is None:
-        spread = (finite.std() or finite.mean()) if finite.size else 1.0
-        sigma = float(spread) or 1.0
-    weights = np.exp(-np.square(table / sigma))
+    sigma = length_scale(table[np.isfinite(table)]) if sigma is None else sigma
+    return Graph(gaussian_weights(table, sigma, threshold), own_names if nodes is None else nodes)
+
+
+def length_scale(distances: np.ndarray) -> float:
+    """The standard deviation of finite distances; their mean if they are all equal, 1 if that is 0 or there are none."""
+    return float((distances.std() or distances.mean()) if distances.size else 1.0) or 1.0
+
+
+def gaussian_weights(distances: np.ndarray, sigma: float, threshold: float = 0.1) -> np.ndarray:
+    """``exp(-(distance / sigma)^2)``, and 0 where that is below the threshold."""
+    weights = np.exp(-np.square(distances / sigma))
     weights[weights < threshold] = 0.0
-    return Graph(weights, own_names if nodes is None else nodes)
+    return weights
 
 
 def graph_from_coordinates(

@@ -9,7 +9,7 @@ Direction: ``adjacency[i, j]`` is the weight of the edge ``i -> j``; information
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,13 @@ from scipy import sparse
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ..exceptions import GraphError, ParameterError
+from .names import checked_names, positions_of, show_names
 
 __all__ = ["Graph"]
 
 # Up to this many nodes a full symmetric solver is quick and exact; above it only a few vectors are iterated
 # for.
 _DENSE_EIGEN_LIMIT = 1500
-_SHOWN_NAMES = 5
 
 SLICING_TRAP = (
     "If the matrix went through GridSearchCV, cross_validate or a Pipeline as a fit parameter while "
@@ -209,48 +209,6 @@ class Graph:
             and np.array_equal(mine.data, theirs.data)
             and _equal_or_none(self.coordinates, other.coordinates)
         )
-
-
-def show_names(names: Sequence[Hashable]) -> str:
-    """Return the first few names as a list literal, for messages."""
-    shown = ", ".join(repr(getattr(name, "item", lambda name=name: name)()) for name in names[:_SHOWN_NAMES])
-    return f"[{shown}, ...]" if len(names) > _SHOWN_NAMES else f"[{shown}]"
-
-
-def checked_names(nodes: Iterable[Hashable] | None, n_nodes: int) -> list[Hashable] | None:
-    """Return the names as a list after checking that there is one unique name per node."""
-    if nodes is None:
-        return None
-    names = list(nodes)
-    if len(names) != n_nodes:
-        raise GraphError(
-            f"{len(names)} node names {show_names(names)} were given for a graph of {n_nodes} nodes; "
-            "exactly one name per node is needed."
-        )
-    seen: set[Hashable] = set()
-    repeated = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
-    if repeated:
-        raise GraphError(
-            f"Node names must be unique, but {show_names(repeated)} occur(s) more than once among {n_nodes} "
-            "names. Rename or drop the repeated nodes."
-        )
-    return names
-
-
-def positions_of(wanted: Sequence[Hashable], known: Sequence[Hashable]) -> list[int] | None:
-    """Return where each wanted name stands in ``known``, or None if one is missing.
-
-    Exact names come first; if they do not all match, names are compared as text, since a table read from a
-    file often turns the name ``7`` into ``"7"`` on one side only.
-    """
-    position = {name: i for i, name in enumerate(known)}
-    if all(name in position for name in wanted):
-        return [position[name] for name in wanted]
-    text = {str(name): i for i, name in enumerate(known)}
-    if len(text) == len(known) and all(str(name) in text for name in wanted):
-        found = [text[str(name)] for name in wanted]
-        return found if len(set(found)) == len(found) else None
-    return None
 
 
 def check_square(shape: tuple[int, ...]) -> None:

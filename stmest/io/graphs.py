@@ -5,23 +5,36 @@ Builds on `graphs`; used by `tables` and the command line.
 
 from __future__ import annotations
 
+import csv
+import gzip
+import re
+import warnings
 import zipfile
+import zlib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 
-from ..exceptions import DataError
+from ..exceptions import DataError, GraphError
 from ..graphs import Graph
+from ..graphs.edge_tables import edge_columns, graph_from_edge_table
+from ..graphs.names import places_of
 
 __all__ = ["read_graph"]
 
-_EDGE_COLUMNS = (("source", "target"), ("from", "to"))
 _LAYOUTS = (
     "a square matrix (csv with or without labels, npy, npz with `adj`) or a csv edge list with the columns source, "
-    "target and optionally weight"
+    "target and weight or distance"
 )
+_TEXT = (".csv", ".tsv", ".txt")
+_PICKLES = (".pkl", ".pickle", ".p")
+_SEPARATORS = ("\t", ";", "|", ",")
+
+Cells = list[list[str]]
 
 
 def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Graph:
@@ -32,15 +45,17 @@ def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Gra
     path : str or Path
         One of
 
-        - csv, matrix: n rows of n weights, row i and column j the edge from i to j; with node names in the first
-          row, or in the first row and the first column;
-        - csv, edge list: the columns source, target and optionally weight (1 where absent), one directed edge a row;
+        - csv (also .tsv, .txt, .gz; separated by comma, semicolon, tab, bar or blanks), matrix: n rows of n weights, row i
+          and column j the edge from i to j; with node names in the first row, or in the first row and the first column;
+        - csv, edge list: one directed edge a row, in columns such as source, target and weight, or from, to and distance;
+          without names of columns, source, target and optionally weight. Weights are 1 where absent. Distances become
+          weights by a Gaussian kernel, as in `graph_from_distances`;
         - npy: a square matrix;
         - npz: `adj`, a square matrix, optionally `nodes` and `coords`. Nothing is unpickled.
     nodes : sequence of hashable, optional
-        Names of the nodes of the data. An edge list is read over them, so that nodes without an edge are kept; if it
-        names none of them, its entries are positions, from 0. Without `nodes`, an edge list has the nodes that it
-        names.
+        Names of the nodes of the data. An edge list is read over them, so that nodes without an edge are kept, and edges
+        of other nodes are left out; if it names none of them, its entries are positions, from 0. Without `nodes`, an edge
+        list has the nodes that it names.
 
     Returns
     -------
@@ -50,108 +65,296 @@ def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Gra
     Raises
     ------
     DataError
-        If the file has none of these layouts.
+        If the file has none of these layouts, or can be read in two ways; or if its nodes are not those of the data.
     GraphError
         If the weights or names do not make a graph.
     FileNotFoundError
         If there is no such file.
+
+    Warns
+    -----
+    UserWarning
+        In one line, if distances were turned into weights or edges were left out.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    kind = path.suffix.lower()
-    if kind == ".csv":
-        return _read_csv(path, nodes)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    if kind in _TEXT:
+        return _read_text(path, nodes)
+    if kind in _PICKLES:
+        raise DataError(
+            f"{path.name}: a pickle can run code, so it is not opened. If you trust it, convert it with: "
+            f"import pickle, numpy; ids, _, adj = pickle.loads(numpy.fromfile({path.name!r}, 'u1'), encoding='latin1'); "
+            f"numpy.savez({path.stem + '.npz'!r}, adj=adj, nodes=ids)"
+        )
     if kind not in (".npy", ".npz"):
         raise DataError(
             f"{path.name}: files ending in {kind or 'nothing'!r} are no graphs; needed: {_LAYOUTS}."
         )
-    if kind == ".npz" and not zipfile.is_zipfile(path):
-        raise DataError(f"{path.name}: is no npz archive; needed: {_LAYOUTS}.")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return Graph(_square(loaded, path.name))
-        with loaded as file:
-            arrays = {key: file[key] for key in ("adj", "nodes", "coords") if key in file.files}
-            found = ", ".join(file.files)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path.name}: cannot be read ({error}); needed: {_LAYOUTS}.") from error
-    except ValueError as error:
-        if isinstance(error, DataError) or "pickle" not in str(error):
-            raise
-        raise DataError(
-            f"{path.name}: holds Python objects, which are not loaded; needed: {_LAYOUTS}."
-        ) from error
+    arrays = _read_arrays(path, kind)
+    found = ", ".join(arrays)
     if "adj" not in arrays:
         raise DataError(f"{path.name}: holds {found or 'nothing'}; needed: `adj`, a square matrix.")
     names = arrays["nodes"].tolist() if "nodes" in arrays else None
     return Graph(_square(arrays["adj"], path.name), nodes=names, coordinates=arrays.get("coords"))
 
 
-def _read_csv(path: Path, nodes: Sequence[Hashable] | None) -> Graph:
+# ---------------------------------------------------------------- arrays
+
+
+def _read_arrays(path: Path, kind: str) -> dict[str, Any]:
+    """The arrays of an npy file (as ``adj``) or npz file, after a look at the sizes that they claim."""
     try:
-        cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
+        if kind == ".npy":
+            with open(path, "rb") as file:
+                _check_header(file, path.stat().st_size, path.name)
+            return {"adj": np.load(path, allow_pickle=False)}
+        with zipfile.ZipFile(path) as archive:
+            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+            wanted = {key: members[key] for key in ("adj", "nodes", "coords") if key in members}
+            for member in wanted.values():
+                with archive.open(member) as file:
+                    _check_header(file, member.file_size, f"{path.name}, {member.filename}")
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] if key in wanted else None for key in members}
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise DataError(f"{path.name}: cannot be read ({error}); needed: {_LAYOUTS}.") from error
     except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path.name}: cannot be read as csv ({reason}); needed: {_LAYOUTS}.") from error
-    header = [str(cell).strip().lower() for cell in cells.iloc[0]]
-    for source, target in _EDGE_COLUMNS:
-        if source in header and target in header:
-            edges = cells.iloc[1:]
-            weight = edges[header.index("weight")] if "weight" in header else None
-            return _from_edges(
-                edges[header.index(source)], edges[header.index(target)], weight, nodes, path.name
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path.name}: cannot be read ({error}); needed: {_LAYOUTS}.") from error
+
+
+def _check_header(file: Any, n_bytes: int, name: str) -> None:
+    """Refuse Python objects, an array that claims more than its file holds, and one that does not fit into memory."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if dtype.hasobject:
+        raise DataError(f"{name}: holds Python objects, which are not loaded; needed: {_LAYOUTS}.")
+    if size > n_bytes:
+        raise DataError(
+            f"{name}: claims an array of shape {shape} and {size:,} bytes, but holds {n_bytes:,}."
+        )
+    if size > psutil.virtual_memory().available // 4:
+        raise DataError(
+            f"{name}: holds an array of shape {shape}, {size:,} bytes, too many for the memory of this machine; needed: the "
+            "nodes of the data only."
+        )
+
+
+# ---------------------------------------------------------------- text
+
+
+def _read_text(path: Path, nodes: Sequence[Hashable] | None) -> Graph:
+    """A matrix or an edge list from a text file: the layout that fits, refused where two do."""
+    cells = _cells(path)
+    if edge_columns(cells[0]) is not None:
+        return _edges(cells[0], cells[1:], nodes, path.name)
+    layouts = {
+        f"a matrix of {len(cells)} nodes": _matrix,
+        f"a matrix of {len(cells) - 1} nodes with names above": _matrix_with_header,
+        f"a matrix of {len(cells) - 1} nodes with names above and beside": _matrix_with_labels,
+        f"a list of {len(cells)} edges": _edges_without_header,
+    }
+    graphs, reasons, words = {}, [], {}
+    for layout, read in layouts.items():
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                graphs[layout] = read(cells, nodes, path.name)
+            words[layout] = caught
+        except DataError as error:
+            reasons.append(error)
+        except _OtherLayout:
+            continue
+    if not graphs:
+        raise (
+            reasons[0]
+            if reasons
+            else DataError(
+                f"{path.name}: {len(cells)} lines of {len(cells[0])} cells were found, the first begins with "
+                f"{', '.join(map(repr, cells[0][:4]))}; needed: {_LAYOUTS}."
             )
-    n_rows, n_columns = cells.shape
-    if n_rows == n_columns and _is_number(cells.iat[0, 0]):
-        return Graph(_weights(cells, path.name))
-    if n_rows == n_columns:  # names above and beside the weights
-        beside, above = cells.iloc[1:, 0].tolist(), cells.iloc[0, 1:].tolist()
-        if set(beside) != set(above):
-            raise DataError(f"{path.name}: rows and columns name different nodes; needed: {_LAYOUTS}.")
-        matrix = pd.DataFrame(_weights(cells.iloc[1:, 1:], path.name), index=beside, columns=above)
-        if len(set(above)) == len(above):
-            matrix = matrix.loc[above]
-        return Graph(matrix.to_numpy(), nodes=above)
-    if n_rows == n_columns + 1:
-        return Graph(_weights(cells.iloc[1:], path.name), nodes=cells.iloc[0].tolist())
-    raise DataError(f"{path.name}: {n_rows} lines of {n_columns} cells were found; needed: {_LAYOUTS}.")
-
-
-def _from_edges(
-    sources: pd.Series,
-    targets: pd.Series,
-    weights: pd.Series | None,
-    nodes: Sequence[Hashable] | None,
-    name: str,
-) -> Graph:
-    ends = [*sources, *targets]
-    names: list[Hashable] = list(dict.fromkeys(ends)) if nodes is None else list(nodes)
-    position = {str(node): i for i, node in enumerate(names)}
-    if not any(end in position for end in ends):
-        position = {str(i): i for i in range(len(names))}
-    unknown = [end for end in dict.fromkeys(ends) if end not in position]
-    if unknown:
-        raise DataError(
-            f"{name}: {len(unknown)} of the nodes it names are not in the data, the first is {unknown[0]!r}; needed: "
-            "names of the data's nodes, or positions from 0."
         )
-    adjacency = np.zeros((len(names), len(names)), dtype=np.float64)
-    values = np.ones(len(sources)) if weights is None else _weights(weights.to_frame(), name)[:, 0]
-    np.add.at(adjacency, ([position[end] for end in sources], [position[end] for end in targets]), values)
-    return Graph(adjacency, nodes=names)
-
-
-def _weights(cells: pd.DataFrame, name: str) -> np.ndarray:
-    """The weights of a csv file as floats; an empty cell is an error, not an absent edge."""
-    numbers = cells.apply(pd.to_numeric, errors="coerce")
-    if numbers.isna().to_numpy().any():
-        row, column = np.argwhere(numbers.isna().to_numpy())[0]
+    if len(graphs) > 1 and nodes is not None:
+        graphs = {layout: graph for layout, graph in graphs.items() if _fits(graph, nodes)} or graphs
+    first, *others = graphs.values()
+    if any(
+        (first.to_dense() != other.to_dense()).any() if first.n_nodes == other.n_nodes else True
+        for other in others
+    ):
         raise DataError(
-            f"{name}: {cells.iat[row, column]!r} is no weight; needed: a number, 0 where there is no edge."
+            f"{path.name}: can be read as {' and as '.join(graphs)}. Give an edge list a first line with the names "
+            "source,target,weight, or a matrix the names of its nodes."
         )
-    return numbers.to_numpy(dtype=np.float64)
+    for warning in words[next(iter(graphs))]:
+        warnings.warn(warning.message, stacklevel=3)
+    return first
+
+
+class _OtherLayout(Exception):
+    """The cells have another layout."""
+
+
+def _fits(graph: Graph, nodes: Sequence[Hashable]) -> bool:
+    """Whether a graph can be that of the nodes of the data."""
+    if graph.nodes is None:
+        return graph.n_nodes == len(nodes)
+    return None not in places_of(nodes, graph.nodes)
+
+
+def _matrix(cells: Cells, nodes: Sequence[Hashable] | None, name: str) -> Graph:
+    """Weights alone."""
+    if len(cells) != len(cells[0]) or not _is_number(cells[0][0]):
+        raise _OtherLayout
+    return Graph(_weights(cells, name))
+
+
+def _matrix_with_header(cells: Cells, nodes: Sequence[Hashable] | None, name: str) -> Graph:
+    """Names in the first row."""
+    if len(cells) != len(cells[0]) + 1 or not _are_labels(cells[0]):
+        raise _OtherLayout
+    return Graph(_weights(cells[1:], name), nodes=cells[0])
+
+
+def _matrix_with_labels(cells: Cells, nodes: Sequence[Hashable] | None, name: str) -> Graph:
+    """Names in the first row and the first column, in any order."""
+    above, beside = cells[0][1:], [row[0] for row in cells[1:]]
+    if len(cells) != len(cells[0]) or len(cells) < 3 or not _are_labels(above) or not _are_labels(beside):
+        raise _OtherLayout
+    if set(beside) != set(above):
+        if _is_number(cells[0][0]):
+            raise _OtherLayout
+        raise DataError(f"{name}: rows and columns name different nodes; needed: {_LAYOUTS}.")
+    matrix = _weights([row[1:] for row in cells[1:]], name)
+    return Graph(matrix[[beside.index(label) for label in above]], nodes=above)
+
+
+def _edges_without_header(cells: Cells, nodes: Sequence[Hashable] | None, name: str) -> Graph:
+    """Source, target and perhaps weight in each line."""
+    width = len(cells[0])
+    weights = [row[2] for row in cells] if width == 3 else []
+    ids = [end for row in cells for end in row[:2]]
+    if width not in (2, 3) or not all(ids) or not all(map(_is_number, weights)):
+        raise _OtherLayout
+    if any(map(_is_number, ids)) and not all(map(_WHOLE.fullmatch, ids)):  # names and numbers, or fractions
+        raise _OtherLayout
+    square = len(cells) == width and all(map(_is_number, ids))
+    if square and (len({tuple(row[:2]) for row in cells}) < width or not all(map(float, weights))):
+        raise _OtherLayout  # no list has an edge twice, or one of weight 0
+    try:
+        graph = _edges(["source", "target", "weight"][:width], cells, nodes, name)
+    except DataError:
+        if len(cells) in (width, width + 1):
+            raise _OtherLayout from None
+        raise
+    if any(float(weight) > 1 for weight in weights):
+        warnings.warn(
+            f"{name}: the third column is taken as weights; for distances give it the name distance, in a first line.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return graph
+
+
+_WHOLE = re.compile(r"[0-9]+(\.0*)?")
+
+
+def _edges(header: list[str], rows: Cells, nodes: Sequence[Hashable] | None, name: str) -> Graph:
+    long = next((number for number, row in enumerate(rows) if row[-1] and not header[-1]), None)
+    if long is not None:
+        raise DataError(
+            f"{name}: line {long + 2} has {len(header)} cells, more than the first line, which names {', '.join(header[:-1])}; "
+            "needed: a name for each column."
+        )
+    table = pd.DataFrame(rows, columns=pd.Index(header), dtype=object)
+    try:
+        return graph_from_edge_table(table, nodes)
+    except GraphError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def _are_labels(cells: list[str]) -> bool:
+    """Whether cells can be the names of nodes: unique, and no fractions."""
+    numbers = [cell for cell in cells if _is_number(cell)]
+    return all(cells) and len(set(cells)) == len(cells) and all(map(_WHOLE.fullmatch, numbers))
+
+
+def _weights(cells: Cells, name: str) -> np.ndarray:
+    """The weights of a matrix as floats; an empty cell is an error, not an absent edge."""
+    bad = next((cell for row in cells for cell in row if not _is_number(cell)), None)
+    if bad is not None:
+        raise DataError(f"{name}: {bad!r} is no weight; needed: a number, 0 where there is no edge.")
+    return np.array(cells, dtype=np.float64)
+
+
+def _cells(path: Path) -> Cells:
+    """The cells of a text file without blanks around them, as many in each line; a last column of nothing is left out."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path.name}: cannot be read as csv ({error}); needed: {_LAYOUTS}.") from error
+    text = _decoded(content)
+    if "\0" in text:
+        raise DataError(f"{path.name}: cannot be read as csv (it holds binary data); needed: {_LAYOUTS}.")
+    lines = [line for line in text.splitlines() if line.strip()]
+    comments = [line for line in lines if line.lstrip().startswith("#")]
+    lines = [line for line in lines if not line.lstrip().startswith("#")]
+    separator = _separator(lines)
+    try:
+        rows = _split(lines, separator)
+        above = _split([line.lstrip().lstrip("#").lstrip(" ") for line in comments[-1:]], separator)
+    except csv.Error as error:
+        raise DataError(f"{path.name}: cannot be read as csv ({error}); needed: {_LAYOUTS}.") from error
+    if not rows:
+        raise DataError(f"{path.name}: cannot be read as csv (it is empty); needed: {_LAYOUTS}.")
+    if above and len(above[0]) == len(rows[0]) > 1:  # no comment, but names of columns
+        rows.insert(0, above[0])
+    width = max(len(row) for row in rows)
+    rows = [row + [""] * (width - len(row)) for row in rows]
+    while width > 1 and not any(row[-1] for row in rows):
+        rows, width = [row[:-1] for row in rows], width - 1
+    return rows if separator == "," else _with_points(rows, path.name)
+
+
+def _split(lines: list[str], separator: str) -> Cells:
+    parsed = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    rows = [[cell.strip() for cell in row if cell or separator != " "] for row in parsed]
+    return [row for row in rows if any(row)]
+
+
+def _decoded(content: bytes) -> str:
+    """Text in UTF-8, in UTF-16 with its mark, or else in Latin-1."""
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _separator(lines: list[str]) -> str:
+    """The first separator that stands in every line; blanks where none does."""
+    some = lines[:100]
+    return next((mark for mark in _SEPARATORS if some and all(mark in line for line in some)), " ")
+
+
+def _with_points(rows: Cells, name: str) -> Cells:
+    """Decimal commas as points, where the comma separates no cells."""
+    commas = {cell for row in rows for cell in row if _DECIMAL_COMMA.fullmatch(cell)}
+    if commas and all(_THOUSANDS.fullmatch(cell) for cell in commas):
+        raise DataError(
+            f"{name}: {min(commas)!r} can have a decimal comma, or one between thousands; needed: numbers with a decimal point."
+        )
+    return [[cell.replace(",", ".") if cell in commas else cell for cell in row] for row in rows]
+
+
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 
 
 def _square(matrix: np.ndarray, name: str) -> np.ndarray:
@@ -167,4 +370,4 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text  # which Python allows between digits

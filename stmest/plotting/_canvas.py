@@ -6,6 +6,8 @@ import base64
 import html
 import inspect
 import io
+import unicodedata
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +19,8 @@ from ..runtime import require
 from ._docs import fill_in
 
 __all__ = [
-    "COLOURS", "DASHES", "MARKERS", "Display", "given_axes", "head", "in_unit", "label_nodes", "label_time", "new_axes",
-    "png", "positions", "step_labels", "tidy",
+    "COLOURS", "DASHES", "MARKERS", "Display", "entitle", "given_axes", "head", "in_unit", "label_nodes", "label_time",
+    "new_axes", "plain_text", "png", "positions", "shown", "step_labels", "tidy",
 ]  # fmt: skip
 
 # Okabe and Ito's colours differ with any colour vision; dashes and markers differ without any colour.
@@ -29,6 +31,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 # 7 inches at 200 dots: 1400 pixels; shrunk to 600 its letters are still about 12 pixels high
 _WIDTH, _DOTS = 7.0, 200
 _MOST_NAMES = 30  # more names than these along an axis would run into each other
+_LONGEST, _LONGEST_ON_AXIS, _LONGEST_TITLE = 40, 24, 80  # letters of a label that fit
+_LEGEND_WIDTH = 90  # letters side by side
 
 
 def new_axes(
@@ -94,6 +98,66 @@ def given_axes(axes: Any, n_needed: int, what: str) -> np.ndarray:
     return panels
 
 
+def plain_text(value: Any) -> str:
+    """Return a name or another text of the user as one line of text.
+
+    Parameters
+    ----------
+    value : object
+        Such as the name of a node.
+
+    Returns
+    -------
+    str
+        Without control characters and half characters, which fonts and files cannot hold. Text written from right to left is
+        isolated, so that words beside it keep their order.
+    """
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    text = "".join(
+        " " if char.isspace() else char
+        for char in text
+        if unicodedata.category(char) != "Cf" or char in _JOINERS
+    )
+    text = "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in ("Cc", "Cs") else char for char in text
+    )
+    from_right = any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
+    return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if from_right else text
+
+
+# Scripts and emoji need them; other invisible characters, such as those that turn the direction round, are left out
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
+
+def shown(value: Any, longest: int = _LONGEST) -> str:
+    """Return a text of the user as matplotlib draws it letter by letter, without mathematics.
+
+    Parameters
+    ----------
+    value : object
+        Such as the name of a node.
+    longest : int, default=40
+        Letters; of longer texts the middle is left out.
+
+    Returns
+    -------
+    str
+        For titles, axes and legends.
+    """
+    text = plain_text(value)
+    if len(text) > longest:
+        half = (longest - 1) // 2
+        text = plain_text(f"{text[:half]}…{text[-half:]}")
+    # a label that begins with an underscore would be left out of the legend
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def entitle(figure: Any, title: str | None) -> None:
+    """Write the title of a figure, if it has one."""
+    if title is not None:
+        figure.suptitle(shown(title, _LONGEST_TITLE), fontsize="medium")
+
+
 def tidy(axis: Any, grid: str = "y") -> None:
     """Draw pale lines along one direction, and no box around the panel."""
     axis.grid(True, axis=grid, color="0.85", linewidth=0.6)
@@ -106,16 +170,15 @@ def head(panels: np.ndarray, title: str | None, source: Any = None, n_columns: i
     figure = panels[0].figure
     handles, labels = (panels[0] if source is None else source).get_legend_handles_labels()
     if handles:
-        figure.legend(
-            handles, labels, loc="outside lower center", ncols=min(n_columns, len(handles)), frameon=False
-        )
-    if title is not None:
-        figure.suptitle(title, fontsize="medium")
+        fitting = _LEGEND_WIDTH // (max(map(len, labels)) + 6)
+        n_columns = max(1, min(n_columns, len(handles), fitting))
+        figure.legend(handles, labels, loc="outside lower center", ncols=n_columns, frameon=False)
+    entitle(figure, title)
 
 
 def in_unit(name: str, unit: str | None) -> str:
     """Text of an axis: what it shows, and in which unit."""
-    return name if unit is None else f"{name} ({unit})"
+    return name if unit is None else f"{name} ({shown(unit, _LONGEST_ON_AXIS)})"
 
 
 def positions(time: pd.Index) -> Any:
@@ -149,17 +212,20 @@ def label_nodes(axis: Any, names: Sequence[Any], vertical: bool = False, what: s
     (axis.set_ylabel if vertical else axis.set_xlabel)(what)
     if len(names) > _MOST_NAMES:
         return
-    line.set_ticks(range(len(names)), [str(name) for name in names])
-    if not vertical and sum(len(str(name)) for name in names) > 30:
+    labels = [shown(name, _LONGEST_ON_AXIS) for name in names]
+    line.set_ticks(range(len(names)), labels)
+    if not vertical and sum(map(len, labels)) > 30:
         axis.tick_params(axis="x", labelrotation=90)
     if len(names) > 15:
         axis.tick_params(axis="y" if vertical else "x", labelsize="small")
 
 
 def png(figure: Any) -> bytes:
-    """Return a figure as the bytes of a PNG file."""
+    """Return a figure as the bytes of a PNG file. Letters that no font has become boxes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 

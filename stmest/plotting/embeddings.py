@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import DataError
 from ..runtime import require
-from ._canvas import COLOURS, MARKERS, Display, given_axes, new_axes
+from ._canvas import COLOURS, MARKERS, Display, entitle, given_axes, new_axes, shown
 from ._docs import fill_in
 
 __all__ = ["EmbeddingDisplay", "plot_embedding"]
@@ -55,7 +55,7 @@ def plot_embedding(
         mine = group == value
         axis.scatter(
             *place[mine].T, s=9, color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], alpha=0.6,
-            linewidth=0, label=f"{name} {value}",
+            linewidth=0, label=f"{shown(name)} {shown(value)}",
         )  # fmt: skip
     axis.set_xlabel("t-SNE 1 (no unit)")
     axis.set_ylabel("t-SNE 2 (no unit)")
@@ -119,9 +119,9 @@ class EmbeddingDisplay(Display):
         self.points_ = {name: self._place(points) for name, (points, _) in self.embeddings.items()}
         for axis, (name, (_, groups)) in zip(panels, self.embeddings.items(), strict=True):
             plot_embedding(self.points_[name], groups, name=name, axes=axis)
-            axis.set_title(f"{len(groups)} embeddings, by {name}", loc="left", fontsize="medium")
-        if title is not None and axes is None:
-            panels[0].figure.suptitle(title, fontsize="medium")
+            axis.set_title(f"{len(groups)} embeddings, by {shown(name)}", loc="left", fontsize="medium")
+        if axes is None:
+            entitle(panels[0].figure, title)
         self.axes_ = panels
         return self
 

@@ -21,6 +21,7 @@ from ._canvas import (
     in_unit,
     label_nodes,
     new_axes,
+    shown,
     step_labels,
     tidy,
 )
@@ -59,7 +60,7 @@ def plot_error_by_horizon(
     steps = np.arange(1, horizon + 1)
     for i, (name, values) in enumerate(table.items()):
         panels[0].plot(
-            steps, values, label=name, color=COLOURS[i % len(COLOURS)], linestyle=DASHES[i % len(DASHES)],
+            steps, values, label=shown(name), color=COLOURS[i % len(COLOURS)], linestyle=DASHES[i % len(DASHES)],
             marker=MARKERS[i % len(MARKERS)] if horizon <= 24 else None, markersize=4, linewidth=1.8,
         )  # fmt: skip
     step_labels(panels[0], horizon)
@@ -108,11 +109,13 @@ def plot_error_by_node(
     order = np.argsort(first, kind="stable")[: int(np.isfinite(first).sum())]
     for i, (name, values) in enumerate(table.items()):
         panels[0].plot(
-            np.arange(len(order)), values[order], MARKERS[i % len(MARKERS)], label=name, markersize=4.5,
+            np.arange(len(order)), values[order], MARKERS[i % len(MARKERS)], label=shown(name), markersize=4.5,
             color=COLOURS[i % len(COLOURS)], markerfacecolor=None if i == 0 else "none", zorder=4 if i == 0 else 3,
         )  # fmt: skip
     axis = panels[0]
-    label_nodes(axis, [names[i] for i in order], what=f"node, from easy to hard for {next(iter(table))}")
+    label_nodes(
+        axis, [names[i] for i in order], what=f"node, from easy to hard for {shown(next(iter(table)))}"
+    )
     everything = np.concatenate([values[order] for values in table.values()])
     low, high = np.nanquantile(everything, [0.1, 0.9]) if len(everything) else (0.0, 0.0)
     if 0 < _WIDE_SPREAD * low < high:

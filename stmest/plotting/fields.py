@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..exceptions import DataError
 from ..runtime import require
-from ._canvas import Display, given_axes, in_unit, new_axes
+from ._canvas import Display, entitle, given_axes, in_unit, new_axes, shown
 from ._docs import fill_in
 
 __all__ = ["FieldDisplay", "plot_fields"]
@@ -67,22 +67,22 @@ def plot_fields(
         panels = new_axes(len(chosen), 3, height, sharex=True, sharey=True)
     else:
         panels = given_axes(axes, 3 * len(chosen), f"{len(chosen)} steps of three panels").reshape(-1, 3)
-    shown = np.array([step - 1 for step in chosen])
-    scale, error_scale = _scales(real[shown], guess[shown])
+    places = np.array([step - 1 for step in chosen])
+    scale, error_scale = _scales(real[places], guess[places])
     common: dict[str, Any] = {
         "interpolation": "nearest",
         "extent": extent,
         "origin": "upper" if y is None else "lower",
     }
-    for row, step in zip(panels, shown, strict=True):
+    for row, step in zip(panels, places, strict=True):
         fields = row[0].imshow(real[step], **scale, **common)
         row[1].imshow(guess[step], **scale, **common)
         errors = row[2].imshow(guess[step] - real[step], **error_scale, **common)
-        row[0].set_ylabel(labels[0], fontsize="small")
+        row[0].set_ylabel(shown(labels[0], 20), fontsize="small")
         for axis, name in zip(row, ("truth", "forecast", "error"), strict=True):
             axis.set_title(f"{name}, step {step + 1}", fontsize="medium")
     for axis in panels[-1]:
-        axis.set_xlabel(labels[1])
+        axis.set_xlabel(shown(labels[1], 20))
     if y is not None:  # coordinates rise upwards, in whichever order the rows come
         for axis in panels.ravel():
             axis.set_ylim(sorted(extent[2:]))
@@ -162,8 +162,8 @@ class FieldDisplay(Display):
             unit=self.unit,
             axes=axes,
         )
-        if title is not None and axes is None:
-            panels[0, 0].figure.suptitle(title, fontsize="medium")
+        if axes is None:
+            entitle(panels[0, 0].figure, title)
         self.axes_ = panels.ravel()
         return self
 

@@ -13,7 +13,7 @@ from ..data.containers import as_panel
 from ..data.panel import Panel
 from ..exceptions import DataError, ParameterError
 from ..runtime import require
-from ._canvas import COLOURS, DASHES, Display, given_axes, head, label_time, new_axes, positions, tidy
+from ._canvas import COLOURS, DASHES, Display, given_axes, head, label_time, new_axes, positions, shown, tidy
 from ._docs import fill_in
 
 __all__ = ["ForecastDisplay", "plot_forecast"]
@@ -71,27 +71,25 @@ def plot_forecast(
     """
     require("matplotlib", extra="plot")
     truth = np.asarray(truth, dtype=float)
-    shown = {name: np.asarray(values, dtype=float) for name, values in forecasts.items()}
+    drawn = {name: np.asarray(values, dtype=float) for name, values in forecasts.items()}
     if truth.ndim != 2:
         raise DataError(f"truth has shape {truth.shape}; needed: (horizon, n_nodes).")
     past = np.empty((0, truth.shape[1])) if history is None else np.asarray(history, dtype=float)
     chosen = list(range(min(3, truth.shape[1]))) if nodes is None else list(nodes)
     bounds = {name: np.asarray(pair, dtype=float) for name, pair in (intervals or {}).items()}
-    _check(truth, shown, bounds, past, chosen, node_names, time)
+    _check(truth, drawn, bounds, past, chosen, node_names, time)
     steps = np.arange(1 - len(past), len(truth) + 1) if time is None else positions(time)
     if axes is None:
         panels = new_axes(len(chosen), 1, 1.3 + 1.75 * len(chosen), sharex=True)[:, 0]
     else:
         panels = given_axes(axes, len(chosen), f"{len(chosen)} nodes")
     for axis, node in zip(panels, chosen, strict=True):
-        _draw(axis, steps, past[:, node], truth[:, node], {name: v[:, node] for name, v in shown.items()})
+        _draw(axis, steps, past[:, node], truth[:, node], {name: v[:, node] for name, v in drawn.items()})
         _draw_intervals(
-            axis, steps, list(shown), {name: pair[:, :, node] for name, pair in bounds.items()}, coverage
+            axis, steps, list(drawn), {name: pair[:, :, node] for name, pair in bounds.items()}, coverage
         )
-        axis.set_title(
-            f"{'node ' if node_names is None else ''}{(node_names or range(node + 1))[node]}", loc="left"
-        )
-        axis.set_ylabel("value" if unit is None else unit)
+        axis.set_title(f"node {node}" if node_names is None else shown(node_names[node]), loc="left")
+        axis.set_ylabel("value" if unit is None else shown(unit, 20))
     label_time(panels[-1], time, " (shaded: forecast)")
     if axes is None:
         head(panels, title)
@@ -347,7 +345,7 @@ def _draw(
     for i, (name, forecast) in enumerate(forecasts.items()):
         axis.plot(
             steps[first:], forecast, color=COLOURS[i % len(COLOURS)], linestyle=DASHES[i % len(DASHES)],
-            linewidth=2.2 if i == 0 else 1.6, label=name, zorder=4 if i == 0 else 3,
+            linewidth=2.2 if i == 0 else 1.6, label=shown(name), zorder=4 if i == 0 else 3,
         )  # fmt: skip
     axis.axvspan(steps[max(0, first - 1)], steps[-1], color="0.93", zorder=0, linewidth=0)
     axis.margins(x=0)
@@ -360,7 +358,7 @@ def _draw_intervals(
     for name, (lower, upper) in intervals.items():
         axis.fill_between(
             steps[len(steps) - len(lower) :], lower, upper, color=COLOURS[names.index(name) % len(COLOURS)],
-            alpha=0.22, linewidth=0, zorder=1, label=f"{coverage:.0%} interval of {name}",
+            alpha=0.22, linewidth=0, zorder=1, label=f"{coverage:.0%} interval of {shown(name)}",
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..runtime import require
-from ._canvas import COLOURS, DASHES, Display, given_axes, head, label_nodes, new_axes
+from ._canvas import COLOURS, DASHES, Display, given_axes, head, label_nodes, new_axes, shown
 from ._docs import fill_in
 
 __all__ = ["GraphDisplay", "plot_graph_map", "plot_graph_matrix"]
@@ -115,7 +115,9 @@ def plot_graph_map(
     axis.plot(*place.T, "o", color="black", markersize=4, zorder=5)
     if len(matrix) <= 40:
         for name, (x, y) in zip(weights.index, place, strict=True):
-            axis.annotate(str(name), (x, y), (3, 3), textcoords="offset points", fontsize="small", zorder=6)
+            axis.annotate(
+                shown(name, 24), (x, y), (3, 3), textcoords="offset points", fontsize="small", zorder=6
+            )
     axis.set_xlabel("longitude (degrees)" if geographic else "x")
     axis.set_ylabel("latitude (degrees)" if geographic else "y")
     axis.set_aspect(1 / max(0.1, np.cos(np.radians(place[:, 1].mean()))) if geographic else 1, "datalim")

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import DataError
 from ..runtime import require
-from ._canvas import COLOURS, DASHES, Display, given_axes, head, new_axes, tidy
+from ._canvas import COLOURS, DASHES, Display, entitle, given_axes, head, new_axes, tidy
 from ._docs import fill_in
 
 __all__ = ["HistoryDisplay", "plot_history"]
@@ -119,8 +119,8 @@ class HistoryDisplay(Display):
             This display.
         """
         self.axes_ = plot_history(self.history, best_epoch=self.best_epoch, axes=axes)
-        if title is not None and axes is None:
-            self.figure_.suptitle(title, fontsize="medium")
+        if axes is None:
+            entitle(self.figure_, title)
         return self
 
     @classmethod

@@ -7,7 +7,10 @@ anything. Builds on the displays; used by the command line.
 from __future__ import annotations
 
 import base64
+import re
 import shlex
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -15,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..runtime import require
-from ._canvas import png
+from ._canvas import plain_text, png
 from ._docs import fill_in
 from .errors import ErrorDisplay
 from .fields import FieldDisplay
@@ -80,11 +83,11 @@ def report_page(report: Any, *, title: str = "Forecasts compared") -> str:
     template = environment.from_string((files(__package__) / "page.html.jinja").read_text(encoding="utf-8"))
     done = [row for row in report.rows if row.error is None]
     best = min(done, key=lambda row: row.scores["MAE"]) if done else None
-    return template.render(
-        title=title,
+    page = template.render(
+        title=plain_text(title),
         report=report,
-        best=best,
-        unit=report.unit or "the unit of the data",
+        best=None if best is None else {"name": plain_text(best.name), "MAE": best.scores["MAE"]},
+        unit=plain_text(report.unit or "the unit of the data"),
         header=_header(report),
         rows=_rows(report),
         pictures=[] if best is None else _pictures(report, best),
@@ -94,38 +97,44 @@ def report_page(report: Any, *, title: str = "Forecasts compared") -> str:
         command=_command(report.settings),
         machine=_machine(report.machine),
     )
+    return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", page)
 
 
-def _picture(display: Any, heading: str, text: str) -> dict[str, str]:
-    return {
-        "heading": heading,
-        "text": text,
-        "source": "data:image/png;base64," + base64.b64encode(png(display.figure_)).decode("ascii"),
-    }
+# Half characters and control characters, which no file in UTF-8 and no page may hold
+_UNFIT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ud800-\\udfff]")
 
 
-def _pictures(report: Any, best: Any) -> list[dict[str, str]]:
+def _picture(draw: Callable[[], Any], heading: str, text: str) -> dict[str, str | None]:
+    """A picture and what it shows; one that cannot be drawn leaves its place to the reason, and the page as it is."""
+    try:
+        source = "data:image/png;base64," + base64.b64encode(png(draw().figure_)).decode("ascii")
+    except Exception as error:
+        source, text = None, f"This picture could not be drawn: {type(error).__name__}: {error}"
+    return {"heading": plain_text(heading), "text": plain_text(text), "source": source}
+
+
+def _pictures(report: Any, best: Any) -> list[dict[str, str | None]]:
     """Errors and forecasts; the whole field too, where the nodes are the cells of one."""
     pictures = [_errors(report), _forecasts(report, best)]
     return pictures if "grid" not in report.data else [*pictures, _fields(report, best)]
 
 
-def _errors(report: Any) -> dict[str, str]:
+def _errors(report: Any) -> dict[str, str | None]:
     text = "Mean absolute error by step ahead (above) and by node (below), over all test windows."
-    return _picture(ErrorDisplay.from_report(report), "Where the errors are", text)
+    return _picture(lambda: ErrorDisplay.from_report(report), "Where the errors are", text)
 
 
-def _forecasts(report: Any, best: Any) -> dict[str, str]:
+def _forecasts(report: Any, best: Any) -> dict[str, str | None]:
     """Forecasts of the nodes with the smallest and the largest errors, from an origin in the middle of the test part."""
     order = _from_easy_to_hard(report, best)
     chosen = list(dict.fromkeys([*order[:_N_NODES], *order[-_N_NODES:]])) or [0]
-    display = _sample_display(report, [best, *_rivals(report, best)[:1]]).plot(nodes=chosen)
+    display = _sample_display(report, [best, *_rivals(report, best)[:1]])
     band = f", with its {report.settings['coverage']:.0%} interval" if display.intervals else ""
     text = (
-        f"The nodes where {best.name} errs least (first) and most (last), from one origin in the middle of the test part"
-        f"{band}; beside it the next best."
+        f"The nodes where {plain_text(best.name)} errs least (first) and most (last), from one origin in the middle of the "
+        f"test part{band}; beside it the next best."
     )
-    return _picture(display, "Forecasts of the best and the worst nodes", text)
+    return _picture(lambda: display.plot(nodes=chosen), "Forecasts of the best and the worst nodes", text)
 
 
 @fill_in
@@ -194,14 +203,15 @@ def _sample_display(report: Any, rows: list[Any]) -> ForecastDisplay:
     )
 
 
-def _fields(report: Any, best: Any) -> dict[str, str]:
+def _fields(report: Any, best: Any) -> dict[str, str | None]:
     """Truth, forecast and error of the field from an origin in the middle of the test part."""
     sample = report.samples[len(report.samples) // 2]
     shape = (-1, *report.data["grid"])
     truth, forecast = _first(sample.truth), _first(sample.forecasts[best.name])
-    display = FieldDisplay(truth.reshape(shape), forecast.reshape(shape), unit=report.unit).plot()
-    text = f"The observed field, what {best.name} forecast, and the difference, from one origin in the middle of the test part."
-    return _picture(display, "The field", text)
+    display = FieldDisplay(truth.reshape(shape), forecast.reshape(shape), unit=report.unit)
+    name = plain_text(best.name)
+    text = f"The observed field, what {name} forecast, and the difference, from one origin in the middle of the test part."
+    return _picture(display.plot, "The field", text)
 
 
 def _first(values: np.ndarray) -> np.ndarray:
@@ -209,10 +219,10 @@ def _first(values: np.ndarray) -> np.ndarray:
     return values if values.ndim == 2 else values[..., 0]
 
 
-def _learnt(row: Any) -> list[dict[str, str]]:
+def _learnt(row: Any) -> list[dict[str, str | None]]:
     """Graph, routing and course of training, of forecasters that have them; of a network that no forecast uses, the last."""
     out = []
-    model = row.forecaster
+    model, name = row.forecaster, plain_text(row.name)
     used = getattr(model, "residual_weight_", 1.0) > 0
     if used and hasattr(model, "graph_"):
         given = model.given_graph_
@@ -222,20 +232,14 @@ def _learnt(row: Any) -> list[dict[str, str]]:
             " On the map up to two links of each node, where any stand out." if places is not None else ""
         )
         text += " The coordinates are taken as latitude and longitude." if geographic else ""
-        out.append(
-            _picture(GraphDisplay.from_estimator(model, geographic=geographic), f"{row.name}: graph", text)
-        )
+        graph = partial(GraphDisplay.from_estimator, model, geographic=geographic)
+        out.append(_picture(graph, f"{name}: graph", text))
     if used and getattr(model, "n_experts", 0):
         text = "Probability of each expert for each node (above); nodes that changed their expert (below)."
-        out.append(_picture(RoutingDisplay.from_estimator(model), f"{row.name}: experts", text))
+        out.append(_picture(partial(RoutingDisplay.from_estimator, model), f"{name}: experts", text))
     if hasattr(model, "history_"):
-        out.append(
-            _picture(
-                HistoryDisplay.from_estimator(model),
-                f"{row.name}: training",
-                "Losses and learning rate by epoch.",
-            )
-        )
+        text = "Losses and learning rate by epoch."
+        out.append(_picture(partial(HistoryDisplay.from_estimator, model), f"{name}: training", text))
     return out
 
 
@@ -265,7 +269,7 @@ def _rows(report: Any) -> list[dict[str, Any]]:
             known = not pd.isna(value)
             text = f"{value:,.{_LITTLE.get(column, digits)}f}" if known else "–"
             cells.append({"text": text, "key": float(value) if known else None})
-        out.append({"name": str(name), "error": line["error"], "cells": cells})
+        out.append({"name": plain_text(name), "error": line["error"], "cells": cells})
     return out
 
 
@@ -295,7 +299,9 @@ def _listed(names: list[Any]) -> str:
     if not names:
         return "none"
     more = len(names) - _MOST_NAMED
-    return ", ".join(str(name) for name in names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(plain_text(name) for name in names[:_MOST_NAMED]) + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def _settings(settings: dict[str, Any]) -> dict[str, str]:

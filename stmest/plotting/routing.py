@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import DataError
 from ..runtime import require
-from ._canvas import COLOURS, Display, given_axes, label_nodes, new_axes, tidy
+from ._canvas import COLOURS, Display, entitle, given_axes, label_nodes, new_axes, shown, tidy
 from ._docs import fill_in
 
 __all__ = ["RoutingDisplay", "plot_routing", "plot_routing_change"]
@@ -47,7 +47,7 @@ def plot_routing(routing: pd.DataFrame, *, axes: Any = None) -> np.ndarray:
         probabilities[order].T, cmap="Blues", vmin=0, aspect="auto", interpolation="nearest"
     )
     label_nodes(axis, [routing.index[i] for i in order], what="node, by its first expert")
-    axis.set_yticks(range(probabilities.shape[1]), [str(name) for name in routing.columns])
+    axis.set_yticks(range(probabilities.shape[1]), [shown(name, 24) for name in routing.columns])
     axis.set_ylabel("expert")
     for border in np.flatnonzero(np.diff(first[order])):
         axis.axvline(border + 0.5, color="black", linewidth=0.8)
@@ -133,8 +133,8 @@ class RoutingDisplay(Display):
         panels = new_axes(2, 1, 4.8)[:, 0] if axes is None else given_axes(axes, 2, "routing and change")
         plot_routing(self.routing, axes=panels[0])
         plot_routing_change(self.change, axes=panels[1])
-        if title is not None and axes is None:
-            panels[0].figure.suptitle(title, fontsize="medium")
+        if axes is None:
+            entitle(panels[0].figure, title)
         self.axes_ = panels
         return self
 

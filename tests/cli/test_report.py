@@ -344,3 +344,48 @@ def test_a_field_has_its_own_default_forecasters(tmp_path, capsys, monkeypatch):
     code, _, errors = _report(capsys, "--data", tmp_path / "field.npz", "--channel", "t2m", "--out", tmp_path)
     assert code == 2
     assert "no channel 't2m'" in errors
+
+
+def test_how_a_graph_was_read_is_said(csv, tmp_path, capsys):
+    roads = tmp_path / "roads.csv"
+    roads.write_text("from,to,cost\na,b,10\nb,c,70\nc,x,20\n", encoding="utf-8")
+    out = ["--models", "last-value", "--horizon", "3", "--out", tmp_path]
+    code, text, errors = _report(capsys, "--data", csv, "--adj", roads, *out)
+    assert (code, errors) == (0, "")
+    assert (
+        "roads.csv: edge list: 1 of the 4 nodes that it names are not in the data, the first is 'x'" in text
+    )
+    assert "'cost' holds distances: weights are exp(-(distance / 30)^2)" in text
+    assert "graph of 1 edges" in text
+    roads.write_text("from,to,minutes\na,b,10\n", encoding="utf-8")
+    code, _, errors = _report(capsys, "--data", csv, "--adj", roads, *out)
+    assert code == 2
+    assert "roads.csv: column 'minutes' holds numbers" in errors
+
+
+def test_dollars_in_names_cost_neither_picture_nor_page(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    index = pd.date_range("2024-03-01", periods=120, freq="1h", name="time")
+    names = ["price $/MWh", r"load $\foo$", "_x" + "y" * 200, "中文"]
+    pd.DataFrame(rng.normal(size=(120, 4)), index, names).to_csv(tmp_path / "usd $\\foo$.csv")
+    page = tmp_path / "usd.html"
+    options = ["--models", "last-value", "--horizon", "3", "--unit", "$", "--out", tmp_path, "--html", page]
+    code, text, errors = _report(capsys, "--data", tmp_path / "usd $\\foo$.csv", *options)
+    assert (code, errors) == (0, "")
+    assert "not drawn" not in text
+    assert (tmp_path / "forecast.png").exists()
+    assert "<h1>usd $\\foo$.csv</h1>" in page.read_text(encoding="utf-8")
+
+
+def test_a_picture_that_fails_costs_only_itself(csv, tmp_path, capsys, monkeypatch):
+    def fails(*args, **options):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("stmest.plotting.report_picture", fails)
+    page = tmp_path / "page.html"
+    code, text, _ = _report(
+        capsys, "--data", csv, "--models", "last-value", "--out", tmp_path, "--html", page
+    )
+    assert code == 0
+    assert "picture  not drawn: RuntimeError: no ink" in text
+    assert page.exists()

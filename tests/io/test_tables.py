@@ -224,7 +224,7 @@ def test_graph_npy_and_npz(tmp_path):
     ("text", "words"),
     [
         ("", "cannot be read as csv"),
-        ("1,2,3\n4,5,6\n", "2 lines of 3 cells"),
+        ("1,2,3,4\n4,5,6,7\n", "2 lines of 4 cells"),
         ("0,\n1,0\n", "'' is no weight"),
         (",a,b\na,0,1\nx,1,0\n", "different nodes"),
         ("source,target,weight\na,b,much\n", "'much' is no weight"),

@@ -6,7 +6,6 @@ none of them lies at or after the origin of a forecast. Builds on `calendar`; us
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .calendar import calendar_cycles
+from .moments import mean_of_observed
 from .time_index import usual_step, wall_clock
 
 __all__ = ["History", "choose_history", "history_length"]
@@ -165,7 +165,7 @@ class History:
             at = rows - np.reshape(offset, (-1, 1, 1))
             found = np.asarray(values[np.where(rows >= 0, at, 0)])[..., list(features)]
             found = np.where((rows >= 0)[..., None, None], found, np.nan)
-            channels.append(found[:, :, 0] if found.shape[2] == 1 else _mean_of_observed(found))
+            channels.append(found[:, :, 0] if found.shape[2] == 1 else mean_of_observed(found, axis=2))
         return np.concatenate(channels, axis=-1)
 
 
@@ -193,9 +193,3 @@ def _joined(tables: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(
         [np.where(table >= 0, table + offset, -1) for table, offset in zip(tables, offsets, strict=True)]
     )
-
-
-def _mean_of_observed(found: np.ndarray) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a mean of nothing is NaN
-        return np.nanmean(found, axis=2)

@@ -11,11 +11,16 @@ import numpy as np
 
 from ..exceptions import ParameterError
 from .chunks import row_chunks
+from .moments import mean_of_observed, moments, standard_deviation
 from .savable import savable
 
-__all__ = ["SCALERS", "NodeScaler"]
+__all__ = ["SCALERS", "NodeScaler", "filled_from_others"]
 
 SCALERS = ("standard", "minmax", "robust")
+
+# A spread below these is round-off: in parts of the level; of the spread that a seasonal mean took away; of the geometric mean of
+# all spreads; and the least whose inverse is a number
+_DIGITS, _OF_SEASON, _OF_OTHERS, _LEAST = 4 * np.finfo(np.float64).eps, 1e-8, 1e-12, 1e-305
 
 
 @savable
@@ -25,13 +30,14 @@ class NodeScaler:
     Parameters
     ----------
     method : {"standard", "minmax", "robust"} or None
-        Mean and standard deviation; minimum and range; median and interquartile range; or nothing.
+        Mean and standard deviation; minimum and range; median and interquartile range (the standard deviation where that is 0);
+        or nothing.
 
     Attributes
     ----------
     center, scale : ndarray of shape (n_nodes, n_features)
-        Learnt from the values given to `fit`, in float64. A constant node has scale 1. A node without a single
-        observation takes the average of the others.
+        Learnt from the values given to `fit`, in float64. A node without a single observation takes the average of the others.
+        So does the scale of a constant node; it is 1 where all nodes are constant.
     """
 
     def __init__(self, method: str | None = "standard"):
@@ -56,12 +62,14 @@ class NodeScaler:
         if self.method is None:
             self.center, self.scale = np.zeros(shape), np.ones(shape)
             return self
-        center, scale = {"standard": _moments, "minmax": _range, "robust": _quartiles}[self.method](values)
-        self.center = _fill_unobserved(center, 0.0)
-        constant = scale <= 1e-8 * np.maximum(
-            1.0, np.abs(center)
-        )  # round-off of a constant series is no spread
-        self.scale = _fill_unobserved(np.where(constant, 1.0, scale), 1.0)
+        center, scale = {"standard": moments, "minmax": _range, "robust": _quartiles}[self.method](values)
+        self.center = filled_from_others(center, 0.0)
+        season = getattr(values, "season_spread", 0.0)  # where a seasonal mean was taken from the values
+        scale = np.where(scale <= _OF_SEASON * season, season, scale)
+        varies = scale > np.maximum(_DIGITS * np.abs(center), _LEAST)
+        scale = np.where(varies, scale, np.nan)
+        varies = scale > _OF_OTHERS * np.exp(mean_of_observed(np.log(scale)))
+        self.scale = filled_from_others(np.where(varies, scale, np.nan), 1.0)
         return self
 
     def transform(self, values: np.ndarray) -> np.ndarray:
@@ -91,16 +99,6 @@ def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
         yield np.asarray(chunk, dtype=np.float64)
 
 
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation over time; two passes, because one loses digits where the mean is large."""
-    count = sum(np.isfinite(chunk).sum(0) for chunk in _chunks(values))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = sum(np.nansum(chunk, 0) for chunk in _chunks(values)) / count
-        variance = sum(np.nansum((chunk - mean) ** 2, 0) for chunk in _chunks(values)) / count
-    mean, variance = np.where(count, mean, np.nan), np.where(count, variance, np.nan)
-    return mean, np.sqrt(variance)
-
-
 def _range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.full(values.shape[1:], np.inf), np.full(values.shape[1:], -np.inf)
     for chunk in _chunks(values):
@@ -117,14 +115,27 @@ def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             column = column[np.isfinite(column)]
             if len(column):
                 low, center[node, feature], high = np.percentile(column, [25, 50, 75])
-                spread[node, feature] = high - low
+                spread[node, feature] = high - low or standard_deviation(column)
     return center, spread
 
 
-def _fill_unobserved(statistic: np.ndarray, default: float) -> np.ndarray:
-    """Give a node that was never observed the average of the others, so that its forecasts stay in range."""
+def filled_from_others(statistic: np.ndarray, default: float) -> np.ndarray:
+    """Give a node that was never observed the average of the others, so that its forecasts stay in range.
+
+    Parameters
+    ----------
+    statistic : ndarray of shape (..., n_nodes, n_features)
+        NaN for nodes that were never observed.
+    default : float
+        For all nodes where none was observed.
+
+    Returns
+    -------
+    ndarray of the same shape
+        Without NaN.
+    """
     seen = np.isfinite(statistic)
-    average = np.where(
-        seen.any(0), np.where(seen, statistic, 0.0).sum(0) / np.maximum(seen.sum(0), 1), default
-    )
-    return np.where(seen, statistic, average)
+    if seen.all():
+        return statistic
+    average = mean_of_observed(statistic, axis=-2)[..., None, :]
+    return np.where(seen, statistic, np.where(np.isnan(average), default, average))

@@ -26,10 +26,11 @@ class Batch:
 
     Attributes
     ----------
-    x : ndarray of shape (b, t, n, f), float32
-        Input values in the units of the data, NaN where missing.
-    y : ndarray of shape (b, h, n, f_target), float32
-        Target values; h is 0 where only inputs were asked for.
+    x : ndarray of shape (b, t, n, f)
+        Input values in the units of the data, NaN where missing; float64 unless the data are float32. Levels are taken away
+        before anything becomes float32.
+    y : ndarray of shape (b, h, n, f_target)
+        Target values, likewise; h is 0 where only inputs were asked for.
     time : ndarray of shape (b, t + horizon, c), float32, or None
         Calendar channels of input and target steps.
     ahead : ndarray of shape (b, h, n, c_ahead) or None
@@ -102,15 +103,15 @@ class Windows:
         Returns
         -------
         Batch
-            Copies of the windows, in float32.
+            Copies of the windows.
         """
         starts = self.starts[
             positions if isinstance(positions, slice) else np.asarray(positions, dtype=np.int64)
         ]
         steps = starts[:, None] + np.arange(self.input_length + self.horizon)
-        x = np.asarray(self.values[steps[:, : self.input_length]], dtype=np.float32)
+        x = np.asarray(self.values[steps[:, : self.input_length]])
         target_steps = steps[:, self.input_length :] if self.with_targets else steps[:, :0]
-        y = np.asarray(self.values[target_steps][..., self.target], dtype=np.float32)
+        y = np.asarray(self.values[target_steps])[..., self.target]
         time = None if self.time is None else self.time[steps]
         return Batch(x, y, time, self._ahead(target_steps, starts + self.input_length))
 

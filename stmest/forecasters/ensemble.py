@@ -13,6 +13,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
+from ..data.moments import binary_unit
 from ..data.panel import Panel, feature_positions
 from ..data.splits import Split
 from ..exceptions import ParameterError, StmestError, TrainingError
@@ -216,8 +217,10 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         truth = panel.values[steps][..., equal.target]
         if self.weights is None or not np.isfinite(truth).any():
             return equal.weights
+        unit = binary_unit(truth)  # so that no error is too small for float32
         errors = [
-            (equal.forecast_by(member, panel, starts) - truth).astype(np.float32) for member in equal.members
+            ((equal.forecast_by(member, panel, starts) - truth) / unit).astype(np.float32)
+            for member in equal.members
         ]
         chosen, _ = greedy_selection(errors)
         return np.bincount(chosen, minlength=len(errors)) / len(chosen)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..data.input_spec import InputSpec
+from ..data.node_record import NodeRecord
 from ..data.panel import Panel, feature_positions
 from ..data.savable import savable
 from ..data.scaling import NodeScaler
@@ -101,7 +102,8 @@ class _Naive(BaseForecaster):
         spec, target = InputSpec.of(panel, self._reads_fields), feature_positions(panel, self.target)
         mean = NodeScaler("standard").fit(panel.values).center[:, target]
         rule = NaiveRule(self._method, getattr(self, "season", 1), self.horizon, mean, target)
-        return Predictor(spec, needed, self.horizon, target, (), None, rule, _WINDOWS_AT_ONCE)
+        record = NodeRecord.of(panel.values)
+        return Predictor(spec, needed, self.horizon, target, (), None, rule, _WINDOWS_AT_ONCE, record=record)
 
     mean_ = learnt("rule.mean", "Mean of the training data.")
 
@@ -246,7 +248,12 @@ def _latest_of(seasons: np.ndarray) -> np.ndarray:
 
 def _mean_of(seasons: np.ndarray) -> np.ndarray:
     """The mean of the observed values of each step of a season: (b, season, n, f)."""
-    observed = ~np.isnan(seasons)
-    count = observed.sum(axis=1)
-    total = np.where(observed, seasons, 0.0).sum(axis=1, dtype=np.float64)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    level = seasons[:, -1].astype(np.float64)  # sums of what is left are exact where nothing changes
+    for one in seasons.swapaxes(0, 1)[-2::-1]:
+        level = np.where(np.isnan(level), one, level)
+    total, count = np.zeros((2, *level.shape))
+    for one in seasons.swapaxes(0, 1):
+        observed = ~np.isnan(one)
+        total += np.where(observed, one - level, 0.0)
+        count += observed
+    return level + total / np.maximum(count, 1)

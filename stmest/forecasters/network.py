@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ..data.calendar import calendar_features, n_calendar_channels, n_event_channels, wanted_calendar
 from ..data.history import History, history_length
 from ..data.input_spec import InputSpec
+from ..data.node_record import NodeRecord
 from ..data.panel import Panel, feature_positions
 from ..data.scaling import NodeScaler
 from ..data.splits import Split
@@ -273,8 +274,9 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         encoding = Encoding(scaler, linear, has_gaps(part), target, ahead, len(history))
         rule = NetworkRule(type(self).__name__, encoding, (), (), None, self.deterministic)
         reach = history_length(history, panel.index, self.horizon)
+        record = NodeRecord.of(part)
         predictor = Predictor(
-            spec, *sizes, target, time_features, season, rule, self.batch_size, history, reach
+            spec, *sizes, target, time_features, season, rule, self.batch_size, history, reach, record
         )
         return predictor, folds if ahead else None
 

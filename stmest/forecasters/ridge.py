@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from ..data.history import history_length
 from ..data.input_spec import InputSpec
+from ..data.node_record import NodeRecord
 from ..data.panel import Panel, feature_positions
 from ..data.splits import Split
 from ..exceptions import DataError, ParameterError
@@ -181,7 +182,8 @@ class RidgeForecaster(BaseForecaster):
         linear, history, _ = learn_past(panel, season, linear, target, sizes, graph, split, False)
         reach = history_length(history, panel.index, self.horizon)
         rule = LinearRule(linear, target)
-        return Predictor(spec, *sizes, target, (), season, rule, _WINDOWS_AT_ONCE, history, reach)
+        record = NodeRecord.of(values[: split.cut])
+        return Predictor(spec, *sizes, target, (), season, rule, _WINDOWS_AT_ONCE, history, reach, record)
 
     ridge_ = learnt("rule.linear", "Weights, penalty and units.")
     mean_ = learnt("rule.linear.mean", "Mean of the training data, less the seasonal mean.")

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from ..data.moments import deviations
 from ..exceptions import GraphError, ParameterError
 from .graph import Graph, check_square
 from .names import positions_of, show_names
@@ -301,10 +302,11 @@ def _correlation(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
 
 
 def _centred(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values less the node's mean, 0 where missing, and 1/0 for observed or not.
+    """Values less the node's mean, in parts of the largest, 0 where missing; and 1/0 for observed or not.
 
     Centring by the node's own mean first keeps the sums small and the differences of them exact enough.
     """
     seen = ~np.isnan(values)
-    total = np.where(seen, values, 0.0).sum(axis=0)
-    return np.where(seen, values - total / np.maximum(seen.sum(axis=0), 1), 0.0), seen.astype(np.float64)
+    change = np.where(seen, deviations(values), 0.0)
+    largest = np.abs(change).max(axis=0, initial=0.0)
+    return change / np.where(largest > 0, largest, 1.0), seen.astype(np.float64)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..data.chunks import NUMBERS_AT_ONCE
+from ..data.moments import binary_unit
 from ..data.windows import Windows
 from ..graphs import Graph
 from .seasonal_mean import Residuals, SeasonalProfile, supported_cycles
@@ -96,6 +97,7 @@ def select_ensemble(
     learnt = starts[starts + input_length + horizon <= cut]
     validated = starts[starts + input_length >= cut]
     x, y = _validation_windows(values, target, validated, input_length, horizon)
+    unit = max(binary_unit(x), binary_unit(y))  # so that no error is too small for float32
     tried: list[tuple[str, float, int]] = []
     errors: list[np.ndarray] = []
     if most > 1 and len(validated) < _HORIZONS_TO_SELECT * horizon:
@@ -105,11 +107,11 @@ def select_ensemble(
         for ridge in fit_ridges(values[:cut], target, input_length, horizon, scope, penalties, graph, learnt):
             tried.append((scope, ridge.alpha, ridge.joint_length))
             if y.size:
-                errors.append((_forecast(ridge, x) - y).astype(np.float32))
+                errors.append(((_forecast(ridge, x) - y) / unit).astype(np.float32))
     if not np.isfinite(y).any():
         return [(1.0, *tried[0])], float("inf")
     members, error = greedy_selection(errors, most)
-    return [(members.count(i) / len(members), *tried[i]) for i in sorted(set(members))], error
+    return [(members.count(i) / len(members), *tried[i]) for i in sorted(set(members))], error * unit
 
 
 def possible_scopes(

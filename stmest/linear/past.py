@@ -163,4 +163,5 @@ def _pays(
     count = count[count > 0]
     if len(count) < _LEAST_BLOCKS or gain.sum() <= _LEAST_GAIN * before[0].sum():
         return False
+    gain = gain / before[0].sum()  # squares of small numbers are 0
     return exceeds_noise(count, gain / count, _STANDARD_ERRORS)

@@ -14,8 +14,10 @@ import pandas as pd
 
 from ..data.calendar import calendar_cycles
 from ..data.chunks import row_chunks
+from ..data.moments import binary_unit, deviations, first_observed, standard_deviation
 from ..data.panel import Panel
 from ..data.savable import savable
+from ..data.scaling import filled_from_others
 from ..data.time_index import usual_step, wall_clock
 from ..exceptions import DataError
 
@@ -43,8 +45,8 @@ class SeasonalProfile:
     Attributes
     ----------
     table : ndarray of shape (n_steps, n_nodes, n_features)
-        The means. Where a node was never observed at a time step of the cycle, its mean over all time steps; 0 for a node
-        that was never observed. Days of the year are smoothed over 15 days.
+        The means. Where a node was never observed at a time step of the cycle, its mean over all time steps. A node that was
+        never observed takes the average of the others. Days of the year are smoothed over 15 days.
     step : pandas.Timedelta, int or None
         Time between two time steps of the training data.
     """
@@ -81,18 +83,23 @@ class SeasonalProfile:
         """
         self.step = _step(index)
         positions = self.seasonal_index(index, len(values))
+        # sums of what is left are exact where a node never changes
+        level = first_observed(values[without[1] :])
+        level = np.where(np.isnan(level), first_observed(values[: without[0]]), level)
         total = np.zeros((self.n_steps, *values.shape[1:]))
         count = np.zeros_like(total)
         for first, chunk in row_chunks(values):
             seen = np.isfinite(chunk)
             seen[max(0, without[0] - first) : max(0, without[1] - first)] = False
             where = positions[first : first + len(chunk)]
-            np.add.at(total, where, np.where(seen, chunk, 0.0))
+            np.add.at(total, where, np.where(seen, chunk - level, 0.0))
             np.add.at(count, where, seen)
         if self.cycle == "day_of_year":
             total, count = _smoothed(total), _smoothed(count)
+        known = count.sum(0) > 0
         overall = total.sum(0) / np.maximum(count.sum(0), 1)
-        self.table = np.where(count > 0, total / np.maximum(count, 1), overall)
+        means = level + np.where(count > 0, total / np.maximum(count, 1), overall)
+        self.table = filled_from_others(np.where(known, means, np.nan), 0.0)
         return self
 
     def seasonal_index(self, index: pd.Index | None, n_times: int, first: int = 0) -> np.ndarray:
@@ -151,19 +158,25 @@ class SeasonalProfile:
         values = np.asarray(values[:_STEPS_TO_MATCH], dtype=np.float64)
         if not np.isfinite(values).any():
             return 0
-        spread = self.table.std(0)
+        spread = self.spread
         weight = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-        values, table = values * weight, self.table * weight
         steps = np.arange(len(values))
         misfit = [
-            np.nanmean((values - table[(first + steps) % len(table)]) ** 2) for first in range(len(table))
+            np.nanmean(((values - self.table[(first + steps) % len(self.table)]) * weight) ** 2)
+            for first in range(len(self.table))
         ]
         return int(np.argmin(misfit))
 
     @property
     def deviation(self) -> np.ndarray:
         """`table` less its mean over the cycle."""
-        return self.table - self.table.mean(0)
+        change = self.table - self.table[:1]  # exactly 0 where a node never changes
+        return change - change.mean(0)
+
+    @property
+    def spread(self) -> np.ndarray:
+        """Standard deviation of `table` over the cycle: (n_nodes, n_features)."""
+        return standard_deviation(self.table)
 
     @property
     def n_steps(self) -> int:
@@ -217,6 +230,11 @@ class Residuals:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         values = self.values - self.profile.table[self.seasonal_index[: len(self)]]
         return values if dtype is None else values.astype(dtype, copy=False)
+
+    @property
+    def season_spread(self) -> np.ndarray:
+        """Spread of what was taken away: (n_nodes, n_features)."""
+        return self.profile.spread
 
     def season_at(self, steps: np.ndarray, target: Sequence[int]) -> np.ndarray:
         """What was taken away at some time steps, less its mean over the cycle: (*steps.shape, n_nodes, n_targets)."""
@@ -293,8 +311,8 @@ def detect_period(values: np.ndarray) -> int | None:
     longest = len(series) // 3
     if longest < 3:
         return None
-    seen = np.isfinite(series)
-    series = np.where(seen, series - np.where(seen, series, 0).sum(0) / np.maximum(seen.sum(0), 1), 0.0)
+    series = np.nan_to_num(deviations(series))
+    series = series / binary_unit(series)
     slope = np.arange(len(series)) - (len(series) - 1) / 2
     series = series - np.outer(
         slope, slope @ series / (slope @ slope)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
 from ..exceptions import DataError, ParameterError
-from ..metrics.point import mse, paired
+from ..metrics.point import paired, rmse
 
 __all__ = ["psnr", "ssim"]
 
@@ -47,8 +47,8 @@ def psnr(y_true: ArrayLike, y_pred: ArrayLike, data_range: float) -> float:
     20.0
     """
     peak = _checked_range(data_range)
-    error = mse(y_true, y_pred)
-    return float(10 * np.log10(peak**2 / error)) if error != 0 else float("inf")
+    error = rmse(y_true, y_pred)
+    return float(20 * np.log10(peak / error)) if error != 0 else float("inf")
 
 
 def ssim(y_true: ArrayLike, y_pred: ArrayLike, data_range: float) -> float:

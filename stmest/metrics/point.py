@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..data.moments import binary_unit, deviations
 from ..exceptions import DataError, ParameterError
 
 __all__ = [
@@ -60,7 +61,9 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> rmse([0.0, 0.0], [1.0, 7.0])
     5.0
     """
-    return float(np.sqrt(mse(y_true, y_pred)))
+    errors = _observed_errors(y_true, y_pred)
+    unit = binary_unit(errors)  # squares of small numbers are 0
+    return unit * float(np.sqrt(_mean((errors / unit) ** 2)))
 
 
 def mse(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -244,9 +247,10 @@ def weighted_r2(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     truth = np.asarray(y_true, dtype=np.float64).reshape(-1, columns)
     forecast = np.asarray(y_pred, dtype=np.float64).reshape(-1, columns)
     observed = ~np.isnan(truth)
-    mean = np.where(observed, truth, 0.0).sum(0) / np.maximum(observed.sum(0), 1)
-    spread = np.where(observed, (truth - mean) ** 2, 0.0).sum(0)
-    error = np.where(observed, (truth - forecast) ** 2, 0.0).sum(0)
+    change = deviations(truth)
+    unit = binary_unit(change)  # squares of small numbers are 0
+    spread = np.where(observed, (change / unit) ** 2, 0.0).sum(0)
+    error = np.where(observed, ((truth - forecast) / unit) ** 2, 0.0).sum(0)
     varies = spread > 0
     return float(1 - error[varies].sum() / spread[varies].sum()) if varies.any() else float("nan")
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from ..data.moments import binary_unit
 from ..exceptions import DataError, ParameterError
 
 __all__ = ["DieboldMariano", "diebold_mariano", "exceeds_noise", "holm"]
@@ -92,13 +93,15 @@ def diebold_mariano(losses: ArrayLike, rival_losses: ArrayLike, horizon: int) ->
     n = len(difference)
     if n <= horizon:
         raise DataError(f"{n} origins have both losses; needed: more than horizon = {horizon}.")
+    unit = binary_unit(difference)  # squares of small numbers are 0
+    difference = difference / unit
     mean = float(difference.mean())
     variance = _newey_west(difference, horizon - 1) / n
     adjustment = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
     statistic = np.copysign(np.inf, mean) if mean else 0.0  # the same difference at every origin
     if variance > 0:
         statistic = mean / np.sqrt(variance / adjustment)
-    return DieboldMariano(float(statistic), float(2 * stats.t.sf(abs(statistic), n - 1)), mean, n)
+    return DieboldMariano(float(statistic), float(2 * stats.t.sf(abs(statistic), n - 1)), mean * unit, n)
 
 
 def _newey_west(values: np.ndarray, lags: int) -> float:

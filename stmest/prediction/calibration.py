@@ -24,8 +24,10 @@ __all__ = ["Calibration"]
 
 # Forecasts at most, spread evenly: the errors of neighbouring origins are nearly the same
 _MOST_ORIGINS = 256
-# Numbers at most, of the last time steps: 16 MB
-_MOST_NUMBERS = 1 << 22
+# A node whose errors are all smaller needs float64
+_LEAST_IN_SINGLE = 1e-30
+# Bytes at most, of the last time steps
+_MOST_BYTES = 1 << 24
 
 
 @savable
@@ -40,7 +42,7 @@ class Calibration:
     season : SeasonalProfile or None
         The seasonal mean after the refit; the scale of a look-back is measured less this mean.
     rows : Panel
-        What the first forecast is made from, and then the time steps to forecast; float32.
+        What the first forecast is made from, and then the time steps to forecast.
     n_before : int
         How many time steps come before the first one to forecast.
     bounds : ndarray of int or None
@@ -86,11 +88,11 @@ class Calibration:
         if not split.validates:
             n_last = max(horizon, round(SELECTION_FRACTION * n_times))
             cut = max(look_back, n_times - n_last)
-        most = max(horizon, _MOST_NUMBERS // panel.values[0].size)
+        most = max(horizon, _MOST_BYTES // panel.values[0].nbytes)
         cut = max(cut, min(look_back, n_times), n_times - most)
         first = max(0, cut - predictor.context_length)
         rows = panel.rows(first, n_times)
-        rows = replace(rows, values=np.array(rows.values, dtype=np.float32))
+        rows = replace(rows, values=np.array(rows.values))
         bounds = panel.bounds - first if panel.parts else None
         return cls(predictor, season, rows, cut - first, bounds, not split.validates)
 
@@ -129,9 +131,8 @@ class Calibration:
         Calibration
             Of as many time steps as before.
         """
-        new = replace(panel, values=panel.values.astype(np.float32))
         n_rows = self.rows.n_times
-        rows = self.rows.followed_by(new).tail(n_rows)
+        rows = self.rows.followed_by(panel).tail(n_rows)
         bounds = None if self.bounds is None else np.append(self.bounds[:-1] - panel.n_times, n_rows)
         return replace(self, rows=rows, bounds=bounds, _errors={})
 
@@ -229,4 +230,7 @@ class Calibration:
         residuals = self._residuals(self._scored())
         first = starts - (self.n_before - predictor.look_back)
         scale = relative_scale(residuals, typical_steps(residuals), first, predictor.look_back)
-        return np.sort((errors / scale[:, None, None, None]).astype(np.float32), axis=0)
+        errors /= scale[:, None, None, None]
+        largest = np.fmax.reduce(errors, axis=(0, 1))
+        single = not ((largest > 0) & (largest < _LEAST_IN_SINGLE)).any()
+        return np.sort(errors.astype(np.float32) if single else errors, axis=0)

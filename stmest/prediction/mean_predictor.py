@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 
 import numpy as np
 
@@ -80,12 +79,12 @@ class MeanPredictor(BasePredictor):
         self, panel: Panel, starts: np.ndarray, steps: int | None = None, known: np.ndarray | None = None
     ) -> np.ndarray:
         """Forecast from many origins; see `BasePredictor`."""
-        weighted = (
-            float(weight) * self.forecast_by(member, panel, starts, steps, known)
-            for member, weight in zip(self.members, self.weights, strict=True)
-            if weight
-        )
-        return reduce(np.add, weighted)
+        used = [pair for pair in zip(self.members, self.weights, strict=True) if pair[1]]
+        first = self.forecast_by(used[0][0], panel, starts, steps, known)
+        total = first
+        for member, weight in used[1:]:  # exact where all of them agree
+            total = total + float(weight) * (self.forecast_by(member, panel, starts, steps, known) - first)
+        return total
 
     def forecast_by(
         self,

@@ -19,6 +19,7 @@ import torch
 from ..data.calendar import calendar_features
 from ..data.history import History
 from ..data.input_spec import InputSpec
+from ..data.node_record import NodeRecord
 from ..data.panel import Panel
 from ..data.savable import savable
 from ..data.splits import Split
@@ -50,8 +51,8 @@ class Rule(ABC):
 
         Parameters
         ----------
-        x : ndarray of shape (b, t, n, f), float32
-            Look-backs in the units of the data, less the seasonal mean; NaN where missing.
+        x : ndarray of shape (b, t, n, f)
+            Look-backs in the units of the data, less the seasonal mean; NaN where missing. Float64 unless the data are float32.
         time : ndarray of shape (b, t + h, c) or None
             Calendar channels.
         ahead : ndarray of shape (b, h, n, c_ahead) or None
@@ -345,12 +346,15 @@ class Predictor(BasePredictor):
         What the rule sees of earlier days and weeks; see `stmest.data.history`.
     reach : int, default=0
         Time steps before an origin that `history` needs.
+    record : NodeRecord or None, default=None
+        Nodes that never changed in training, or were never observed; None where there are none.
     """
 
     rule: Rule
     batch_size: int
     history: tuple[str | int, ...] = ()
     reach: int = 0
+    record: NodeRecord | None = None
 
     @property
     def context_length(self) -> int:
@@ -394,7 +398,7 @@ class Predictor(BasePredictor):
 
         Yields
         ------
-        x : ndarray of shape (b, t, n, f), float32
+        x : ndarray of shape (b, t, n, f)
             Look-backs less the seasonal mean.
         time : ndarray of shape (b, t + h, c) or None
             Calendar channels.
@@ -414,7 +418,8 @@ class Predictor(BasePredictor):
             some = slice(first, first + self.batch_size)
             rows = panel.values[starts[some, None] + np.arange(self.look_back)]
             x, time, _ = self._window(rows, places[some], timeline)
-            yield x, time
+            shift = None if self.record is None else self.record.shift(x)
+            yield x if shift is None else x - shift[:, None], time
 
     def residuals(self, panel: Panel) -> np.ndarray:
         """The values of a panel less their seasonal mean; see `BasePredictor`."""
@@ -449,7 +454,8 @@ class Predictor(BasePredictor):
         sizes = (self.look_back, self.horizon)
         values = less_season(panel, season)
         again = fit_ensemble(linear.spec, values, self.target, *sizes, graph, split.starts)
-        return replace(self, season=season).with_linear(replace(again, past=linear.past))
+        record = NodeRecord.of(values)
+        return replace(self, season=season, record=record).with_linear(replace(again, past=linear.past))
 
     def with_linear(self, linear: WindowRidge | None) -> Predictor:
         """A copy with another linear forecast."""
@@ -473,6 +479,8 @@ class Predictor(BasePredictor):
         shapes = self.rule.shapes(n_nodes, n_features, len(self.target), self.look_back, self.horizon)
         if self.season is not None:
             shapes["profile_.table"] = (self.season.table, (self.season.n_steps, n_nodes, n_features))
+        for name, array in {} if self.record is None else vars(self.record).items():
+            shapes[f"record.{name}"] = (array, (n_nodes, n_features))
         return shapes
 
     # ---------------------------------------------------------------- windows
@@ -482,16 +490,36 @@ class Predictor(BasePredictor):
     ) -> np.ndarray:
         """Forecast horizon after horizon; each is written into the rows (b, look_back + ahead, n, f) for the next one."""
         forecasts = []
+        silent = None if self.record is None else self.record.silent(rows[:, : self.look_back])
         for origin in range(0, rows.shape[1] - self.look_back, self.horizon):
             middle = origin + self.look_back
             x, time, expected = self._window(rows[:, origin:middle], places + origin, timeline)
             ahead = self._ahead(starts, places, origin, timeline)
-            forecast = self.rule.forecast(x, time, ahead, self.spec.nodes)
+            forecast = self._by_rule(x, time, ahead)
             if expected is not None:
                 forecast = forecast + expected
+            if self.record is not None and silent is not None and silent.any():
+                forecast = self.record.averaged(forecast, silent, self.target)
             rows[:, middle : middle + self.horizon][..., self.target] = forecast
             forecasts.append(forecast)
         return np.concatenate(forecasts, axis=1)
+
+    def _by_rule(self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None) -> np.ndarray:
+        """Forecasts of the rule, which the values of nodes that it knows nothing of do not disturb."""
+        record, nodes = self.record, self.spec.nodes
+        if record is None:
+            return self.rule.forecast(x, time, ahead, nodes)
+        still = record.still(x)[:, None][..., self.target]
+        shift = record.shift(x)[:, None]
+        if not shift.any():
+            forecast = self.rule.forecast(x, time, ahead, nodes)
+        else:
+            of_targets = shift[..., self.target]
+            if ahead is not None:  # the seasonal mean, and then values of earlier days and weeks
+                n_past = ahead.shape[-1] // len(self.target) - 1
+                ahead = ahead - np.concatenate([0 * of_targets, np.tile(of_targets, n_past)], axis=-1)
+            forecast = self.rule.forecast(x - shift, time, ahead, nodes) + of_targets
+        return np.where(still, record.constant[:, self.target], forecast)
 
     def _window(
         self, values: np.ndarray, places: np.ndarray, timeline: _Timeline
@@ -504,7 +532,7 @@ class Predictor(BasePredictor):
             values = values - table[index[:, : self.look_back]]
             expected = table[index[:, self.look_back :]][..., self.target]
         time = None if timeline.calendar is None else timeline.calendar[at]
-        return np.asarray(values, dtype=np.float32), time, expected
+        return values, time, expected
 
     def _ahead(
         self, starts: np.ndarray, places: np.ndarray, origin: int, timeline: _Timeline

@@ -70,7 +70,7 @@ class Encoding:
 
         Parameters
         ----------
-        x : ndarray of shape (b, t, n, f), float32
+        x : ndarray of shape (b, t, n, f)
             Look-backs less the seasonal mean; NaN where missing.
         time : ndarray of shape (b, t + h, c) or None
             Calendar channels.

@@ -56,10 +56,53 @@ def test_chunks_change_nothing(monkeypatch):
 def test_constant_and_dead_nodes(method):
     values = np.stack([np.full(20, 1e6 + 0.1), np.full(20, np.nan), np.linspace(0, 1, 20)], axis=1)[..., None]
     scaler = NodeScaler(method).fit(values)
-    assert scaler.scale[0] == 1.0
-    assert np.isfinite(scaler.center).all()
-    assert np.isfinite(scaler.scale).all()
+    assert scaler.center[0] == 1e6 + 0.1
     assert scaler.center[1] == pytest.approx((scaler.center[0] + scaler.center[2]) / 2)
+    assert (scaler.scale == scaler.scale[2]).all()  # whatever the unit of the data
+    assert (
+        NodeScaler(method).fit(values[:, :2]).scale == 1
+    ).all()  # nothing says in which unit they could change
+    assert (NodeScaler(method).fit(values[:, 1:2]).center == 0).all()
+
+
+@pytest.mark.parametrize("method", SCALERS)
+@pytest.mark.parametrize("level", [0.0, 123456789.5, -1e12, 2.0**44])
+def test_a_level_changes_no_scale(method, level):
+    values = np.round(holey(6) * 8) / 8
+    plain, high = NodeScaler(method).fit(values), NodeScaler(method).fit(values + level)
+    np.testing.assert_allclose(high.scale, plain.scale, rtol=1e-5)
+    np.testing.assert_allclose(high.transform(values + level), plain.transform(values), atol=1e-4)
+    constant = np.where(np.isnan(values), np.nan, level + 0.1)
+    scaler = NodeScaler(method).fit(constant)
+    assert (scaler.center == level + 0.1).all()
+    assert (scaler.transform(constant)[~np.isnan(constant)] == 0).all()
+
+
+@pytest.mark.parametrize("method", SCALERS)
+@pytest.mark.parametrize("factor", [1e-300, 1e-162, 1e-50, 1e-9, 1e15])
+def test_a_factor_is_a_factor_of_the_scale(method, factor):
+    values = holey(7)
+    plain, small = NodeScaler(method).fit(values), NodeScaler(method).fit(values * factor)
+    np.testing.assert_allclose(small.scale, plain.scale * factor, rtol=1e-9)
+    np.testing.assert_allclose(
+        small.transform(values * factor), plain.transform(values), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_round_off_is_no_spread():
+    t = np.arange(40)[:, None, None]
+    waves = np.sin(t + np.arange(6)[:, None])
+    values = np.concatenate([1e-17 * waves[:, :1], 0.1 + 1e-18 * t, 1e-9 * waves[:, :1], waves], axis=1)
+    scale = NodeScaler().fit(values).scale[:, 0]
+    assert scale[0] == scale[1] > 0.1  # the average of the others
+    np.testing.assert_allclose(scale[2], 1e-9 * scale[3])  # a unit of its own
+
+
+def test_a_node_that_is_nearly_always_the_same():
+    values = np.zeros((40, 2, 1))
+    values[7, 0], values[::2, 1] = 3e-200, 1e-200
+    scale = NodeScaler("robust").fit(values).scale
+    np.testing.assert_allclose(scale[:, 0], [np.std(values[:, 0] * 1e200) * 1e-200, 1e-200])
 
 
 def test_target_features_are_inverted_with_their_own_statistics():

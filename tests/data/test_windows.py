@@ -28,7 +28,14 @@ def test_gather_returns_inputs_targets_and_calendar():
     np.testing.assert_allclose(batch.x, np.stack([values[0:4], values[5:9]]), rtol=1e-6)
     np.testing.assert_allclose(batch.y, np.stack([values[4:7, :, 1:], values[9:12, :, 1:]]), rtol=1e-6)
     np.testing.assert_array_equal(batch.time[1, :, 0], np.arange(5, 12))
-    assert batch.x.dtype == batch.y.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_windows_are_as_precise_as_the_data(dtype):
+    values = (ramp() + 123456789).astype(dtype)
+    batch = Windows(values, 4, 3, [2]).gather([0])
+    assert batch.x.dtype == batch.y.dtype == dtype
+    np.testing.assert_array_equal(batch.x[0], values[2:6])
 
 
 def test_windows_at_the_end_of_the_data_have_no_targets():

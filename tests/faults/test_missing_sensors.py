@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from stmest import load
 from stmest.exceptions import DataError
+from stmest.forecasters.registry import entries
 from stmest.metrics.point import r2
 from tests.crossing import REPRESENTATIVES, crossed
+from tests.forecasters.small import FIELD_NAMES, small
 
 from .common import FORECASTERS, N_TIMES, NETWORKS, fitted, make, observations
 
@@ -93,6 +97,96 @@ def test_nothing_but_missing_values(name):
     assert np.isfinite(copy.deepcopy(model).update(later(nothing)).predict()).all(axis=None)
     with pytest.raises(DataError, match=r"none of the .* target values in X is observed"):
         model.score(nothing)
+
+
+# ------------------------------------------------------------------ sensors without history
+
+
+def _levels(**others: float) -> pd.DataFrame:
+    """Four sensors at levels of their own; the second was never observed."""
+    X = observations() + pd.Series({"a": 10.0, "b": 0.0, "c": 200.0, "d": -40.0} | others)
+    X["b"] = np.nan
+    return X
+
+
+_NEVER_OBSERVED: dict[str, Any] = {}
+
+
+def never_observed(name: str) -> Any:
+    """A forecaster fitted to `_levels`, once per session; not to be changed."""
+    if name not in _NEVER_OBSERVED:
+        _NEVER_OBSERVED[name] = make(name).fit(_levels())
+    return _NEVER_OBSERVED[name]
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_a_sensor_never_observed_is_forecast_as_the_average_of_the_others(name, tmp_path):
+    model, others = never_observed(name), list("acd")
+    forecasts = [
+        model.predict(),
+        model.predict(steps=7),
+        model.predict(_levels()),
+        *model.predict_interval(coverage=0.8),
+    ]
+    if name in entries() and name != "EnsembleForecaster":  # of which a member is no forecaster of stmest
+        model.save(tmp_path / "model.safetensors")
+        forecasts.append(load(tmp_path / "model.safetensors", device="cpu").predict())
+    forecasts.append(copy.deepcopy(model).update(later(_levels())).predict())
+    for forecast in forecasts:
+        np.testing.assert_allclose(forecast["b"], forecast[others].mean(axis=1), rtol=1e-6)
+    _, y_pred = model.predict_windows(_levels())
+    np.testing.assert_allclose(y_pred[..., 1], y_pred[..., [0, 2, 3]].mean(-1))
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_a_sensor_that_begins_to_report_is_forecast_at_its_own_level(name):
+    """And does not disturb the others: it lay 900 above them in every look-back."""
+    model, X = never_observed(name), _levels()
+    X["b"] = observations()["b"] + 1000
+    forecast = model.predict(X)
+    assert (abs(forecast["b"] - 1010) < 5).all()
+    usual = model.predict(_levels())
+    assert np.abs(forecast - usual)[list("acd")].max(axis=None) < 3
+    assert (abs(model.predict(X, steps=9)["b"] - 1010) < 8).all()
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_a_sensor_that_was_seen_is_forecast_from_its_own_history_when_it_is_silent(name):
+    X = _levels()
+    X["b"] = observations()["b"] + 1000
+    model = make(name).fit(X)
+    X.iloc[-40:, 1] = np.nan
+    assert (abs(model.predict(X)["b"] - 1010) < 10).all()
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_a_sensor_seen_in_the_validation_part_only_is_forecast_at_its_own_level(name):
+    X = _levels()
+    X.iloc[-8:, 1] = observations().iloc[-8:, 1] + 1000
+    assert (abs(make(name).fit(X).predict()["b"] - 1010) < 5).all()
+
+
+@pytest.mark.parametrize("name", crossed([*FIELD_NAMES, "MADForecaster"], (*FIELD_NAMES, "MADForecaster")))
+def test_cells_without_observations_are_the_mean_of_the_field(name):
+    waves = 10 + np.sin(np.arange(60)[:, None, None] / 4 + np.arange(6).reshape(2, 3))
+    field = np.stack([waves, waves + 100], axis=-1)
+    field[:, 0, 1] = np.nan
+    forecast = small(name).fit(field).predict()
+    sea = np.ones((2, 3), dtype=bool)
+    sea[0, 1] = False
+    np.testing.assert_allclose(forecast[:, 0, 1], forecast[:, sea].mean(1))
+
+
+def test_the_node_record_names_what_is_special():
+    X = _levels()
+    X["d"] = 7.25
+    record = make("LastValue").fit(X).predictor_.record
+    assert record.seen[:, 0].tolist() == [True, False, True, True]
+    assert record.constant[3, 0] == 7.25
+    assert np.isnan(record.constant[:3]).all()
+    assert record.level[1, 0] == pytest.approx(X[list("acd")].mean().mean())
+    assert make("LastValue").fit(observations()).predictor_.record is None
+    assert make("LastValue").fit(observations() * np.nan).predictor_.record is None
 
 
 def test_masked_entries_of_a_masked_array_are_missing():

@@ -92,7 +92,8 @@ def test_positions_and_nodes_that_were_never_seen():
     profile = SeasonalProfile(4).fit(values, None)
     np.testing.assert_allclose(profile.table[:, 0, 0], [0, 1, 2, 3])
     np.testing.assert_allclose(profile.table[:, 1, 0], [0, 1, 4 / 3, 3])
-    np.testing.assert_allclose(profile.table[:, 2, 0], 0)
+    np.testing.assert_allclose(profile.table[:, 2, 0], (profile.table[:, 0, 0] + profile.table[:, 1, 0]) / 2)
+    assert (SeasonalProfile(4).fit(values[:, 2:], None).table == 0).all()
 
 
 def test_dates_are_needed_for_the_calendar():

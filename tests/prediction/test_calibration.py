@@ -45,7 +45,7 @@ def test_rows_move_on_and_stay_as_many(fitted):
     moved = fitted.update(later).calibration_
     assert moved.rows.n_times == before.rows.n_times
     assert moved.rows.clock == 41
-    assert moved.rows.values.dtype == np.float32
+    assert moved.rows.values.dtype == np.float64
     np.testing.assert_array_equal(moved.rows.values[:-3], before.rows.values[3:])
     assert list(moved.rows.index[-3:]) == list(later.index)
 

@@ -485,3 +485,22 @@ def test_pickles_and_sktimes_own_files_keep_everything(cls, y, tmp_path):
     clone = model.clone()
     assert not clone.is_fitted
     assert repr(clone.get_params()) == repr(model.get_params())  # members are equal if they look equal
+
+
+# ---------------------------------------------------------------- numbers
+
+
+@pytest.mark.parametrize("cls", crossed(CLASSES, ("LastValue", "RidgeForecaster", "STM3Forecaster")))
+def test_levels_are_not_rounded_and_sensors_without_history_are_the_average(cls, y):
+    """As in the scikit-learn API: 123456789 is no number of float32."""
+    constant = y * 0 + 123456789.0
+    forecaster = small(cls).fit(constant, fh=FH)
+    assert (forecaster.predict() == 123456789.0).all(axis=None)
+    interval = forecaster.predict_interval(coverage=0.8)
+    assert (interval == 123456789.0).all(axis=None)
+    y = y.add([10.0, 0.0, 20.0])
+    y["b"] = np.nan
+    for table in (y, as_panel(y)):
+        predicted = small(cls).fit(table, fh=FH).predict()
+        wide = predicted if table is y else predicted["flow"].unstack("node")
+        np.testing.assert_allclose(wide["b"], (wide["a"] + wide["c"]) / 2)

@@ -407,7 +407,9 @@ class RegressorForecaster(BaseForecaster):
             at, first, wanted = step[seen], last[seen, feature], y[seen, feature]
             persistence[:, feature] = _slopes(at, first, wanted, before.horizon)
             rest = wanted - persistence[at, feature] * first
-            regressors.append(_seeded(clone(estimator), random).fit(inputs[seen], rest))
+            learnt_from = inputs[seen]
+            learnt_from[:, np.isnan(learnt_from).all(0)] = 0.0  # some estimators refuse a column without any value
+            regressors.append(_seeded(clone(estimator), random).fit(learnt_from, rest))
         return replace(before, rule=RegressorRule(table, tuple(regressors), persistence))
 
     def _blocks(self, before: Predictor, panel: Panel, split: Split) -> list[tuple[Any, np.ndarray, float]]:

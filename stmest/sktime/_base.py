@@ -135,8 +135,8 @@ class SktimeForecaster(BaseForecaster):
             known = np.concatenate(
                 [np.full((*values.shape[:2], len(self._layout.channels)), np.nan), values], axis=2
             )
-        predictor, origin = forecaster.predictor_, np.zeros(1, dtype=np.int64)
-        ahead = predictor.forecast(forecaster.context_, origin, last, known)
+        predictor, recent = forecaster.predictor_, forecaster.context_
+        ahead = predictor.forecast(recent, recent.bounds[1:] - predictor.look_back, last, known)
         return ahead[0, steps - 1].astype(np.float64)
 
     def _predict_quantiles(

@@ -274,6 +274,10 @@ def test_nested_parameters_in_clones_and_searches(X):
     assert search.best_estimator_.estimators_[0].n_iter_ == search.best_params_["estimator__max_iter"]
     with pytest.raises(ParameterError, match="estimator__max_iter cannot be set, as estimator is None"):
         RegressorForecaster().set_params(estimator__max_iter=1)
+    with pytest.raises(TypeError, match="takes its other parameters by name only, got 1 without a name"):
+        RegressorForecaster(TREES, 4)
+    with pytest.raises(TypeError, match="no parameter 'horizn'; did you mean 'horizon'"):
+        RegressorForecaster(horizn=3)
     both = RegressorForecaster().set_params(estimator=clone(TREES), estimator__max_iter=2)
     assert both.estimator.max_iter == 2
 

@@ -5,9 +5,11 @@ The real ones need the folder of real data in STMEST_DATA; see `stmest.load_pane
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stmest import Graph, load_panel, make_sensor_network
@@ -31,6 +33,10 @@ class Task:
         Of the values.
     truth : object or None
         The simulated network with its true edges and node types.
+    train_end : int or None
+        Forecasters learn from the rows before this one; None: from all before the test part.
+    test_start : int or None
+        First row of the test part; None: the last fifth of the rows is the test part.
     """
 
     X: pd.DataFrame
@@ -39,12 +45,38 @@ class Task:
     horizon: int
     unit: str
     truth: Any = None
+    train_end: int | None = None
+    test_start: int | None = None
+
+    @property
+    def test_fraction(self) -> float:
+        """Share of the rows, the last ones, in the test part."""
+        return 0.2 if self.test_start is None else 1 - self.test_start / len(self.X)
+
+
+def _longer(load: Callable[[], Task], input_length: int, horizon: int) -> Callable[[], Task]:
+    """The same rows with other windows."""
+    return lambda: replace(load(), input_length=input_length, horizon=horizon)
+
+
+def _apart(task: Task, train_end: str, test_start: str, end: str) -> Task:
+    """A task whose training data end some time before the test part begins; all three dates are left out of what they end."""
+    X = task.X[task.X.index < end]
+    cuts = {"train_end": train_end, "test_start": test_start}
+    return replace(task, X=X, **{name: int((X.index < date).sum()) for name, date in cuts.items()})
 
 
 def _taxi() -> Task:
     panel = load_panel("nyc_taxi_69zones_60min")
     inflow = panel.frame("inflow")
     return Task(inflow[inflow.index.year == 2019], panel.graph, 24, 12, "trips/h")
+
+
+def _taxi_drift() -> Task:
+    panel = load_panel("nyc_taxi_69zones_60min")
+    inflow = panel.frame("inflow")
+    task = Task(inflow[inflow.index >= "2019-01-01"], panel.graph, 24, 12, "trips/h")
+    return _apart(task, "2019-09-01", "2020-01-01", "2020-03-01")
 
 
 def _molene() -> Task:
@@ -66,6 +98,10 @@ def _beijing() -> Task:
     return Task(load_panel("beijing_air_12sites").frame("PM2.5"), None, 24, 12, "ug/m3")
 
 
+def _beijing_heating() -> Task:
+    return _apart(_beijing(), "2016-10-01", "2016-11-15", "2017-03-01")
+
+
 def _metrla() -> Task:
     panel = load_panel("metr_la_1week_losloop")
     return Task(panel.frame("speed_mph"), panel.graph, 12, 12, "mph")
@@ -81,6 +117,13 @@ def _simulated_blind() -> Task:
     return Task(network.values, None, 24, 12, "", network)
 
 
+def _falling() -> Task:
+    network = make_sensor_network(random_state=0)
+    rows = np.linspace(0, 1, len(network.values))
+    level = np.interp(rows, [0.6, 0.85], [1, 2 / 3])
+    return Task(network.values.mul(level, axis=0), network.graph, 24, 12, "")
+
+
 # name -> loader, what it is
 TASKS = {
     "taxi": (_taxi, "NYC taxi 2019, inflow of 69 zones by the hour"),
@@ -91,6 +134,24 @@ TASKS = {
     "metrla": (_metrla, "METR-LA, speed at 207 sensors by five minutes, one week"),
     "simulated": (_simulated, "simulated sensor network, true graph given"),
     "simulated-blind": (_simulated_blind, "simulated sensor network, graph not given"),
+    # many steps ahead
+    **{f"taxi-{h}": (_longer(_taxi, 168, h), f"NYC taxi 2019, {h} hours ahead") for h in (24, 48, 96)},
+    **{
+        f"metro-{h}": (_longer(_metro, 108, h), f"Hangzhou metro, {h} rows of 108 a day ahead")
+        for h in (36, 72)
+    },
+    **{f"metrla-{h}": (_longer(_metrla, 12, h), f"METR-LA, {h // 12} hours ahead") for h in (36, 72)},
+    "beijing-72": (_longer(_beijing, 168, 72), "Beijing PM2.5, 72 hours ahead"),
+    # the test part is not like the training data
+    "taxi-drift": (_taxi_drift, "NYC taxi, learnt to August 2019, January and February 2020 forecast"),
+    "beijing-heating": (
+        _beijing_heating,
+        "Beijing PM2.5, learnt to September 2016, the winter from 15 November forecast",
+    ),
+    "falling": (
+        _falling,
+        "simulated sensor network whose level falls by a third from 60 to 85 % of the rows",
+    ),
 }
 
 

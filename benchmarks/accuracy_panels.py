@@ -4,8 +4,9 @@
     python benchmarks/accuracy_panels.py --ablations [--tasks taxi,molene] [--only graph,routing]
     python benchmarks/accuracy_panels.py --seeds 0        prints the tables of what is stored
 
-Rows are split 70/10/20 in time: the first 80 % are given to fit, which chooses on the last eighth of them. Every window
-whose targets lie in the test part counts; look-back may reach before it. Errors are pooled over windows, nodes and steps,
+Rows are split 70/10/20 in time: the first 80 % are given to fit, which chooses on the last eighth of them. Tasks about drift have
+cuts of their own, and may leave out rows between training data and test part. Every window whose targets lie in the test part
+counts; look-back may reach before it. Errors are pooled over windows, nodes and steps,
 in the units of the data.
 
 A run is a task, a model and a seed. It is stored in results/accuracy_panels.json as soon as it is finished, and not run
@@ -33,9 +34,12 @@ from _panels import TASKS, Task, load_task
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from stmest import (
+    DLinearForecaster,
     LastValue,
     MeanProfile,
+    RegressorForecaster,
     RidgeForecaster,
+    S2TXForecaster,
     SeasonalNaive,
     STIDForecaster,
     STM3Forecaster,
@@ -52,8 +56,10 @@ NETWORKS: dict[str, tuple[Any, dict[str, Any]]] = {
     "stm3": (STM3Forecaster, {}),
     "stm2": (STM3Forecaster, {"n_experts": 0}),
     "stmamba": (STMambaForecaster, {}),
+    "s2tx": (S2TXForecaster, {}),
     "stid": (STIDForecaster, {}),
     "stid-plain": (STIDForecaster, PLAIN),  # as published: no profile, no linear part
+    "dlinear": (DLinearForecaster, {}),
 }
 RIDGES: dict[str, dict[str, Any]] = {
     "ridge": {"seasonal_profile": None},
@@ -62,14 +68,17 @@ RIDGES: dict[str, dict[str, Any]] = {
     "ridge-profile-all": {"neighbours": "all"},
     "ridge-blend": {"neighbours": "blend"},  # the networks' linear forecast
 }
+REGRESSORS: dict[str, dict[str, Any]] = {
+    "gbt": {},  # gradient-boosted trees on the same windows and inputs
+}
 NAIVE: dict[str, Callable[[int, int], Any]] = {  # of the horizon and the rows per day
     "last-value": lambda horizon, day: LastValue(horizon=horizon),
     "naive-day": lambda horizon, day: SeasonalNaive(horizon=horizon, season=day),
     "naive-week": lambda horizon, day: SeasonalNaive(horizon=horizon, season=7 * day),
     "mean-profile": lambda horizon, day: MeanProfile(horizon=horizon, season=day),
 }
-MODELS = [*NAIVE, *RIDGES, *NETWORKS]
-RIVALS = ("ridge-profile", "ridge-profile-all", "ridge-blend", "stid", "stid-plain")
+MODELS = [*NAIVE, *RIDGES, *REGRESSORS, *NETWORKS]
+RIVALS = ("ridge-profile", "ridge-profile-all", "ridge-blend", "gbt", "stid", "stid-plain")
 # what to change -> (network, parameters) each; run on ABLATED
 ABLATIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "profile": [(name, {"seasonal_profile": None}) for name in ("stm3", "stmamba")],
@@ -107,7 +116,10 @@ def chosen(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[Ta
                 kind, parameters = NETWORKS[name]
                 yield task, name, _network(kind, parameters, options.epochs), True
             elif name in RIDGES:
-                yield task, name, _ridge(RIDGES[name]), False
+                yield task, name, _of_windows(RidgeForecaster, RIDGES[name]), False
+            elif name in REGRESSORS:
+                parameters = {**REGRESSORS[name], "random_state": 0}
+                yield task, name, _of_windows(RegressorForecaster, parameters), False
             else:
                 yield task, name, _naive(NAIVE[name]), False
         for change in options.ablations:
@@ -127,10 +139,8 @@ def _network(kind: Any, parameters: dict[str, Any], epochs: int | None) -> Calla
     return make
 
 
-def _ridge(parameters: dict[str, Any]) -> Callable[..., Any]:
-    return lambda task, seed: RidgeForecaster(
-        input_length=task.input_length, horizon=task.horizon, **parameters
-    )
+def _of_windows(kind: Any, parameters: dict[str, Any]) -> Callable[..., Any]:
+    return lambda task, seed: kind(input_length=task.input_length, horizon=task.horizon, **parameters)
 
 
 def _naive(make: Callable[[int, int], Any]) -> Callable[..., Any]:
@@ -158,7 +168,9 @@ def measure(options: argparse.Namespace, runs: Runs) -> None:
 def run(task: Task, model: Any) -> dict[str, Any]:
     """Scores, costs and errors by window of one forecaster; the reason where it failed."""
     start = time.process_time()
-    report = compare({"model": model}, task.X, task.graph, test_fraction=0.2)
+    if task.train_end is not None:
+        model = _learning_before(model, task.train_end)
+    report = compare({"model": model}, task.X, task.graph, test_fraction=task.test_fraction)
     row = report["model"]
     entry: dict[str, Any] = {name: machine()[name] for name in ("processor", "commit", "uncommitted_changes")}
     entry |= {"threads": torch.get_num_threads(), "cpu_seconds": time.process_time() - start}
@@ -184,6 +196,16 @@ def run(task: Task, model: Any) -> dict[str, Any]:
         }
     sys.stdout.write(f"  MAE {entry['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s\n")
     return entry | learnt(row.forecaster, task) | {"origin_mae": pack(row.origin_mae)}
+
+
+def _learning_before(model: Any, train_end: int) -> Any:
+    """The same forecaster, which learns from the rows before one only."""
+    kind = type(model)
+
+    def fit(self: Any, X: Any, y: Any = None, adj: Any = None) -> Any:
+        return kind.fit(self, X.rows(0, train_end), y, adj)
+
+    return type(kind.__name__, (kind,), {"fit": fit})(**model.get_params(deep=False))
 
 
 def _described(spec: EnsembleSpec) -> str:
@@ -340,7 +362,7 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(options.threads)
     told = {name: what for name, (_, what) in TASKS.items()}
-    runs = Runs(options.results, {"split": "70/10/20 in time", "tasks": told})
+    runs = Runs(options.results, {"split": "70/10/20 in time, but for drift", "tasks": told})
     if options.fresh:
         again = {f"{task}|{name}" for task, name, *_ in chosen(options)}
         runs.forget(lambda key: key.rsplit("|", 1)[0] in again)

@@ -44,6 +44,7 @@ from .forecasters.model_file import load as load
 from .forecasters.naive import LastValue as LastValue
 from .forecasters.naive import MeanProfile as MeanProfile
 from .forecasters.naive import SeasonalNaive as SeasonalNaive
+from .forecasters.regressor import RegressorForecaster as RegressorForecaster
 from .forecasters.ridge import RidgeForecaster as RidgeForecaster
 from .forecasters.s2tx import S2TXForecaster as S2TXForecaster
 from .forecasters.stid import STIDForecaster as STIDForecaster

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from stmest import LastValue
+from stmest.data.containers import as_panel
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 QUICK = ["--tasks", "simulated", "--models", "last-value,naive-day", "--results", "quick"]
@@ -87,3 +91,29 @@ def test_every_task_and_model_has_a_name_that_can_be_asked_for(panels):
     assert panels._names("all", panels.TASKS) == list(panels.TASKS)
     with pytest.raises(SystemExit, match="no 'taxis'"):
         panels._names("taxis", panels.TASKS)
+
+
+def test_a_task_may_leave_out_rows_between_training_and_test(panels):
+    task = replace(panels.load_task("simulated"), train_end=900, test_start=1800)
+    entry = panels.run(task, LastValue(horizon=12))
+    assert len(panels.unpack(entry["origin_mae"])) == 2016 - 1800 - 12 + 1
+    model = panels._learning_before(LastValue(horizon=12), 900)
+    X = task.X.iloc[:1800]
+    forecast = model.fit(as_panel(X), adj=task.graph).predict()
+    np.testing.assert_allclose(forecast[:1], X.iloc[899:900], rtol=1e-6)
+    assert type(model).__name__ == "LastValue"
+
+
+def test_the_level_of_the_falling_network_falls_by_a_third(panels):
+    task, before = (panels.load_task(name) for name in ("falling", "simulated"))
+    level = (task.X / before.X).mean(axis=1)
+    assert level.iloc[:1200].to_numpy() == pytest.approx(1)
+    assert level.iloc[-300:].to_numpy() == pytest.approx(2 / 3)
+    assert level.is_monotonic_decreasing or level.diff().max() < 1e-9
+
+
+def test_trees_have_the_windows_of_the_task(panels):
+    options = panels.argparse.Namespace(tasks=["falling"], models=["gbt"], ablations=[], epochs=None)
+    [(_, _, make, seeded)] = panels.chosen(options)
+    model = make(panels.load_task("falling"), 0)
+    assert (model.input_length, model.horizon, model.random_state, seeded) == (24, 12, 0, False)

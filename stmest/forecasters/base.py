@@ -19,10 +19,13 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..data.calendar import calendar_features, wanted_calendar
 from ..data.containers import as_panel
+from ..data.history import History
 from ..data.output import ToWide
 from ..data.panel import Panel, regular
 from ..data.splits import SELECTION_FRACTION, Split, window_starts
+from ..data.windows import Windows
 from ..exceptions import DataError, DataTypeError, ParameterError
 from ..graphs import Graph
 from ..linear.ensemble_selection import choose_season
@@ -103,6 +106,7 @@ class BaseForecaster(ABC, BaseEstimator):
     adj: Any = None
     target: Any = None
     seasonal_profile: Any = None
+    time_features: Any = None
 
     predictor_: BasePredictor
     context_: Panel
@@ -251,6 +255,30 @@ class BaseForecaster(ABC, BaseEstimator):
             )
         index = None if panel.index is None else panel.index[: split.cut]
         return SeasonalProfile(cycle).fit(panel.values[: split.cut], index)
+
+    def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
+        """The calendar features that `time_features` asks for."""
+        if self.time_features is None:
+            return ()
+        wanted = [self.time_features] if isinstance(self.time_features, str) else self.time_features
+        return wanted_calendar(wanted, panel.index)
+
+    def _windows(self, predictor: Predictor, panel: Panel, values: Any) -> Any:
+        """A function from start positions to windows of the training data."""
+        time = None
+        if predictor.time_features:
+            index: Any = panel.index.append(panel.future(self.horizon))  # type: ignore[union-attr]
+            time = calendar_features(index, predictor.time_features)
+        history = None
+        if predictor.history:
+            parts = panel.parts or (panel,)
+            history = History(predictor.history, [(part.index, part.n_times) for part in parts])
+
+        def cut(starts: np.ndarray) -> Windows:
+            sizes = (predictor.look_back, predictor.horizon)
+            return Windows(values, *sizes, starts, time=time, target=predictor.target, history=history)
+
+        return cut
 
     @contextmanager
     def _restored_on_error(self) -> Iterator[None]:

@@ -61,8 +61,8 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         Seasonal mean of the member with the largest weight. Intervals are scaled by look-backs less this mean.
     time_features_ : tuple of str
         Calendar features that any member uses.
-    n_parameters_ : int
-        Number of parameters of all members.
+    n_parameters_ : int or None
+        Number of parameters of all members; None where one of them, such as a `RegressorForecaster`, does not count its own.
 
     Notes
     -----
@@ -241,9 +241,10 @@ class EnsembleForecaster(_BaseComposition, BaseForecaster):
         return list(self.named_estimators_.values())
 
     @property
-    def n_parameters_(self) -> int:
-        """Number of parameters of all members."""
-        return sum(member.n_parameters_ for member in self.estimators_)
+    def n_parameters_(self) -> int | None:
+        """Number of parameters of all members; None where one of them does not count its own."""
+        counts: list[Any] = [getattr(member, "n_parameters_", None) for member in self.estimators_]
+        return None if None in counts else sum(counts)
 
     # ---------------------------------------------------------------- pickles and model files
 

@@ -140,6 +140,11 @@ def _document(
             f"{type(model).__module__}.{name} is no registered forecaster, and a model file names no other classes. "
             "Use pickle or joblib for your own classes, or stmest.forecasters.registry.register."
         )
+    if not entry.saves:
+        raise ModelFileError(
+            f"{name} cannot be saved: it learns estimators of another library, and a model file holds no objects of others, "
+            "which could run code. Use pickle.dump or joblib.dump, and open such files only if you trust them."
+        )
     if fitted:
         _check_sizes(model)
     state = dict(model.__getstate__())

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 import torch
 from sklearn.utils import check_random_state
@@ -21,14 +20,13 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from ..data.calendar import calendar_features, n_calendar_channels, n_event_channels, wanted_calendar
-from ..data.history import History, history_length
+from ..data.calendar import n_calendar_channels, n_event_channels
+from ..data.history import history_length
 from ..data.input_spec import InputSpec
 from ..data.node_record import NodeRecord
 from ..data.panel import Panel, feature_positions
 from ..data.scaling import NodeScaler
 from ..data.splits import Split
-from ..data.windows import Windows
 from ..exceptions import DataError, DeviceError, ParameterError
 from ..graphs import Graph
 from ..linear.cross_fit import Folds
@@ -280,12 +278,6 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         )
         return predictor, folds if ahead else None
 
-    def _choose_time_features(self, panel: Panel) -> tuple[str, ...]:
-        if self.time_features is None:
-            return ()
-        wanted = [self.time_features] if isinstance(self.time_features, str) else self.time_features
-        return wanted_calendar(wanted, panel.index)
-
     def _fit_linear(self, values: Any, target: list[int], graph: Graph | None, split: Split) -> WindowRidge:
         """The linear forecast whose residual is learnt: the ensemble of ridges that validates best."""
         sizes = (self.input_length, self.horizon)
@@ -300,23 +292,6 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         if predictor.rule.linear is not None:
             network.start_at_zero()
         return network
-
-    def _windows(self, predictor: Predictor, panel: Panel, values: Any) -> Any:
-        """A function from start positions to windows of the training data."""
-        time = None
-        if predictor.time_features:
-            index: Any = panel.index.append(panel.future(self.horizon))  # type: ignore[union-attr]
-            time = calendar_features(index, predictor.time_features)
-        history = None
-        if predictor.history:
-            parts = panel.parts or (panel,)
-            history = History(predictor.history, [(part.index, part.n_times) for part in parts])
-
-        def cut(starts: np.ndarray) -> Windows:
-            sizes = (predictor.look_back, predictor.horizon)
-            return Windows(values, *sizes, starts, time=time, target=predictor.target, history=history)
-
-        return cut
 
     def _trainer(
         self,

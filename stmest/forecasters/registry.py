@@ -39,6 +39,10 @@ class Entry:
         Whether it needs fields on grids.
     members : dict of str to str
         Names of the members and their classes in the smallest one, where its parameter `forecasters` takes other forecasters.
+    parts : dict of str to str
+        Dotted names of the classes of other libraries that are parameters of the smallest one, by parameter.
+    saves : bool
+        Whether model files can hold what it learns.
     """
 
     name: str
@@ -47,11 +51,22 @@ class Entry:
     commands: dict[str, dict[str, Any]] = field(default_factory=dict)
     grids_only: bool = False
     members: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
+    saves: bool = True
 
     @property
     def cls(self) -> Any:
         """The class; imported on first access."""
-        return _CLASSES.get(self.name) or getattr(importlib.import_module(self.module), self.name)
+        return _CLASSES.get(self.name) or _class_at(f"{self.module}.{self.name}")
+
+    @property
+    def smallest_parameters(self) -> dict[str, Any]:
+        """Parameters of the smallest forecaster: those of `tiny`, with members and parts."""
+        parameters = {**self.tiny, **{name: _class_at(path)() for name, path in self.parts.items()}}
+        if self.members:
+            made = [(name, entries()[kind].smallest()) for name, kind in self.members.items()]
+            parameters["forecasters"] = made
+        return parameters
 
     def smallest(self, **parameters: Any) -> Any:
         """The smallest forecaster, for tests.
@@ -59,17 +74,14 @@ class Entry:
         Parameters
         ----------
         **parameters
-            Others than `tiny` says, or more.
+            Others than `smallest_parameters` says, or more.
 
         Returns
         -------
         BaseForecaster
             Not fitted.
         """
-        if self.members:
-            made = [(name, entries()[kind].smallest()) for name, kind in self.members.items()]
-            parameters = {"forecasters": made, **parameters}
-        return self.cls(**{**self.tiny, **parameters})
+        return self.cls(**{**self.smallest_parameters, **parameters})
 
 
 _CLASSES: dict[str, type] = {}
@@ -82,7 +94,7 @@ def register(**details: Any) -> Callable[[Class], Class]:
     Parameters
     ----------
     **details : literals
-        `tiny`, `commands`, `grids_only` and `members` of `Entry`.
+        `tiny`, `commands`, `grids_only`, `members`, `parts` and `saves` of `Entry`.
 
     Returns
     -------
@@ -136,6 +148,12 @@ def find(name: str) -> Entry | None:
         None where there is none.
     """
     return entries().get(name)
+
+
+def _class_at(path: str) -> Any:
+    """The class of a dotted name."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -38,12 +39,12 @@ class Folds:
     ----------
     bounds : ndarray of int
         First time step of every block, and the one after the last.
-    fits : list of (SeasonalProfile or None, WindowRidge)
+    fits : list of (SeasonalProfile or None, WindowRidge or None)
         Seasonal mean and linear forecast for the windows of each block.
     """
 
     bounds: np.ndarray
-    fits: list[tuple[SeasonalProfile | None, WindowRidge]]
+    fits: list[tuple[SeasonalProfile | None, Any]]
 
     def block_of(self, steps: np.ndarray) -> np.ndarray:
         """Number of the block in which time steps lie."""
@@ -70,7 +71,7 @@ class Folds:
 def cross_fit(
     panel: Panel,
     season: SeasonalProfile | None,
-    linear: WindowRidge,
+    linear: WindowRidge | None,
     target: Sequence[int],
     sizes: tuple[int, int],
     graph: Graph | None,
@@ -84,8 +85,8 @@ def cross_fit(
         Training data.
     season : SeasonalProfile or None
         The seasonal mean whose cycle was chosen.
-    linear : WindowRidge
-        The linear forecast whose ensemble was selected.
+    linear : WindowRidge or None
+        The linear forecast whose ensemble was selected; None leaves it out.
     target : sequence of int
         Features that are forecast.
     sizes : (int, int)
@@ -108,7 +109,10 @@ def cross_fit(
     fits = []
     for first, last in pairwise(bounds.tolist()):
         others = season and SeasonalProfile(season.cycle).fit(panel.values[:cut], index, (first, last))
-        starts = split.train[(split.train + length <= first) | (split.train >= last)]
-        values = less_season(panel, others)[:cut]
-        fits.append((others, fit_ensemble(linear.spec, values, target, *sizes, graph, starts)))
+        fit = None
+        if linear is not None:
+            starts = split.train[(split.train + length <= first) | (split.train >= last)]
+            values = less_season(panel, others)[:cut]
+            fit = fit_ensemble(linear.spec, values, target, *sizes, graph, starts)
+        fits.append((others, fit))
     return Folds(bounds, fits)

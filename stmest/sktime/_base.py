@@ -212,9 +212,7 @@ class SktimeNetworkForecaster(SktimeForecaster):
 
     _tags: ClassVar[dict[str, Any]] = {
         "capability:exogenous": True,
-        "capability:random_state": True,
         "capability:pretrain": True,
-        "property:randomness": "derandomized",
     }
     _more_parameters: ClassVar[dict[str, tuple[Any, str]]] = {"update_epochs": (0, _UPDATE_EPOCHS_DOC)}
     update_epochs: int

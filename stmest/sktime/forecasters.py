@@ -54,11 +54,12 @@ def _is_of_use(entry: Entry) -> bool:
 def _made_for(entry: Entry) -> type:
     """The sktime class of a registered forecaster."""
     trains = issubclass(entry.cls, NetworkForecaster)
-    tiny = {name: value for name, value in entry.tiny.items() if name != "horizon"}
+    smallest = entry.smallest_parameters
+    tiny = {name: value for name, value in smallest.items() if name not in ("horizon", "forecasters")}
     tests = [{**tiny, "input_length": 4}, {**tiny, "input_length": 3, "horizon": 2}]
     arguments, imports = "input_length=4" + (", max_epochs=1, random_state=0" if trains else ""), ""
     if entry.members:
-        members = entry.smallest().forecasters
+        members = smallest["forecasters"]
         tests = [{"forecasters": members}, {"forecasters": members[:1], **tiny, "horizon": 2}]
         arguments = 'forecasters=[("ridge", RidgeForecaster(input_length=4))]'
         imports = "\n>>> from stmest import RidgeForecaster"
@@ -78,7 +79,13 @@ def _made_for(entry: Entry) -> type:
         arguments=arguments,
         imports=imports,
     )
-    body = {"__doc__": doc, "__module__": __name__, "get_test_params": classmethod(get_test_params)}
+    body: dict[str, Any] = {
+        "__doc__": doc,
+        "__module__": __name__,
+        "get_test_params": classmethod(get_test_params),
+    }
+    if "random_state" in inspect.signature(entry.cls).parameters:
+        body["_tags"] = {"capability:random_state": True, "property:randomness": "derandomized"}
     simple: Any = SktimeEnsembleForecaster if entry.members else SktimeForecaster
     base: Any = SktimeNetworkForecaster if trains else simple
     return type(base)(entry.name, (base,), body, composes=entry.cls)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from stmest import (
     DLinearForecaster,
@@ -18,6 +19,7 @@ from stmest import (
     MADForecaster,
     MeanProfile,
     NLinearForecaster,
+    RegressorForecaster,
     RidgeForecaster,
     S2TXForecaster,
     SeasonalNaive,
@@ -40,6 +42,9 @@ FORECASTERS: dict[str, Any] = {
     "MeanProfile": MeanProfile(horizon=3, season=6, n_seasons=2),
     "RidgeForecaster": RidgeForecaster(**_WINDOW),
     "blended RidgeForecaster": RidgeForecaster(**_WINDOW, neighbours="blend"),
+    "RegressorForecaster": RegressorForecaster(
+        HistGradientBoostingRegressor(max_iter=3), **_WINDOW, random_state=0
+    ),
     "TinyForecaster": TinyForecaster(**_WINDOW, **_LINEAR),
     "STM3Forecaster": STM3Forecaster(**_WINDOW, **_SMALL),
     "STMambaForecaster": STMambaForecaster(**_WINDOW, **_SMALL),

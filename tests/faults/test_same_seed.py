@@ -23,7 +23,7 @@ from skorch.callbacks import Callback
 import stmest
 from stmest.ops.selective_scan import selective_scan
 from tests.crossing import crossed
-from tests.forecasters.small import names, network_names, small
+from tests.forecasters.small import names, network_names, saved_names, small
 
 ROOT = Path(__file__).parents[2]
 X = np.sin(np.arange(160)[:, None] / 4 + np.arange(3)) + 0.1 * np.random.default_rng(0).normal(size=(160, 3))
@@ -177,8 +177,9 @@ def test_the_random_states_of_the_caller_are_untouched(name, tmp_path):
     model = fitted(name, **({"checkpoint_dir": tmp_path / "c"} if name in network_names() else {}))
     model.predict()
     model.score(X)
-    model.save(tmp_path / "model")
-    stmest.load(tmp_path / "model")
+    if name in saved_names():
+        model.save(tmp_path / "model")
+        stmest.load(tmp_path / "model")
     pickle.loads(pickle.dumps(model))
     assert draw() == before
 

@@ -23,6 +23,11 @@ def network_names() -> list[str]:
     return [name for name in names() if "max_epochs" in entries()[name].tiny]
 
 
+def saved_names() -> list[str]:
+    """Those of them that model files can hold."""
+    return [name for name in names() if entries()[name].saves]
+
+
 def small(name: str, **parameters: Any) -> Any:
     """A forecaster that is fitted within a second."""
     return entries()[name].smallest(**parameters)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from stmest.storage.tensor_file import FORMAT
-from tests.forecasters.small import FIELD_NAMES, names, small
+from tests.forecasters.small import FIELD_NAMES, saved_names, small
 
 FOLDER = Path(__file__).parent
 VERSION = f"v{FORMAT}"
@@ -55,7 +55,7 @@ def main() -> None:
     """Fit, save and forecast for every forecaster without a golden model."""
     if not (FOLDER / "rows.csv").exists():
         make_rows()
-    for name in [*names(), *FIELD_NAMES]:
+    for name in [*saved_names(), *FIELD_NAMES]:
         model_file = FOLDER / f"{name}-{VERSION}.safetensors"
         if model_file.exists():
             continue

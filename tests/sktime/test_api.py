@@ -369,6 +369,15 @@ def test_one_row_is_too_short(y):
 # ---------------------------------------------------------------- update
 
 
+def test_forecasts_begin_after_all_that_is_kept(y):
+    """Also where more is kept than the look-back, to look up earlier days."""
+    model = small(stmest.sktime.RegressorForecaster, horizon=3).fit(y.iloc[:100])
+    assert model.forecaster_.context_length_ == 24
+    for _ in range(2):
+        np.testing.assert_array_equal(model.predict(fh=FH), model.forecaster_.predict())
+        model.update(y.iloc[100:110])
+
+
 @pytest.mark.parametrize("cls", crossed(CLASSES))
 @pytest.mark.parametrize("update_params", [True, False])
 def test_update_moves_the_origin_and_keeps_the_weights(cls, update_params, y):

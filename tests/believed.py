@@ -12,5 +12,5 @@ def believed():
     """Tiny networks on little data are seldom better than their linear forecast beyond doubt."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks, "_LEAST_BLOCKS", 2)
-        patch.setattr(callbacks, "_STANDARD_ERRORS", -1e6)
+        patch.setattr(callbacks, "_CONFIDENCE", 1e-9)
         yield

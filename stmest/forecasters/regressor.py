@@ -408,9 +408,8 @@ class RegressorForecaster(BaseForecaster):
             persistence[:, feature] = _slopes(at, first, wanted, before.horizon)
             rest = wanted - persistence[at, feature] * first
             learnt_from = inputs[seen]
-            learnt_from[:, np.isnan(learnt_from).all(0)] = (
-                0.0  # some estimators refuse a column without any value
-            )
+            # some estimators refuse a column without any value
+            learnt_from[:, np.isnan(learnt_from).all(0)] = 0.0
             regressors.append(_seeded(clone(estimator), random).fit(learnt_from, rest))
         return replace(before, rule=RegressorRule(table, tuple(regressors), persistence))
 

@@ -97,7 +97,7 @@ class RidgeForecaster(BaseForecaster):
     window without any observed input is not learnt from. A missing target is left out for its own step of the horizon only;
     with ``neighbours="all"`` its residual counts as 0.
 
-    Where that lowers the error on the last eighth of the training data by half a percent and by two standard errors, the
+    Where that lowers the error on the last eighth of the training data by half a percent and beyond chance, the
     forecast also adds a weighted sum of the values at the same time of the day and the week before and of their mean over
     four weeks, less their seasonal mean (`ridge_.past`). They lie beyond the look-back: `context_length_` says how far, and
     values that are missing there count as usual.

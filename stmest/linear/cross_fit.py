@@ -2,7 +2,8 @@
 
 A network that learns from the residuals of a fit to the same data learns from residuals that are smaller than those it meets
 later. So the training part is cut into blocks, and the windows of each block are forecast by a fit to the others. Validation
-and forecasts use the fit to all blocks. Builds on `window_ridge` and `seasonal_mean`; used by the networks.
+and forecasts use the fit to all blocks. Builds on `window_ridge` and `seasonal_mean`; used by
+the networks and by regressors on windows.
 
 References
 ----------

@@ -27,8 +27,8 @@ __all__ = ["learn_past"]
 
 # Penalties to try, in parts of the mean square of the inputs
 _PENALTIES = (0.01, 0.1, 1.0)
-# The error must fall by so much, and by so many standard errors over so many blocks of `horizon` windows
-_LEAST_GAIN, _STANDARD_ERRORS, _LEAST_BLOCKS = 0.005, 2.0, 3
+# The error must fall by so much, and beyond chance over so many blocks of `horizon` windows
+_LEAST_GAIN, _CONFIDENCE, _LEAST_BLOCKS = 0.005, 0.99, 3
 # Targets at most to learn from and to validate on, spread evenly; numbers in one batch
 _MOST_TARGETS, _NUMBERS_AT_ONCE = 4_000_000, 2_000_000
 
@@ -55,7 +55,7 @@ def learn_past(
     Returns
     -------
     linear : WindowRidge
-        With weights of the past; as it was where they do not lower the error by half a percent and by two standard errors.
+        With weights of the past; as it was where they do not lower the error by half a percent and beyond chance.
     kinds : tuple of str or int
         What is looked up, as `stmest.data.history.choose_history` names it; empty where nothing is.
     folds : Folds or None
@@ -164,4 +164,4 @@ def _pays(
     if len(count) < _LEAST_BLOCKS or gain.sum() <= _LEAST_GAIN * before[0].sum():
         return False
     gain = gain / before[0].sum()  # squares of small numbers are 0
-    return exceeds_noise(count, gain / count, _STANDARD_ERRORS)
+    return exceeds_noise(count, gain / count, _CONFIDENCE)

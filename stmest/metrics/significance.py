@@ -150,7 +150,7 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return adjusted
 
 
-def exceeds_noise(sizes: np.ndarray, gain: np.ndarray, standard_errors: float = 1.0) -> bool:
+def exceeds_noise(sizes: np.ndarray, gain: np.ndarray, confidence: float) -> bool:
     """Whether a mean gain is more than chance, over blocks that hardly depend on each other.
 
     Parameters
@@ -159,8 +159,8 @@ def exceeds_noise(sizes: np.ndarray, gain: np.ndarray, standard_errors: float = 
         Weight of each block: how many values its gain is the mean of.
     gain : ndarray of shape (n_blocks,)
         Loss before less loss after; at least two blocks.
-    standard_errors : float, default=1.0
-        How many standard errors the mean must exceed.
+    confidence : float
+        Of the one-sided test by Student's distribution, between 0 and 1: few blocks must show more than many.
 
     Returns
     -------
@@ -169,4 +169,4 @@ def exceeds_noise(sizes: np.ndarray, gain: np.ndarray, standard_errors: float = 
     weights = sizes / sizes.sum()
     mean = weights @ gain
     variance = (weights**2) @ (gain - mean) ** 2 * len(gain) / (len(gain) - 1)
-    return bool(mean > standard_errors * np.sqrt(variance))
+    return bool(mean > stats.t.ppf(confidence, len(gain) - 1) * np.sqrt(variance))

@@ -19,8 +19,9 @@ from ..metrics.significance import exceeds_noise
 __all__ = ["BestWeights", "Unfreeze"]
 
 _RESIDUAL_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-# A network is believed if its gain over the linear forecast is more than so many standard errors over so many blocks
-_STANDARD_ERRORS, _LEAST_BLOCKS = 2.0, 3
+# A network is believed if its gain over the linear forecast is no chance, with this confidence, over so many blocks
+_CONFIDENCE, _LEAST_BLOCKS = 0.99, 3
+_OF_AN_EPOCH = 0.84  # one standard error
 
 
 class BestWeights(Callback):
@@ -48,9 +49,9 @@ class BestWeights(Callback):
     The initial weights are validated too. They are kept unless the best epoch is better by more than one standard error of the
     difference over the validation batches (tested from three batches on): on a small validation part the best of many epochs
     is better than the start by chance. A residual weight below 1 shrinks the forecast of the residual, part of which is noise;
-    a smaller weight often has a lower validation error. A network is believed only if the gain over the other forecast is more
-    than two standard errors over blocks of `horizon` validation windows, of which there must be three. Without a validation
-    part the last epoch is kept.
+    a smaller weight often has a lower validation error. A network is believed only if the gain over the other forecast over blocks
+    of `horizon` validation windows, of which there must be three, is no chance with 99 % confidence (Student's test). Without a
+    validation part the last epoch is kept.
     """
 
     def __init__(self, patience: int | None = None, residual: bool = False):
@@ -141,7 +142,7 @@ class BestWeights(Callback):
     def _beats_the_start(self) -> bool:
         sizes, before = np.array(self._start_batches).T
         after = np.array(self.best_batches_)[:, 1]
-        return len(sizes) < 3 or exceeds_noise(sizes, before - after)
+        return len(sizes) < 3 or exceeds_noise(sizes, before - after, _OF_AN_EPOCH)
 
 
 class Unfreeze(Callback):
@@ -227,5 +228,5 @@ def _best_residual_weight(sizes: np.ndarray, losses: np.ndarray) -> float:
     if len(sizes) < _LEAST_BLOCKS:
         return 0.0
     best = int(np.average(losses, axis=0, weights=sizes).argmin())
-    sure = exceeds_noise(sizes, losses[:, 0] - losses[:, best], _STANDARD_ERRORS)
+    sure = exceeds_noise(sizes, losses[:, 0] - losses[:, best], _CONFIDENCE)
     return _RESIDUAL_WEIGHTS[best] if sure else 0.0

@@ -228,9 +228,10 @@ def test_the_residual_weight_with_the_least_loss_is_taken_if_its_gain_is_no_chan
 
 
 @pytest.mark.parametrize(
-    ("gains", "weight"), [([0.1, 0.3], 0.0), ([0.1, 0.3, 0.2], 1.0), ([0.05, 0.3, 0.05], 0.0)]
+    ("gains", "weight"),
+    [([0.2, 0.21], 0.0), ([0.2, 0.21, 0.22], 1.0), ([0.1, 0.3, 0.2], 0.0), ([0.1, 0.3, 0.2] * 4, 1.0)],
 )
-def test_a_gain_needs_three_blocks_and_two_standard_errors(gains, weight):
+def test_a_gain_needs_three_blocks_and_more_where_there_are_few(gains, weight):
     losses = np.array([[1.0, 1.0, 1.0, 1.0, 1.0 - gain] for gain in gains])
     assert _best_residual_weight(np.array([8.0] * len(gains)), losses) == weight
 

@@ -49,9 +49,9 @@ class BestWeights(Callback):
     The initial weights are validated too. They are kept unless the best epoch is better by more than one standard error of the
     difference over the validation batches (tested from three batches on): on a small validation part the best of many epochs
     is better than the start by chance. A residual weight below 1 shrinks the forecast of the residual, part of which is noise;
-    a smaller weight often has a lower validation error. A network is believed only if the gain over the other forecast over blocks
-    of `horizon` validation windows, of which there must be three, is no chance with 99 % confidence (Student's test). Without a
-    validation part the last epoch is kept.
+    a smaller weight often has a lower validation error. A network is believed only if the gain over the other forecast over
+    blocks of `horizon` validation windows, of which there must be three, is no chance with 99 % confidence (Student's test).
+    Without a validation part the last epoch is kept.
     """
 
     def __init__(self, patience: int | None = None, residual: bool = False):

@@ -1,6 +1,6 @@
-"""Devices, seeds, deterministic algorithms, optional packages, versions.
+"""Devices, memory, seeds, deterministic algorithms, optional packages, versions.
 
-Builds on torch.
+Builds on torch and psutil.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ import platform
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
+import psutil
 import torch
 
 from .exceptions import DeviceError, MissingDependencyError
 
-__all__ = ["deterministic_algorithms", "require", "resolve_device", "seeded", "versions", "show_versions"]
+__all__ = [
+    "deterministic_algorithms", "free_memory", "require", "resolve_device", "seeded", "show_versions", "versions",
+]  # fmt: skip
+
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 # torch's CPU generator belongs to the whole process: two seeded fits in two threads must not interleave.
 _SEED_LOCK = threading.RLock()
@@ -56,6 +62,36 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingDependencyError(
             f'{module!r} is needed here and could not be imported ({error}); install it with: pip install "stmest[{extra}]"'
         ) from error
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that this process may still take.
+
+    Returns
+    -------
+    int or None
+        The limit of a Linux container where it is below the memory of the machine; None where it is unknown.
+    """
+    try:
+        return min([psutil.virtual_memory().available, *_container_limits()])
+    except (OSError, psutil.Error):  # a sandbox may hide the memory of the machine
+        return None
+
+
+def _container_limits() -> list[int]:
+    """Bytes that the control groups of a container leave; psutil sees the machine only."""
+    left = []
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            left.append(
+                int((_CONTROL_GROUPS / limit).read_text()) - int((_CONTROL_GROUPS / used).read_text())
+            )
+        except (OSError, ValueError):  # no control group of that version, or "max": no limit
+            continue
+    return left
 
 
 def available_devices() -> list[str]:

@@ -1,13 +1,10 @@
-"""Values and graphs from files: csv, parquet and npz. What does not fit is an error that says what is needed.
+"""Values and graphs from files of tables and arrays. What does not fit is an error that says what is needed.
 
-Builds on `containers` (which checks the values) and `graphs`; used by the command line.
+Builds on `text`, `columns`, `arrays` and `containers` (which checks the values); used by the command line.
 """
 
 from __future__ import annotations
 
-import csv
-import zipfile
-import zlib
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,22 +12,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..data.containers import as_panel, long_columns
-from ..data.times import join_time_columns, read_times
+from ..data.containers import as_panel
 from ..exceptions import DataError
 from ..graphs import Graph
+from .arrays import array_names, check_size, check_zip, load_array, load_arrays
+from .cells import Cells, is_header
+from .columns import LAYOUTS, times, wide_table
 from .fields import unit_in
 from .graphs import read_graph
+from .numerals import missing_marks, without_marks
+from .text import COMPRESSED, read_text
 
 __all__ = ["read_graph", "read_table"]
 
-_LAYOUTS = (
-    "a wide table (time in the first column, one column per node), a long table (columns time, node, value or ds, "
-    "unique_id, y) or an npz with `values`"
-)
+Read = tuple[pd.DataFrame, "Graph | None"]
 
 
-def read_table(path: str | Path) -> tuple[pd.DataFrame, Graph | None]:
+def read_table(path: str | Path, *, missing: Any = None) -> Read:
     """Read the observations of a sensor network, and its graph where the file has one.
 
     Parameters
@@ -38,27 +36,36 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, Graph | None]:
     path : str or Path
         One of
 
-        - csv (also .txt, .gz; separated by comma, semicolon or tab) or parquet, wide: time index in the first
-          column, one column per node; empty cells are missing values;
-        - csv or parquet, long: the columns time, node, value (or ds, unique_id, y), in any order;
-        - npz: `values` of shape (n_times, n_nodes[, n_channels]), optionally `time`, `nodes`, `channels`, `adj` of
-          shape (n_nodes, n_nodes), `coords` of shape (n_nodes, 2). It is read without unpickling anything.
+        - csv (also .txt, .tsv, .dat; compressed as .gz, .bz2, .xz or .zip; separated by comma, semicolon, tab, ``|`` or blanks;
+          with decimal point or comma; in UTF-8, UTF-16 or Windows-1252), Excel (.xlsx, the first sheet that is not empty),
+          parquet or feather, wide: one column of times, one column per node; empty cells are missing values;
+        - the same, long: the columns time, node, value (or ds, unique_id, y), in any order;
+        - the same with a row per sensor, where the header holds the times;
+        - npz: `values` (or `data`) of shape (n_times, n_nodes[, n_channels]), optionally `time`, `nodes`, `channels`, `adj` of
+          shape (n_nodes, n_nodes), `coords` of shape (n_nodes, 2); npy: the values only. Nothing is unpickled;
+        - HDF5 (.h5, .hdf5): one DataFrame as pandas writes it (not ``format="table"``), or the arrays of an npz.
+    missing : str, number or sequence of these, optional
+        Marks of missing values besides empty cells, such as ``-9999`` or ``"-9999,-"``. Default: none.
 
     Returns
     -------
     X : DataFrame
         Values in time order, one column per node; (node, channel) column pairs where the file has several
         channels. Where the file has no times, rows are numbered. ``X.attrs["unit"]`` is the unit of the values, if
-        the file is an npz whose `meta` (a JSON text) has a "unit".
+        the file is an npz whose `meta` (a JSON text) has a "unit". ``X.attrs["notes"]`` are sentences on what was left out or
+        assumed, where there are any.
     graph : Graph or None
         The graph, if the file has one.
 
     Raises
     ------
     DataError
-        If the file has none of these layouts; the message says what was found and what is needed.
+        If the file has none of these layouts, or may be read in two ways, or does not fit into memory; the message says what
+        was found and what is needed.
     GraphError
         If the file's `adj` does not fit its nodes.
+    MissingDependencyError
+        If the package that reads such files is not installed.
     FileNotFoundError
         If there is no such file.
     """
@@ -66,16 +73,13 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, Graph | None]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
-    readers: dict[str, Callable[[Path], tuple[pd.DataFrame, Graph | None]]] = {
-        ".csv": _read_csv, ".txt": _read_csv, ".tsv": _read_csv, ".npz": _read_npz,
-        ".parquet": _read_parquet, ".pq": _read_parquet,
-    }  # fmt: skip
-    if kind not in readers:
+    kind = next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSED), "")
+    if kind not in _READERS or (kind not in _TEXT and suffixes[-1] in COMPRESSED):
         raise DataError(
-            f"{path.name}: files ending in {kind or 'nothing'!r} are not read; needed: .csv, .parquet or .npz."
+            f"{path.name}: files ending in {''.join(suffixes) or 'nothing'!r} are not read; needed: "
+            f"{', '.join(_READERS)}.{_WAYS_OUT.get(kind, '')}"
         )
-    frame, graph = readers[kind](path)
+    frame, graph = _READERS[kind](path, missing_marks(missing))
     try:
         as_panel(frame)
     except ValueError as error:  # DataError, and scikit-learn's words on empty tables
@@ -83,135 +87,130 @@ def read_table(path: str | Path) -> tuple[pd.DataFrame, Graph | None]:
     return frame, graph
 
 
-def _read_csv(path: Path) -> tuple[pd.DataFrame, None]:
-    try:
-        separator, header = _csv_header(path)
-        frame = pd.read_csv(path, sep=separator, skipinitialspace=True)
-    except (ValueError, OSError, EOFError, zlib.error) as error:  # pandas' parser errors are ValueErrors
-        raise DataError(
-            f"{path.name}: cannot be read as csv ({_one_line(error)}); needed: {_LAYOUTS}."
-        ) from error
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise DataError(f"{path.name}: the header names {repeated[0]!r} twice; needed: one column per node.")
-    return _from_table(frame, path.name), None
+def _read_csv(path: Path, missing: Sequence[str]) -> Read:
+    return wide_table(read_text(path), missing), None
 
 
-def _csv_header(path: Path) -> tuple[str, list[str]]:
-    """The separator of a csv file, and the column names in its first line."""
-    text = pd.read_csv(path, sep="\0", header=None, nrows=1, dtype=str, quoting=csv.QUOTE_NONE).iat[0, 0]
-    separator = max(",;\t", key=text.count)
-    return separator, [name.strip() for name in next(csv.reader([text], delimiter=separator))]
-
-
-def _read_parquet(path: Path) -> tuple[pd.DataFrame, None]:
+def _read_parquet(path: Path, missing: Sequence[str]) -> Read:
     from ..runtime import require  # here, because it loads torch
 
-    require("pyarrow", extra="io")
+    parquet = require("pyarrow.parquet", extra="io")
+    return _read_arrow(path, missing, lambda: parquet.ParquetFile(path).metadata, pd.read_parquet)
+
+
+def _read_feather(path: Path, missing: Sequence[str]) -> Read:
+    from ..runtime import require
+
+    require("pyarrow.feather", extra="io")
+    return _read_arrow(path, missing, lambda: None, pd.read_feather)
+
+
+def _read_arrow(
+    path: Path, missing: Sequence[str], header: Callable[[], Any], read: Callable[[Path], pd.DataFrame]
+) -> Read:
     try:
-        frame = pd.read_parquet(path)
-    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
+        size = header()
+        if size is not None:
+            check_size(8 * size.num_rows * size.num_columns, path.name)
+        frame = read(path)
+    except (ValueError, OSError, MemoryError) as error:  # pyarrow's own errors are ValueErrors
+        if isinstance(error, DataError):
+            raise
         raise DataError(
-            f"{path.name}: cannot be read as parquet ({_one_line(error)}); needed: {_LAYOUTS}."
+            f"{path.name}: cannot be read as {path.suffix[1:]} ({_one_line(error)}); needed: {LAYOUTS}."
         ) from error
-    # A time may have been stored as the index of the table; numbers without a name are those of its rows.
-    if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)) or frame.index.names != [None]:
-        frame = frame.reset_index()
-    return _from_table(frame, path.name), None
+    # What is not a number of the row may be the time
+    if not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None:
+        unnamed = ["" if name is None else name for name in frame.index.names]
+        frame = frame.reset_index(names=unnamed if frame.index.nlevels > 1 else unnamed[0])
+    return wide_table(_cells_of(path.name, frame), missing), None
 
 
-def _from_table(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A wide table with a time index from the columns of a file."""
+def _cells_of(name: str, frame: pd.DataFrame) -> Cells:
+    """The cells of a frame with one level of columns."""
+    names = ["" if label is None else str(label).strip() for label in frame.columns]
+    return Cells(name, names, frame.set_axis(range(frame.shape[1]), axis=1).reset_index(drop=True))
+
+
+def _read_excel(path: Path, missing: Sequence[str]) -> Read:
+    from ..runtime import require
+
+    require("openpyxl", extra="io")
+    check_zip(path)
     try:
-        frame = join_time_columns(frame)
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from error
-    columns = long_columns(frame)
-    if columns is not None:
-        return _from_long(frame, columns, name)
-    if frame.shape[1] < 2 or not len(frame):
+        sheets = pd.read_excel(path, sheet_name=None, header=None, engine="openpyxl")
+    except Exception as error:  # whatever openpyxl raises on what is no workbook
         raise DataError(
-            f"{name}: {frame.shape[0]} rows and {frame.shape[1]} column(s) were found ({_some(frame.columns)}); "
-            f"needed: {_LAYOUTS}."
-        )
-    values = frame.iloc[:, 1:].copy()
-    for column in values.columns:
-        values[column] = _numbers(values[column], name)
-    values.index = pd.Index(_times(frame.iloc[:, 0], name), name=str(frame.columns[0]))
-    return values
-
-
-def _from_long(frame: pd.DataFrame, columns: tuple[Hashable, ...], name: str) -> pd.DataFrame:
-    if frame.shape[1] > len(columns):
-        extra = [column for column in frame.columns if column not in columns]
-        raise DataError(
-            f"{name}: a long table with the extra column(s) {_some(extra)}; needed: {_some(columns)} only."
-        )
-    time, node, value = columns
-    long = pd.DataFrame(
-        {"time": _times(frame[time], name), "node": frame[node], "value": _numbers(frame[value], name)}
-    )
-    if long["node"].isna().any():
-        raise DataError(
-            f"{name}: row {int(long['node'].isna().argmax()) + 1} has no node; needed: a name in each row."
-        )
-    try:
-        panel = as_panel(long)
-    except ValueError as error:
-        raise DataError(f"{name}: {error}") from error
-    return pd.DataFrame(panel.values[..., 0], index=panel.index, columns=pd.Index(panel.nodes))
-
-
-def _times(column: pd.Series, name: str) -> pd.Index:
-    """Times from a column of dates or of numbers."""
-    if column.isna().any():
-        row = int(column.isna().argmax()) + 1
-        raise DataError(
-            f"{name}: row {row} has no time in column {column.name!r}; needed: a time in each row."
-        )
-    try:
-        return read_times(pd.Index(column)).index
-    except DataError as error:
-        raise DataError(
-            f"{name}: the first column {column.name!r} has to be the time, but holds {column.iloc[0]!r} and the like: {error}"
+            f"{path.name}: cannot be read as Excel ({_one_line(error)}); needed: {LAYOUTS}."
         ) from error
+    filled = {str(name): _trimmed(sheet) for name, sheet in sheets.items() if sheet.notna().to_numpy().any()}
+    if not filled:
+        raise DataError(f"{path.name}: has no cell with a value; needed: {LAYOUTS}.")
+    first, frame = next(iter(filled.items()))
+    rows = frame.iloc[:200].astype(object).to_numpy().tolist()
+    names = None
+    if is_header(rows, path.name):
+        names = ["" if pd.isna(cell) else _label(cell) for cell in rows[0]]
+        frame = frame.iloc[1:]
+    frame = frame.infer_objects().set_axis(range(frame.shape[1]), axis=1).reset_index(drop=True)
+    notes = [] if len(filled) == 1 else [f"sheet {first!r} was read; not used: {', '.join(list(filled)[1:])}"]
+    return wide_table(Cells(path.name, names, frame, notes), missing), None
 
 
-def _numbers(column: pd.Series, name: str) -> pd.Series:
-    """The values of one column as floats, NaN where a cell is empty."""
-    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
-        raise DataError(f"{name}: column {column.name!r} holds {column.dtype} values; needed: numbers.")
-    numbers = pd.to_numeric(column, errors="coerce")
-    bad = numbers.isna() & column.notna()
-    if bad.any():
-        row = int(bad.argmax())
+def _trimmed(sheet: pd.DataFrame) -> pd.DataFrame:
+    """A sheet without the empty rows and columns around its table."""
+    filled = sheet.notna().to_numpy()
+    rows, columns = np.flatnonzero(filled.any(axis=1)), np.flatnonzero(filled.any(axis=0))
+    return sheet.iloc[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _label(cell: Any) -> str:
+    """A name in a sheet: whole numbers and dates as one would write them."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()
+
+
+# ---------------------------------------------------------------- arrays
+
+
+def _read_npz(path: Path, missing: Sequence[str]) -> Read:
+    found = array_names(path)
+    return _from_arrays(path, load_arrays(path, _KEYS), found, missing)
+
+
+def _read_npy(path: Path, missing: Sequence[str]) -> Read:
+    return _from_arrays(path, {"values": load_array(path)}, ["values"], missing)
+
+
+def _read_hdf(path: Path, missing: Sequence[str]) -> Read:
+    from ..runtime import require
+    from .hdf import read_hdf
+
+    frame, arrays, found = read_hdf(path, _KEYS, require("h5py", extra="io"))
+    if frame is not None:
+        if not isinstance(frame.index, pd.RangeIndex):
+            frame = frame.reset_index(names=frame.index.name or "")
+        return wide_table(_cells_of(path.name, frame), missing), None
+    return _from_arrays(path, arrays, found, missing)
+
+
+_KEYS = ("values", "data", "time", "nodes", "channels", "adj", "coords", "meta")
+
+
+def _from_arrays(
+    path: Path, arrays: dict[str, np.ndarray], found: Sequence[str], missing: Sequence[str]
+) -> Read:
+    key = "values" if "values" in arrays else "data"
+    if key not in arrays:
         raise DataError(
-            f"{name}: column {column.name!r} holds {column.iloc[row]!r} in row {row + 1}, which is no number; needed: "
-            "numbers with a decimal point, empty where missing."
+            f"{path.name}: holds {_some(found)}; needed: `values` (or `data`) of shape (time, node[, channel])."
         )
-    return numbers.astype(np.float32 if numbers.dtype == np.float32 else np.float64)
-
-
-def _read_npz(path: Path) -> tuple[pd.DataFrame, Graph | None]:
-    if not zipfile.is_zipfile(path):
-        raise DataError(f"{path.name}: is no npz archive; needed: arrays written by numpy.savez.")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files if key in _NPZ_KEYS}
-            found = list(file.files)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"{path.name}: cannot be read as npz ({_one_line(error)}); needed: plain numeric arrays."
-        ) from error
-    if "values" not in arrays:
-        raise DataError(
-            f"{path.name}: holds {_some(found)}; needed: `values` of shape (time, node[, channel])."
-        )
-    values = arrays["values"]
+    values = arrays[key]
     if values.ndim not in (2, 3) or values.dtype.kind not in "fiu":
         hint = " A gridded field is read by stmest.io.fields.read_field." if values.ndim == 4 else ""
         raise DataError(
-            f"{path.name}: `values` has shape {values.shape} and dtype {values.dtype}; needed: numbers of shape "
+            f"{path.name}: `{key}` has shape {values.shape} and dtype {values.dtype}; needed: numbers of shape "
             f"(time, node[, channel]).{hint}"
         )
     n_times, n_nodes, n_channels = (*values.shape, 1)[:3]
@@ -219,7 +218,7 @@ def _read_npz(path: Path) -> tuple[pd.DataFrame, Graph | None]:
     channels = _labels(arrays, "channels", n_channels, path.name)
     columns = pd.Index(nodes) if n_channels == 1 else pd.MultiIndex.from_product([nodes, channels])
     index = _npz_times(arrays["time"], n_times, path.name) if "time" in arrays else pd.RangeIndex(n_times)
-    values = values if values.dtype.kind == "f" else values.astype(np.float64)
+    values = without_marks(values if values.dtype.kind == "f" else values.astype(np.float64), missing)
     frame = pd.DataFrame(values.reshape(n_times, n_nodes * n_channels), index=index, columns=columns)
     if n_channels == 1 and "channels" in arrays:
         frame.columns.name = str(channels[0])
@@ -229,33 +228,35 @@ def _read_npz(path: Path) -> tuple[pd.DataFrame, Graph | None]:
     return frame, _npz_graph(arrays, nodes)
 
 
-_NPZ_KEYS = ("values", "time", "nodes", "channels", "adj", "coords", "meta")
-
-
 def _npz_graph(arrays: dict[str, np.ndarray], nodes: list[Hashable]) -> Graph | None:
     if "adj" not in arrays:
         return None
     return Graph(arrays["adj"], nodes=nodes, coordinates=arrays.get("coords"))
 
 
-def _npz_times(times: np.ndarray, n_times: int, name: str) -> pd.Index:
-    if times.shape != (n_times,):
+def _npz_times(found: np.ndarray, n_times: int, name: str) -> pd.Index:
+    if found.shape != (n_times,):
         raise DataError(
-            f"{name}: `time` has shape {times.shape}; needed: ({n_times},), one entry per row of `values`."
+            f"{name}: `time` has shape {found.shape}; needed: ({n_times},), one entry per row of `values`."
         )
-    return _times(pd.Series(times, name="time"), name)
+    return times(pd.Series(_decoded(found), name="time"), name)
 
 
 def _labels(arrays: dict[str, np.ndarray], key: str, n: int, name: str) -> list[Hashable]:
     """Names of nodes or channels; numbers where the file has none."""
     if key not in arrays:
         return list(range(n))
-    labels = arrays[key]
+    labels = _decoded(arrays[key])
     if labels.shape != (n,):
         raise DataError(f"{name}: `{key}` has shape {labels.shape}; needed: ({n},), as in `values`.")
     if len(set(labels.tolist())) < n:
         raise DataError(f"{name}: `{key}` names {_repeated(labels.tolist())!r} twice; needed: unique names.")
     return labels.tolist()
+
+
+def _decoded(labels: np.ndarray) -> np.ndarray:
+    """Text where a file has bytes."""
+    return np.char.decode(labels, "utf-8") if labels.dtype.kind == "S" else labels
 
 
 def _repeated(labels: list[Hashable]) -> Hashable:
@@ -269,3 +270,18 @@ def _some(names: Sequence[Any] | pd.Index, limit: int = 6) -> str:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
+
+
+_TEXT = {".csv": _read_csv, ".txt": _read_csv, ".tsv": _read_csv, ".dat": _read_csv}
+_READERS: dict[str, Callable[[Path, Sequence[str]], Read]] = {
+    **_TEXT, ".xlsx": _read_excel, ".xlsm": _read_excel, ".parquet": _read_parquet, ".pq": _read_parquet,
+    ".feather": _read_feather, ".npz": _read_npz, ".npy": _read_npy, ".h5": _read_hdf, ".hdf5": _read_hdf, ".hdf": _read_hdf,
+}  # fmt: skip
+_WAYS_OUT = {
+    ".xls": " Save it as .xlsx or csv.",
+    ".ods": " Save it as .xlsx or csv.",
+    ".pkl": " Nothing is unpickled; convert it: pandas.read_pickle(path).to_parquet('data.parquet').",
+    ".pickle": " Nothing is unpickled; convert it: pandas.read_pickle(path).to_parquet('data.parquet').",
+    ".json": " Convert it: pandas.read_json(path).to_csv('data.csv').",
+    ".mat": " Convert it: numpy.savez('data.npz', values=scipy.io.loadmat(path)['name of the matrix']).",
+}

@@ -1,7 +1,7 @@
 """Errors that explain a lack of memory, and values that are not finite.
 
 The memory of a training is estimated before it starts: the tensors that the network keeps for its backward pass are counted on
-one and on two windows, and extrapolated to the batch. The aim is a factor of 2. Builds on `encoding`, torch and psutil.
+one and on two windows, and extrapolated to the batch. The aim is a factor of 2. Builds on `encoding` and torch.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor, nn
 
 from ..data.panel import Panel
 from ..data.scaling import NodeScaler
 from ..exceptions import DataError, OutOfMemoryError, TrainingError
+from ..runtime import free_memory
 from .encoding import WindowLoader
 
 __all__ = [
@@ -32,7 +31,6 @@ __all__ = [
 _COPIES_OF_WEIGHTS = 5
 # At its peak, the backward pass holds about as much again in gradients and in the workspace of its kernels (measured)
 _BACKWARD = 2.2
-_CONTROL_GROUPS = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
@@ -117,26 +115,7 @@ def available_memory(device: torch.device) -> int | None:
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    try:
-        return min([psutil.virtual_memory().available, *_container_limits()])
-    except (OSError, psutil.Error):  # a sandbox may hide the memory of the machine
-        return None
-
-
-def _container_limits() -> list[int]:
-    """Bytes that the control groups of a container leave; psutil sees the machine only."""
-    left = []
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            left.append(
-                int((_CONTROL_GROUPS / limit).read_text()) - int((_CONTROL_GROUPS / used).read_text())
-            )
-        except (OSError, ValueError):  # no control group of that version, or "max": no limit
-            continue
-    return left
+    return free_memory()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

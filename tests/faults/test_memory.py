@@ -17,6 +17,7 @@ import psutil
 import pytest
 import torch
 
+from stmest import runtime
 from stmest.exceptions import DataError, OutOfMemoryError, TrainingError
 from stmest.training import diagnostics as memory
 from stmest.training.diagnostics import MemoryEstimate, available_memory, estimate_training, is_out_of_memory
@@ -130,7 +131,7 @@ def test_the_limit_of_a_container_counts_where_it_is_lower(names, limit, left, t
     folder.mkdir(exist_ok=True)
     for name, text in zip(names, (limit, "500\n"), strict=True):
         (folder / name).write_text(text)
-    monkeypatch.setattr(memory, "_CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(runtime, "_CONTROL_GROUPS", tmp_path)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**6))
     assert available_memory(CPU) == (left or 10**6)
 

@@ -106,11 +106,10 @@ def test_npz_with_values_only(tmp_path):
         ("time,a\n", "0 rows"),
         ("time\n2024-01-01\n", "1 column"),
         ("time,a,a\n1,2,3\n", "'a' twice"),
-        ("time,a\n2024-01-01,1\nlater,2\n", "first column 'time' has to be the time"),
-        ("name,a\nx,1\ny,2\n", "first column 'name' has to be the time, but holds 'x'"),
+        ("time,a\n2024-01-01,1\nlater,2\n", "column 'time' has to be the time"),
+        ("name,a\nx,1\ny,2\n", "column 'name' has to be the time, but holds 'x'"),
         ("time,a\n2024-01-01,1\n,2\n", "row 2 has no time"),
         ("time,a,b\n1,2,3\n2,broken,4\n", "column 'a' holds 'broken' in row 2"),
-        ("time;a;b\n1;2,5;3\n2;3,5;4\n", r"'2,5' in row 1.*decimal point"),
         ("time,a\n1,True\n2,False\n", "bool"),
         ("time,a\n2,1\n1,2\n", "increasing order"),
         ("time,a\n1,1\n1,2\n", "duplicates"),
@@ -119,7 +118,7 @@ def test_npz_with_values_only(tmp_path):
         ("time,node,value\n1,,1\n1,a,2\n", "no node"),
         ("time,node,value,quality\n1,a,1,good\n", "quality"),
         ("time,node,value\n1,a,x\n", "'x' in row 1"),
-        ("time,a\n1,2\n2,3,4,5\n", "cannot be read as csv"),
+        ("time,a\n1,2\n2,3,4,5\n", "column 3 of 4 has values but no name"),
     ],
 )
 def test_csv_that_does_not_fit(tmp_path, text, words):
@@ -153,7 +152,7 @@ def test_npz_that_does_not_fit(tmp_path, arrays, words):
 
 def test_npz_is_never_unpickled(tmp_path):
     np.savez(tmp_path / "data.npz", values=np.array([[{"a": 1}]], dtype=object))
-    with pytest.raises(DataError, match="cannot be read as npz"):
+    with pytest.raises(DataError, match="Python objects"):
         read_table(tmp_path / "data.npz")
     np.save(tmp_path / "graph.npy", np.array([[None]], dtype=object))
     with pytest.raises(DataError, match="Python objects"):
@@ -173,8 +172,8 @@ def test_absent_files_and_unknown_kinds(tmp_path):
         read_table(tmp_path / "absent.csv")
     with pytest.raises(FileNotFoundError, match="there is no file"):
         read_graph(tmp_path / "absent.csv")
-    with pytest.raises(DataError, match=r"'\.xlsx' are not read"):
-        read_table(_written(tmp_path, "x", "data.xlsx"))
+    with pytest.raises(DataError, match=r"'\.xls' are not read.*Save it as \.xlsx"):
+        read_table(_written(tmp_path, "x", "data.xls"))
     with pytest.raises(DataError, match=r"'\.graphml'"):
         read_graph(_written(tmp_path, "x", "graph.graphml"))
 

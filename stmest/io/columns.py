@@ -1,0 +1,432 @@
+"""What the columns of a table are: times, names of nodes, values, or nothing; or the table stands on its side.
+
+What is not clear is refused, with what was seen. Builds on `cells` and `numerals`; used by `tables`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from ..data.containers import as_panel, long_columns
+from ..data.fields import TIME_NAMES
+from ..exceptions import DataError
+from .cells import Cells, kind_of
+from .numerals import numbers_of
+
+__all__ = ["LAYOUTS", "wide_table"]
+
+LAYOUTS = (
+    "a wide table (time in the first column, one column per node), a long table (columns time, node, value or ds, "
+    "unique_id, y) or an npz with `values`"
+)
+# Names in lower case of columns that hold numbers as times, that name nodes, and that number rows
+_STEP_NAMES = (
+    "step",
+    "t",
+    "time_idx",
+    "timestep",
+    "timepoint",
+    "timepoints",
+    "epoch",
+    "unix",
+    "seconds",
+    "hours",
+    "days",
+)
+_NODE_NAMES = (
+    "node", "node_id", "unique_id", "id", "sensor", "sensor_id", "station", "station_id", "detector", "detector_id", "series",
+    "series_id", "item_id", "location", "site", "meter_id",
+)  # fmt: skip
+_ROW_NAMES = ("", "index", "row", "no", "no.", "nr", "nr.", "number", "#", "id", "level_0", "rownames")
+_UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")  # pandas' name of a column that has none
+_HEADER_TIME = re.compile(
+    r"(19|20)\d{2}[-/.]?\d{1,2}([-/.]?\d{1,2})?([T ]?\d{1,2}:?\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.](19|20)\d{2}([T ].*)?"
+)
+
+
+def wide_table(table: Cells, missing: Sequence[str] = ()) -> pd.DataFrame:
+    """A table with one column per node and a time index.
+
+    Parameters
+    ----------
+    table : Cells
+        As it stands in the file.
+    missing : sequence of str
+        Marks of missing values; see `stmest.io.numerals.missing_marks`.
+
+    Returns
+    -------
+    DataFrame
+        Floats, NaN where missing. ``attrs["notes"]`` has sentences on what was left out or assumed, where there are any.
+
+    Raises
+    ------
+    DataError
+        If the table has none of the known layouts, or may be read in two ways.
+    """
+    table = _named(_without_empty(table))
+    _refuse_repeated(table)
+    if table.frame.shape[1] < 2 or not len(table.frame):
+        raise DataError(
+            f"{table.file}: {table.frame.shape[0]} rows and {table.frame.shape[1]} column(s) were found ({_some(table)}); "
+            f"needed: {LAYOUTS}."
+        )
+    on_its_side = _sensors_as_rows(table, missing)
+    if on_its_side is not None:
+        return _noted(on_its_side, table)
+    time = _time_column(table)
+    table, time = _without_row_numbers(table, time)
+    _refuse_unnamed(table, time)
+    long = _long(table, time)
+    if long is not None:
+        return _noted(_from_long(table, long, missing), table)
+    return _noted(_from_wide(table, time, missing), table)
+
+
+def _noted(frame: pd.DataFrame, table: Cells) -> pd.DataFrame:
+    if table.notes:
+        frame.attrs["notes"] = list(table.notes)
+    return frame
+
+
+# ---------------------------------------------------------------- what is left out
+
+
+def _without_empty(table: Cells) -> Cells:
+    """The table without columns that have neither a name nor a value, and without empty rows."""
+    frame = table.frame
+    if table.names is not None:
+        table.names = ["" if _UNNAMED.fullmatch(name) else name for name in table.names]
+    empty = [bool(frame[column].isna().all()) for column in frame.columns]
+    kept = [
+        i
+        for i, none in enumerate(empty)
+        if not (none and len(frame) and (table.names is None or not table.names[i]))
+    ]
+    left_out = frame.shape[1] - len(kept)
+    if left_out:
+        table.notes.append(f"{left_out} column(s) without a name and without a value were left out")
+        table = table.keep(kept)
+    table.frame = table.frame[~table.frame.isna().all(axis=1)]
+    return table
+
+
+def _named(table: Cells) -> Cells:
+    """The table with a name for each column: a header that is one name short lacks that of the first column."""
+    if table.names is None or not table.names:
+        return table
+    short = len(table.names) - (max((i for i, name in enumerate(table.names) if name), default=-1) + 1)
+    if short == 1 and all(table.names[:-1]) and len(table.frame):
+        first, named = table.frame.iloc[:, 0], table.names[0].lower() in (*TIME_NAMES, *_STEP_NAMES)
+        if named and not _counts(first):
+            raise DataError(
+                f"{table.file}: the header has {len(table.names) - 1} names ({_some(table)}), the rows have {len(table.names)} "
+                "cells; needed: a name for each."
+            )
+        table.names = ["", *table.names[:-1]]
+    return table
+
+
+def _refuse_repeated(table: Cells) -> None:
+    names = [name for name in table.names or [] if name]
+    repeated = (
+        sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    )
+    if repeated:
+        raise DataError(f"{table.file}: the header names {repeated[0]!r} twice; needed: one column per node.")
+
+
+def _refuse_unnamed(table: Cells, time: int | None) -> None:
+    for i, name in enumerate(table.names or []):
+        if not name and i != time:
+            raise DataError(
+                f"{table.file}: column {i + 1} of {len(table.names or [])} has values but no name ({_some(table)}); needed: a "
+                "name in the header for each column."
+            )
+
+
+def _without_row_numbers(table: Cells, time: int | None) -> tuple[Cells, int | None]:
+    """The table without columns before the time that only number its rows."""
+    if table.names is None or time is None:
+        return table, time
+    counting = [
+        i
+        for i in range(time)
+        if (i == 0 and not table.names[i])
+        or (table.names[i].lower() in _ROW_NAMES and _counts(table.frame.iloc[:, i]))
+    ]
+    for i in counting:
+        table.notes.append(f"column {table.name(i)} numbers the rows and was left out")
+    kept = [i for i in range(len(table.names)) if i not in counting]
+    return (table.keep(kept), kept.index(time)) if counting else (table, time)
+
+
+def _counts(column: pd.Series) -> bool:
+    """Whether a column is 0, 1, 2, ... or 1, 2, 3, ..."""
+    if not pd.api.types.is_numeric_dtype(column) or not len(column) or column.iloc[0] not in (0, 1):
+        return False
+    return bool((column.to_numpy() == np.arange(len(column)) + column.iloc[0]).all())
+
+
+# ---------------------------------------------------------------- which column is the time
+
+
+def _time_column(table: Cells) -> int | None:
+    """Position of the column of times; None where the rows are to be numbered."""
+    frame = table.frame
+    dated = [i for i in range(frame.shape[1]) if _holds_dates(frame.iloc[:, i])]
+    if table.names is None:
+        return _one_of(dated, table) if dated else _time_without_names(table)
+    named = [i for i, name in enumerate(table.names) if name.lower() in TIME_NAMES]
+    if dated or named:
+        both = [i for i in dated if i in named]
+        return _one_of(both or sorted({*dated, *named}), table)
+    if not table.names[0] or table.names[0].lower() in _STEP_NAMES:
+        return 0
+    steps = [i for i, name in enumerate(table.names) if name.lower() in _STEP_NAMES]
+    if len(steps) == 1:
+        return steps[0]
+    first = frame.iloc[:, 0]
+    if not pd.api.types.is_numeric_dtype(first):
+        return 0  # refused with what it holds, as long tables have been found already
+    if _is_regular(first):
+        return 0
+    if first.is_monotonic_increasing and first.is_unique and len(first) > 1:
+        raise DataError(
+            f"{table.file}: column {table.name(0)} is rising in unequal steps: is it the time or a sensor? If the time: name it "
+            "'time'; if a sensor: put a column 'time' before it, for instance with the numbers of the rows."
+        )
+    _say_numbered(table)
+    return None
+
+
+def _one_of(candidates: list[int], table: Cells) -> int:
+    if len(candidates) > 1:
+        which = " and ".join(f"{table.name(i)} ({table.frame.iloc[0, i]})" for i in candidates[:4])
+        raise DataError(
+            f"{table.file}: the columns {which} may all be the time; needed: one column of times. Leave the others out."
+        )
+    return candidates[0]
+
+
+def _time_without_names(table: Cells) -> int | None:
+    first = table.frame.iloc[:, 0]
+    if not pd.api.types.is_numeric_dtype(first):
+        return 0
+    if _is_regular(first) and (first == first.round()).all():
+        return 0
+    if first.is_monotonic_increasing and first.is_unique and len(first) > 1:
+        raise DataError(
+            f"{table.file}: has no header, and its first column is rising in unequal steps: is it the time or a sensor? Write a "
+            "header above it, with 'time' over the column of times."
+        )
+    _say_numbered(table)
+    return None
+
+
+def _say_numbered(table: Cells) -> None:
+    first = table.frame.iloc[:, 0]
+    if _is_regular(first.sort_values()):
+        raise DataError(
+            f"{table.file}: the first column {table.name(0)} is not in increasing order; if it is the time, sort the rows by it "
+            "first; if it is a sensor, put a column 'time' before it."
+        )
+    table.notes.append("no column holds times: the rows are numbered from 0")
+
+
+def _is_regular(column: pd.Series) -> bool:
+    """Whether numbers rise, mostly by the same step."""
+    steps = np.diff(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    if not len(steps) or not (steps > 0).all():
+        return False
+    usual = np.median(steps)
+    return float(np.mean(np.abs(steps - usual) <= 1e-6 * usual)) > 0.75
+
+
+def _holds_dates(column: pd.Series) -> bool:
+    """Whether a column holds dates: those of its cells that are looked at."""
+    if pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype):
+        return True
+    if pd.api.types.is_numeric_dtype(column):
+        return False
+    seen = column.dropna()
+    seen = seen.iloc[np.unique(np.linspace(0, len(seen) - 1, 50).astype(int))] if len(seen) else seen
+    kinds = [kind_of(cell) for cell in seen]
+    return bool(kinds) and kinds.count("date") > len(kinds) // 2
+
+
+def times(column: pd.Series, name: str) -> pd.Index:
+    """Times from a column of dates or of numbers."""
+    if column.isna().any():
+        row = int(column.isna().argmax()) + 1
+        raise DataError(
+            f"{name}: row {row} has no time in column {column.name!r}; needed: a time in each row."
+        )
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_numeric_dtype(column):
+        return pd.Index(column)
+    try:
+        if (
+            not column.astype(str).str.contains(r"\d").all()
+        ):  # a single letter would pass for a time zone, today
+            raise ValueError("no digits")
+        return pd.DatetimeIndex(pd.to_datetime(column))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataError(
+            f"{name}: the column {column.name!r} has to be the time, but holds {column.iloc[0]!r} and the like, "
+            f"which do not read as dates ({' '.join(str(error).split())[:200]}); needed: dates of one format, or numbers."
+        ) from error
+
+
+# ---------------------------------------------------------------- the layouts
+
+
+def _from_wide(table: Cells, time: int | None, missing: Sequence[str]) -> pd.DataFrame:
+    n_columns = table.frame.shape[1]
+    columns = [i for i in range(n_columns) if i != time]
+    label = "" if time is None or table.names is None else table.names[time]
+    index = pd.RangeIndex(len(table.frame)) if time is None else _index(table, time)
+    if table.names is not None:
+        # A column that names nodes among the values: a long table that was not recognised
+        for i in columns:
+            if table.names[i].lower() in _NODE_NAMES and not pd.api.types.is_float_dtype(
+                table.frame.iloc[:, i]
+            ):
+                raise DataError(
+                    f"{table.file}: column {table.name(i)} seems to name the nodes of a long table ({_some(table)}); needed: the "
+                    "columns time, node, value and no others."
+                )
+    values = numbers_of(table.keep(columns), missing)
+    values.columns = pd.Index(
+        range(len(columns)) if table.names is None else [table.names[i] for i in columns]
+    )
+    values.index = index.rename(label or None)
+    return values
+
+
+def _index(table: Cells, time: int) -> pd.Index:
+    column = table.frame.iloc[:, time].rename("" if table.names is None else table.names[time])
+    if not pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_datetime64_any_dtype(column):
+        column = column.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
+    return times(column, table.file)
+
+
+def _long(table: Cells, time: int | None) -> tuple[int, int, int] | None:
+    """Positions of time, node and value in a long table."""
+    if table.names is not None:
+        known = long_columns(pd.DataFrame(columns=table.names))
+        if known is not None:
+            extra = [name for name in table.names if name not in known]
+            if extra:
+                raise DataError(
+                    f"{table.file}: a long table with the extra column(s) {', '.join(extra[:6])}; needed: "
+                    f"{', '.join(map(str, known))} only."
+                )
+            return tuple(table.names.index(str(name)) for name in known)  # type: ignore[return-value]
+    if table.frame.shape[1] != 3 or time is None:
+        return None
+    others = [i for i in range(3) if i != time]
+    if table.names is None:
+        nodes = [i for i in others if all(kind_of(cell) == "text" for cell in table.frame.iloc[:50, i])]
+    else:
+        nodes = [i for i in others if table.names[i].lower() in _NODE_NAMES]
+    if len(nodes) != 1:
+        return None
+    return time, nodes[0], next(i for i in others if i != nodes[0])
+
+
+def _from_long(table: Cells, columns: tuple[int, int, int], missing: Sequence[str]) -> pd.DataFrame:
+    time, node, value = columns
+    names = _node_names(table, node)
+    values = numbers_of(table.keep([value]), missing).iloc[:, 0]
+    long = pd.DataFrame({"time": _index(table, time), "node": names.to_numpy(), "value": values.to_numpy()})
+    if names.isna().any():
+        raise DataError(
+            f"{table.file}: row {int(names.isna().argmax()) + 1} has no node; needed: a name in each row."
+        )
+    try:
+        panel = as_panel(long)
+    except ValueError as error:
+        raise DataError(f"{table.file}: {error}") from error
+    label = None if table.names is None else table.names[time]
+    return pd.DataFrame(panel.values[..., 0], index=panel.index.rename(label), columns=pd.Index(panel.nodes))  # type: ignore[union-attr]
+
+
+def _node_names(table: Cells, node: int) -> pd.Series:
+    """The names of nodes as they are written: 007 is no number, and a country may be called NA."""
+    column = table.frame.iloc[:, node]
+    if table.as_text is None:
+        return column
+    written = (
+        table.as_text(keep_default_na=False, na_values=[""]).loc[table.frame.index, column.name].str.strip()
+    )
+    numbers = pd.api.types.is_integer_dtype(column) and (column.astype(str) == written).all()
+    return column if numbers else written
+
+
+def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | None:
+    """The values of a table with a row per sensor, turned; None where it is none."""
+    if table.names is None or _holds_dates(table.frame.iloc[:, 0]):
+        return None
+    first, *rest = table.names
+    if (
+        first.lower() in TIME_NAMES
+        or len(rest) < 2
+        or long_columns(pd.DataFrame(columns=table.names)) is not None
+    ):
+        return None
+    ids = table.frame.iloc[:, 0]
+    dated = [bool(_HEADER_TIME.fullmatch(name)) and kind_of(name) == "date" for name in rest]
+    label_is_date = kind_of(first) == "date" and bool(_HEADER_TIME.fullmatch(first))
+    counted = _counted(rest) and (_is_text(ids) or first.lower() in _NODE_NAMES)
+    if counted and not all(dated) and _counts(ids):
+        raise DataError(
+            f"{table.file}: rows and columns are both numbered ({_some(table)}): is there a row per time or per sensor? Name the "
+            "first column 'time', or give the sensors names."
+        )
+    if not all(dated) and not counted:
+        if sum(dated) > max(1, len(dated) // 2):
+            others = [first, *(name for name, date in zip(rest, dated, strict=True) if not date)]
+            raise DataError(
+                f"{table.file}: the header holds times ({next(n for n, d in zip(rest, dated, strict=True) if d)}, ...), so that "
+                f"there is a row per sensor, but also {', '.join(others[1:5])}; needed: one column with the names of the "
+                "sensors before the times. Leave the others out."
+            )
+        return None
+    start = 0 if label_is_date else 1
+    names = pd.Series(np.arange(len(ids))) if label_is_date else _node_names(table, 0)
+    if names.isna().any() or names.duplicated().any():
+        bad = "an empty cell" if names.isna().any() else repr(names[names.duplicated()].iloc[0]) + " twice"
+        raise DataError(
+            f"{table.file}: the header holds times ({rest[0]}, ...), so that there is a row per sensor, but the first column has "
+            f"{bad}; needed: a name for each sensor."
+        )
+    columns = list(range(start, len(table.names)))
+    values = numbers_of(table.keep(columns), missing)
+    header = pd.Series(table.names[start:], name="the header")
+    index = times(header, table.file) if all(dated) else pd.RangeIndex(len(header))
+    table.notes.append("the header holds the times and there is a row per sensor: the table was turned")
+    turned = pd.DataFrame(values.to_numpy().T, index=index.rename(None), columns=pd.Index(names.to_numpy()))
+    return turned.sort_index() if all(dated) else turned
+
+
+def _is_text(column: pd.Series) -> bool:
+    return not pd.api.types.is_numeric_dtype(column)
+
+
+def _counted(names: list[str]) -> bool:
+    """Whether names are consecutive numbers, perhaps with the same letters before them."""
+    matches = [re.fullmatch(r"(\D*)(\d+)", name) for name in names]
+    if not all(matches) or len({match[1] for match in matches if match}) > 1:
+        return False
+    numbers = [int(match[2]) for match in matches if match]
+    return all(later - earlier == 1 for earlier, later in pairwise(numbers))
+
+
+def _some(table: Cells, limit: int = 6) -> str:
+    names = [name or "no name" for name in table.names] if table.names is not None else ["no header"]
+    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")

@@ -1,0 +1,217 @@
+"""Columns of text as numbers: decimal points and commas, separators of thousands, marks of missing values.
+
+Builds on pandas; used by `columns`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..exceptions import DataError
+from .cells import Cells, kind_of
+
+__all__ = ["missing_marks", "numbers_of", "without_marks"]
+
+_GROUPS = "' \u00a0\u202f\u2019"  # what else may stand between thousands
+
+
+def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
+    return re.compile(
+        rf"[-+]?(?=[{decimal}]?\d)(?:[1-9]\d{{0,2}}(?:[{thousands}{_GROUPS}]\d{{3}})+|\d*)(?:[{decimal}]\d*)?(?:[eE][-+]?\d+)?"
+    )
+
+
+# How a text may be read, by the decimal mark
+_READINGS = {".": _pattern(".", ","), ",": _pattern(",", ".")}
+
+
+def missing_marks(missing: Any) -> tuple[str, ...]:
+    """The marks of missing values as text.
+
+    Parameters
+    ----------
+    missing : str, number, or sequence of these, or None
+        Marks; a text may hold several, separated by commas.
+
+    Returns
+    -------
+    tuple of str
+        Without blanks around them.
+
+    Examples
+    --------
+    >>> missing_marks("-9999,-"), missing_marks([-9999, 0.5]), missing_marks(None)
+    (('-9999', '-'), ('-9999', '0.5'), ())
+    """
+    if missing is None:
+        return ()
+    listed = (
+        missing.split(",") if isinstance(missing, str) else np.atleast_1d(np.asarray(missing, dtype=object))
+    )
+    return tuple(mark for mark in (str(part).strip() for part in listed) if mark)
+
+
+def without_marks(values: np.ndarray, marks: Sequence[str]) -> np.ndarray:
+    """Numbers with NaN where a mark of a missing value stands.
+
+    Parameters
+    ----------
+    values : ndarray
+        Numbers.
+    marks : sequence of str
+        From `missing_marks`; those that are no numbers do nothing.
+
+    Returns
+    -------
+    ndarray
+        The values themselves where no mark is among them; else a copy, float64 unless it was float32.
+    """
+    numbers = (
+        pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna().to_numpy(dtype=np.float64)
+    )
+    if not len(numbers):
+        return values
+    marked = np.isin(values, numbers.astype(values.dtype) if values.dtype == np.float32 else numbers)
+    if not marked.any():
+        return values
+    return np.where(marked, np.nan, values if values.dtype.kind == "f" else values.astype(np.float64))
+
+
+def numbers_of(table: Cells, marks: Sequence[str]) -> pd.DataFrame:
+    """All columns of a table as numbers.
+
+    Parameters
+    ----------
+    table : Cells
+        Columns of values.
+    marks : sequence of str
+        From `missing_marks`.
+
+    Returns
+    -------
+    DataFrame
+        The same columns as float64 (float32 where they were), NaN where a cell is empty or holds a mark.
+
+    Raises
+    ------
+    DataError
+        If a cell is no number, or may be two different ones.
+    """
+    frame = table.frame
+    for column in frame.columns:
+        dtype = frame[column].dtype
+        if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_datetime64_any_dtype(dtype):
+            raise DataError(
+                f"{table.file}: column {table.name(_place(frame, column))} holds {dtype} values; needed: numbers."
+            )
+    is_text = [not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
+    if any(is_text) and table.as_text is not None:
+        # Where one column has decimal commas, what looks like a decimal point elsewhere may part thousands
+        frame = table.as_text().loc[frame.index, frame.columns]
+        is_text = [True] * frame.shape[1]
+    texts = {
+        place: _Text(table, place, frame.iloc[:, place], marks) for place, text in enumerate(is_text) if text
+    }
+    decimals = _decimals(table, texts)
+    columns: dict[Any, Any] = {}
+    for place, column in enumerate(frame.columns):
+        if place in texts:
+            columns[column] = texts[place].numbers(decimals[place])
+            continue
+        numbers = pd.to_numeric(frame[column])
+        dtype = np.float32 if numbers.dtype == np.float32 else np.float64
+        columns[column] = without_marks(numbers.to_numpy(dtype=dtype, na_value=np.nan), marks)
+    return pd.DataFrame(columns, index=frame.index, columns=frame.columns)
+
+
+class _Text:
+    """A column of text, by its different cells."""
+
+    def __init__(self, table: Cells, place: int, column: pd.Series, marks: Sequence[str]) -> None:
+        self.codes, cells = pd.factorize(column, use_na_sentinel=True)
+        self.dtype_is_number = [kind_of(cell) == "number" and not isinstance(cell, str) for cell in cells]
+        self.cells = [str(cell).strip().replace("\u2212", "-") for cell in cells]
+        as_numbers = pd.to_numeric(pd.Series(self.cells, dtype=object), errors="coerce")
+        marked = pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna().tolist()
+        self.empty = [
+            cell in marks or number in marked or kind_of(cell) == "empty"
+            for cell, number in zip(self.cells, as_numbers, strict=True)
+        ]
+        asked = [
+            cell
+            for cell, known, empty in zip(self.cells, self.dtype_is_number, self.empty, strict=True)
+            if not known and not empty
+        ]
+        self.fits = {mark: all(map(pattern.fullmatch, asked)) for mark, pattern in _READINGS.items()}
+        if not any(self.fits.values()):
+            _refuse(table, place, column, asked)
+        self.differing = (
+            next((c for c in asked if _value(c, ".") != _value(c, ",")), None)
+            if all(self.fits.values())
+            else None
+        )
+
+    def numbers(self, decimal: str) -> np.ndarray:
+        values = [
+            np.nan if empty else float(cell) if known else _value(cell, decimal)
+            for cell, known, empty in zip(self.cells, self.dtype_is_number, self.empty, strict=True)
+        ]
+        return np.append(values, np.nan)[self.codes]  # the code of a missing cell is -1
+
+
+def _value(cell: str, decimal: str) -> float:
+    kept = "".join(c for c in cell if c not in _GROUPS and (c == decimal or c not in ".,"))
+    return float(kept.replace(",", "."))
+
+
+def _decimals(table: Cells, texts: dict[int, _Text]) -> dict[int, str]:
+    """The decimal mark of each column: its own where only one fits, else that of the others."""
+    own = {place: [mark for mark, fits in text.fits.items() if fits] for place, text in texts.items()}
+    sure = {marks[0] for marks in own.values() if len(marks) == 1}
+    out = {}
+    for place, text in texts.items():
+        if len(own[place]) == 1 or text.differing is None:
+            out[place] = own[place][0]
+        elif len(sure) == 1:
+            out[place] = next(iter(sure))
+        elif not sure and table.separator == ";":  # the separator where the comma is the decimal mark
+            out[place] = ","
+        elif not sure and not any("," in cell for other in texts.values() for cell in other.cells):
+            out[place] = "."
+        else:
+            one, other = (f"{_value(text.differing, mark):.15g}" for mark in ".,")
+            raise DataError(
+                f"{table.file}: column {table.name(place)} holds {text.differing!r}, which may be {one} or {other}; needed: "
+                "numbers with a decimal point, without separators of thousands."
+            )
+    return out
+
+
+def _refuse(table: Cells, place: int, column: pd.Series, asked: list[str]) -> None:
+    """Say which cell is no number."""
+    bad = next((c for c in asked if not any(p.fullmatch(c) for p in _READINGS.values())), None)
+    if bad is None:
+        one, other = (next(c for c in asked if not pattern.fullmatch(c)) for pattern in _READINGS.values())
+        raise DataError(
+            f"{table.file}: column {table.name(place)} holds {one!r} and {other!r}; needed: one decimal mark in a column."
+        )
+    texts = column.astype(str).str.strip().str.replace("\u2212", "-")
+    row = int((texts == bad).to_numpy().argmax()) + 1
+    hint = (
+        ""
+        if kind_of(bad) == "date"
+        else f" If it marks a missing value, say so: --missing={bad} (missing=[{bad!r}])."
+    )
+    raise DataError(
+        f"{table.file}: column {table.name(place)} holds {bad!r} in row {row}, which is no number; needed: numbers, empty where "
+        f"missing.{hint}"
+    )
+
+
+def _place(frame: pd.DataFrame, column: Any) -> int:
+    return int(frame.columns.get_loc(column))

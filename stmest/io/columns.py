@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from ..data.containers import as_panel, long_columns
-from ..data.fields import TIME_NAMES
+from ..data.times import STEP_NAMES, TIME_NAMES, join_time_columns, looks_like_times, read_times
 from ..exceptions import DataError
 from .cells import Cells, kind_of
 from .numerals import numbers_of
@@ -24,20 +25,7 @@ LAYOUTS = (
     "a wide table (time in the first column, one column per node), a long table (columns time, node, value or ds, "
     "unique_id, y) or an npz with `values`"
 )
-# Names in lower case of columns that hold numbers as times, that name nodes, and that number rows
-_STEP_NAMES = (
-    "step",
-    "t",
-    "time_idx",
-    "timestep",
-    "timepoint",
-    "timepoints",
-    "epoch",
-    "unix",
-    "seconds",
-    "hours",
-    "days",
-)
+# Names in lower case of columns that name nodes, and that number rows
 _NODE_NAMES = (
     "node", "node_id", "unique_id", "id", "sensor", "sensor_id", "station", "station_id", "detector", "detector_id", "series",
     "series_id", "item_id", "location", "site", "meter_id",
@@ -76,6 +64,7 @@ def wide_table(table: Cells, missing: Sequence[str] = ()) -> pd.DataFrame:
             f"{table.file}: {table.frame.shape[0]} rows and {table.frame.shape[1]} column(s) were found ({_some(table)}); "
             f"needed: {LAYOUTS}."
         )
+    table = _with_joined_times(table)
     on_its_side = _sensors_as_rows(table, missing)
     if on_its_side is not None:
         return _noted(on_its_side, table)
@@ -122,7 +111,7 @@ def _named(table: Cells) -> Cells:
         return table
     short = len(table.names) - (max((i for i, name in enumerate(table.names) if name), default=-1) + 1)
     if short == 1 and all(table.names[:-1]) and len(table.frame):
-        first, named = table.frame.iloc[:, 0], table.names[0].lower() in (*TIME_NAMES, *_STEP_NAMES)
+        first, named = table.frame.iloc[:, 0], table.names[0].lower() in (*TIME_NAMES, *STEP_NAMES)
         if named and not _counts(first):
             raise DataError(
                 f"{table.file}: the header has {len(table.names) - 1} names ({_some(table)}), the rows have {len(table.names)} "
@@ -130,6 +119,25 @@ def _named(table: Cells) -> Cells:
             )
         table.names = ["", *table.names[:-1]]
     return table
+
+
+def _with_joined_times(table: Cells) -> Cells:
+    """The table with one column of times in the place of columns for year, month and so on, or date and time of day."""
+    if table.names is None:
+        return table
+    # Named here by their places where they have no name, as two may lack one
+    names = [name or f"\0{i}" for i, name in enumerate(table.names)]
+    frame = table.frame.set_axis(names, axis=1)
+    try:
+        joined = join_time_columns(frame)
+    except DataError as error:
+        raise DataError(f"{table.file}: {error}") from error
+    if joined is frame:
+        return table
+    place = dict(zip(names, table.frame.columns, strict=True))
+    labels = [-1, *(place[name] for name in joined.columns[1:])]  # -1: no column of the file
+    kept = ["" if name.startswith("\0") else name for name in joined.columns[1:]]
+    return replace(table, names=["time", *kept], frame=joined.set_axis(labels, axis=1))
 
 
 def _refuse_repeated(table: Cells) -> None:
@@ -154,10 +162,12 @@ def _without_row_numbers(table: Cells, time: int | None) -> tuple[Cells, int | N
     """The table without columns before the time that only number its rows."""
     if table.names is None or time is None:
         return table, time
+    labels = list(table.frame.columns)
+    before = range(time) if labels[time] >= 0 else range(1, len(labels))  # times that were joined come first
     counting = [
         i
-        for i in range(time)
-        if (i == 0 and not table.names[i])
+        for i in before
+        if (labels[i] == 0 and not table.names[i])
         or (table.names[i].lower() in _ROW_NAMES and _counts(table.frame.iloc[:, i]))
     ]
     for i in counting:
@@ -186,15 +196,15 @@ def _time_column(table: Cells) -> int | None:
     if dated or named:
         both = [i for i in dated if i in named]
         return _one_of(both or sorted({*dated, *named}), table)
-    if not table.names[0] or table.names[0].lower() in _STEP_NAMES:
+    if not table.names[0] or table.names[0].lower() in STEP_NAMES:
         return 0
-    steps = [i for i, name in enumerate(table.names) if name.lower() in _STEP_NAMES]
+    steps = [i for i, name in enumerate(table.names) if name.lower() in STEP_NAMES]
     if len(steps) == 1:
         return steps[0]
     first = frame.iloc[:, 0]
     if not pd.api.types.is_numeric_dtype(first):
         return 0  # refused with what it holds, as long tables have been found already
-    if _is_regular(first):
+    if _is_regular(first) or isinstance(times(first.rename(table.names[0]), table.file), pd.DatetimeIndex):
         return 0
     if first.is_monotonic_increasing and first.is_unique and len(first) > 1:
         raise DataError(
@@ -250,7 +260,7 @@ def _is_regular(column: pd.Series) -> bool:
 
 def _holds_dates(column: pd.Series) -> bool:
     """Whether a column holds dates: those of its cells that are looked at."""
-    if pd.api.types.is_datetime64_any_dtype(column) or isinstance(column.dtype, pd.PeriodDtype):
+    if looks_like_times(column):
         return True
     if pd.api.types.is_numeric_dtype(column):
         return False
@@ -260,25 +270,36 @@ def _holds_dates(column: pd.Series) -> bool:
     return bool(kinds) and kinds.count("date") > len(kinds) // 2
 
 
-def times(column: pd.Series, name: str) -> pd.Index:
-    """Times from a column of dates or of numbers."""
+def times(column: pd.Series, file: str) -> pd.Index:
+    """The times of a column.
+
+    Parameters
+    ----------
+    column : Series
+        As it stands in a file.
+    file : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    pandas.Index
+        As `stmest.data.times.read_times` reads them.
+
+    Raises
+    ------
+    DataError
+        If a row has no time, or they cannot be read.
+    """
     if column.isna().any():
         row = int(column.isna().argmax()) + 1
         raise DataError(
-            f"{name}: row {row} has no time in column {column.name!r}; needed: a time in each row."
+            f"{file}: row {row} has no time in column {column.name!r}; needed: a time in each row."
         )
-    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_numeric_dtype(column):
-        return pd.Index(column)
     try:
-        if (
-            not column.astype(str).str.contains(r"\d").all()
-        ):  # a single letter would pass for a time zone, today
-            raise ValueError("no digits")
-        return pd.DatetimeIndex(pd.to_datetime(column))
-    except (ValueError, TypeError, OverflowError) as error:
+        return read_times(pd.Index(column)).index
+    except DataError as error:
         raise DataError(
-            f"{name}: the column {column.name!r} has to be the time, but holds {column.iloc[0]!r} and the like, "
-            f"which do not read as dates ({' '.join(str(error).split())[:200]}); needed: dates of one format, or numbers."
+            f"{file}: the column {column.name!r} has to be the time, but holds {column.iloc[0]!r} and the like: {error}"
         ) from error
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,8 @@ class Cells:
     as_text : callable or None
         Returns the columns of `frame` as they are written, given settings of pandas.read_csv; None where the file itself has
         numbers.
+    n_written : int or None
+        How many names the header has, empty ones included, where it may have fewer than the rows have cells.
     """
 
     file: str
@@ -55,6 +57,7 @@ class Cells:
     notes: list[str] = field(default_factory=list)
     separator: str | None = None
     as_text: Callable[..., pd.DataFrame] | None = None
+    n_written: int | None = None
 
     def name(self, column: int) -> str:
         """How messages call a column."""
@@ -64,8 +67,7 @@ class Cells:
     def keep(self, columns: Sequence[int]) -> Cells:
         """The same table with some of its columns, which keep their numbers in `frame`."""
         names = None if self.names is None else [self.names[i] for i in columns]
-        frame = self.frame.iloc[:, list(columns)]
-        return Cells(self.file, names, frame, self.notes, self.separator, self.as_text)
+        return replace(self, names=names, frame=self.frame.iloc[:, list(columns)])
 
 
 def kind_of(cell: Any) -> str:

@@ -32,8 +32,10 @@ _NODE_NAMES = (
 )  # fmt: skip
 _ROW_NAMES = ("", "index", "row", "no", "no.", "nr", "nr.", "number", "#", "id", "level_0", "rownames")
 _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")  # pandas' name of a column that has none
+# A time in a header has a year of four figures; without marks between its parts, it has at least eight
 _HEADER_TIME = re.compile(
-    r"(19|20)\d{2}[-/.]?\d{1,2}([-/.]?\d{1,2})?([T ]?\d{1,2}:?\d{2}.*)?|\d{1,2}[-/.]\d{1,2}[-/.](19|20)\d{2}([T ].*)?"
+    r"(19|20)\d{2}([-/.]\d{1,2}){1,2}([T ]+\d{1,2}:?\d{2}.*)?|(19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])([T ]?\d{2}.*)?"
+    r"|\d{1,2}[-/.]\d{1,2}[-/.](19|20)\d{2}([T ]+\d{1,2}:?\d{2}.*)?"
 )
 
 
@@ -107,17 +109,16 @@ def _without_empty(table: Cells) -> Cells:
 
 def _named(table: Cells) -> Cells:
     """The table with a name for each column: a header that is one name short lacks that of the first column."""
-    if table.names is None or not table.names:
+    names = table.names
+    if not names or table.n_written != len(names) - 1 or not all(names[:-1]) or not len(table.frame):
         return table
-    short = len(table.names) - (max((i for i, name in enumerate(table.names) if name), default=-1) + 1)
-    if short == 1 and all(table.names[:-1]) and len(table.frame):
-        first, named = table.frame.iloc[:, 0], table.names[0].lower() in (*TIME_NAMES, *STEP_NAMES)
-        if named and not _counts(first):
-            raise DataError(
-                f"{table.file}: the header has {len(table.names) - 1} names ({_some(table)}), the rows have {len(table.names)} "
-                "cells; needed: a name for each."
-            )
-        table.names = ["", *table.names[:-1]]
+    # The first column may count the rows, or hold the times if none of the names means a time
+    if names[0].lower() in (*TIME_NAMES, *STEP_NAMES) and not _counts(table.frame.iloc[:, 0]):
+        raise DataError(
+            f"{table.file}: the header has {len(names) - 1} names ({_some(table)}), the rows have {len(names)} cells; needed: a "
+            "name for each."
+        )
+    table.names = ["", *names[:-1]]
     return table
 
 
@@ -401,8 +402,8 @@ def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | Non
     ):
         return None
     ids = table.frame.iloc[:, 0]
-    dated = [bool(_HEADER_TIME.fullmatch(name)) and kind_of(name) == "date" for name in rest]
-    label_is_date = kind_of(first) == "date" and bool(_HEADER_TIME.fullmatch(first))
+    dated = [bool(_HEADER_TIME.fullmatch(name)) for name in rest]
+    label_is_date = bool(_HEADER_TIME.fullmatch(first))
     counted = _counted(rest) and (_is_text(ids) or first.lower() in _NODE_NAMES)
     if counted and not all(dated) and _counts(ids):
         raise DataError(
@@ -421,7 +422,7 @@ def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | Non
     start = 0 if label_is_date else 1
     names = pd.Series(np.arange(len(ids))) if label_is_date else _node_names(table, 0)
     if names.isna().any() or names.duplicated().any():
-        bad = "an empty cell" if names.isna().any() else repr(names[names.duplicated()].iloc[0]) + " twice"
+        bad = "an empty cell" if names.isna().any() else f"{names[names.duplicated()].iloc[0]} twice"
         raise DataError(
             f"{table.file}: the header holds times ({rest[0]}, ...), so that there is a row per sensor, but the first column has "
             f"{bad}; needed: a name for each sensor."

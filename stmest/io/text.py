@@ -104,9 +104,12 @@ def read_text(path: Path) -> Cells:
         ) from error
     except MemoryError as error:
         raise DataError(f"{path.name}: does not fit into memory.") from error
+    n_written = None if names is None else len(names)
     if names is not None:
         names += [""] * (width - len(names))
-    return Cells(path.name, names, frame, notes, separator, lambda **settings: parsed(dtype=str, **settings))
+    return Cells(
+        path.name, names, frame, notes, separator, lambda **settings: parsed(dtype=str, **settings), n_written
+    )
 
 
 def _parsed(stream: TextIO, width: int, separator: str, **settings: Any) -> pd.DataFrame:

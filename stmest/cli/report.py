@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit code: 0 done, 1 done but a forecaster failed, 2 input that cannot be used, 130 interrupted.
     """
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_marks_joined(sys.argv[1:] if arguments is None else arguments))
     try:
         return options.run(options)
     except KeyboardInterrupt:
@@ -82,7 +82,12 @@ def _add_options(add: Callable[..., Any]) -> None:
     add(
         "--data",
         metavar="FILE",
-        help="csv, parquet or npz of values, npz or netCDF of a field; without it, a simulated network",
+        help="csv, Excel, parquet, npz or HDF5 of values, npz or netCDF of a field; without it, a simulated network",
+    )
+    add(
+        "--missing",
+        metavar="MARKS",
+        help="marks of missing values besides empty cells, separated by commas, such as -9999,-",
     )
     add("--adj", metavar="FILE", help="graph: csv, npy or npz; 'none' ignores the one in the data file")
     add(
@@ -143,6 +148,17 @@ class _Formatter(argparse.HelpFormatter):
         return action.help if without else f"{action.help} (default: %(default)s)"
 
 
+def _marks_joined(arguments: Sequence[str]) -> list[str]:
+    """Arguments with the marks of missing values behind an equals sign: -9999,- looks like an option."""
+    out: list[str] = []
+    for argument in arguments:
+        if out and out[-1] == "--missing":
+            out[-1] = f"--missing={argument}"
+        else:
+            out.append(argument)
+    return out
+
+
 def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
@@ -192,6 +208,8 @@ def _report(options: argparse.Namespace) -> int:
         },
         "data": title,
     }
+    if X.attrs.get("notes"):
+        report.settings["notes"] = "; ".join(X.attrs["notes"])
     say("")
     print(report.to_text())
     say("")
@@ -247,7 +265,7 @@ def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any,
     from ..io.tables import read_graph, read_table
 
     if options.data is not None and holds_field(options.data):
-        fields = read_field(options.data)
+        fields = read_field(options.data, missing=options.missing)
         name = _channel_of(list(fields), options.channel, say)
         if options.adj not in (None, "none"):
             say("the cells of a field have no graph: --adj is not used")
@@ -260,7 +278,7 @@ def _load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any,
         simulated = make_sensor_network(random_state=options.seed)
         X, graph, title = simulated.values, simulated.graph, "simulated sensor network"
     else:
-        X, graph = read_table(options.data)
+        X, graph = read_table(options.data, missing=options.missing)
         title = Path(options.data).name
     X, channel = _one_channel(X, options.channel, say)
     if options.adj is not None:
@@ -316,6 +334,8 @@ def _describe(
     where = f"{X.shape[1]} nodes" if X.ndim == 2 else f"a field of {X.shape[1]} x {X.shape[2]} cells"
     size = f"{len(X):,} rows from {index[0]} to {index[-1]}, {where}, {missing:.1%} missing"
     say(f"{title}: {size}" + (f", {edges}" if X.ndim == 2 else ""))
+    for note in X.attrs.get("notes", []):
+        say(f"{title}: {note}")
     lengths = f"look-back {options.input_length}, horizon {options.horizon}, season {season} rows"
     say(f"{lengths}; writing to {options.out}")
 

@@ -7,8 +7,10 @@ No deeper layer sees pandas or xarray. Used by the forecasters, the datasets and
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import re
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ from .panel import Panel, join_panels
 from .times import STEP_NAMES, TIME_NAMES, join_time_columns, looks_like_times, read_times
 from .validation import array_of_tensor, as_floats, refuse_extremes
 
-__all__ = ["as_panel", "long_columns"]
+__all__ = ["as_panel", "are_times", "long_columns"]
 
 # (time, node, value) column names of long tables that are recognised without being specified, lower case
 _LONG_COLUMNS = (("time", "node", "value"), ("ds", "unique_id", "y"))
@@ -48,6 +50,13 @@ _FEATURE_NAMES = (
     "variables",
     "quantity",
     "measure",
+)
+
+
+# A time as a name has a year of four figures; without marks between its parts, it has at least eight
+_TIME_AS_NAME = re.compile(
+    r"(19|20)\d{2}([-/.]\d{1,2}){1,2}([T ]+\d{1,2}:?\d{2}.*)?|(19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])([T ]?\d{2}.*)?"
+    r"|\d{1,2}[-/.]\d{1,2}[-/.](19|20)\d{2}([T ]+\d{1,2}:?\d{2}.*)?"
 )
 
 
@@ -226,8 +235,11 @@ def _from_wide(frame: pd.DataFrame, reading: str | None) -> Panel:
         raise DataError(f"X names a node twice: {frame.columns[frame.columns.duplicated()][0]!r}.")
     array = _checked_values(_numbers(frame))
     index, reading = _checked_index(frame.index, reading)
+    _refuse_columns_of_files(frame, index)
+    names = tuple(frame.columns.names)
+    restore = ToWide(names=() if set(names) == {None} else names)
     if frame.columns.nlevels == 1:
-        return Panel(array[..., None], index, list(frame.columns), None, 2, ToWide(), reading=reading)
+        return Panel(array[..., None], index, list(frame.columns), None, 2, restore, reading=reading)
     if frame.columns.nlevels != 2:
         raise DataError(
             f"X has {frame.columns.nlevels} column levels; needed: one (node) or two (node, feature)."
@@ -246,7 +258,56 @@ def _from_wide(frame: pd.DataFrame, reading: str | None) -> Panel:
     if not np.array_equal(order, np.arange(len(order))):
         array = array[:, order]
     values = array.reshape(len(frame), len(nodes), len(features))
-    return Panel(values, index, nodes, features, 3, ToWide(node_level), reading=reading)
+    return Panel(values, index, nodes, features, 3, replace(restore, node_level=node_level), reading=reading)
+
+
+def are_times(names: Iterable[Hashable]) -> list[bool]:
+    """Which names of columns are times: dates, periods, and text with a full date.
+
+    Parameters
+    ----------
+    names : iterable of hashable
+        Names of columns.
+
+    Returns
+    -------
+    list of bool
+        One for each.
+
+    Examples
+    --------
+    >>> are_times(["2024-01-31", "31.1.2024 23:00", "20240131", "400001", "2024", pd.Timestamp("2024-01-31")])
+    [True, True, True, False, False, True]
+    """
+    return [
+        isinstance(name, (date, np.datetime64, pd.Period)) or bool(_TIME_AS_NAME.fullmatch(str(name).strip()))
+        for name in names
+    ]
+
+
+def _refuse_columns_of_files(frame: pd.DataFrame, index: pd.Index) -> None:
+    """Refuse what a file leaves in a table that was read without looking: times as columns, numbers of rows, empty columns."""
+    if frame.columns.nlevels > 1:
+        return
+    dated = isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex))
+    if not dated and frame.shape[1] > 1 and all(are_times(frame.columns)):
+        raise DataError(
+            f"the columns of X are times, {frame.columns[0]!s} to {frame.columns[-1]!s}, and its rows are none: there seems to be "
+            "a row per node. Needed: a row per time; give X.T."
+        )
+    for place, name in enumerate(frame.columns):
+        if not isinstance(name, str) or not re.fullmatch(r"Unnamed: \d+", name):
+            continue
+        column = frame.iloc[:, place]
+        counts = len(column) > 1 and np.array_equal(
+            column.to_numpy(), np.arange(len(column)) + column.iloc[0]
+        )
+        if counts or column.isna().all():
+            what = "numbers the rows" if counts else "has no value"
+            raise DataError(
+                f"column {name!r} of X has no name in the file that it came from, and {what}: it is no node. Leave it out: "
+                f"X.drop(columns={name!r})."
+            )
 
 
 def _node_level(names: Any) -> int:
@@ -304,7 +365,9 @@ def _from_long(frame: pd.DataFrame, reading: str | None) -> Panel:
     values = _checked_values(_numbers(wide)).reshape(len(wide), len(nodes), len(features))
     index, _ = _checked_index(wide.index.rename(names[time_level]), _STAY)
 
-    restore = ToLong(tuple(names), time_level, None if columns is None else tuple(frame.columns))
+    restore = ToLong(
+        tuple(names), time_level, None if columns is None else tuple(frame.columns), frame.columns.name
+    )
     return Panel(values, index, nodes, features, 3 if len(features) > 1 else 2, restore, reading=reading)
 
 

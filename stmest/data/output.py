@@ -67,9 +67,12 @@ class ToWide:
     ----------
     node_level : int, default=0
         Which level of the column pairs is the node.
+    names : tuple, optional
+        Names of the levels of the columns, in the user's order; default: none.
     """
 
     node_level: int = 0
+    names: tuple[Hashable, ...] = ()
 
     def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> pd.DataFrame:
         """The values under the names of time, nodes and features."""
@@ -77,9 +80,11 @@ class ToWide:
             panel.nodes if panel.ndim == 2 else pd.MultiIndex.from_product([panel.nodes, panel.features])
         )
         out = pd.DataFrame(values.reshape(len(values), -1), index=index, columns=columns)
-        if self.node_level == 0 or panel.ndim == 2:
-            return out
-        return out.swaplevel(axis=1)[[(f, node) for f in panel.features for node in panel.nodes]]
+        if self.node_level and panel.ndim > 2:
+            out = out.swaplevel(axis=1)[[(f, node) for f in panel.features for node in panel.nodes]]
+        if self.names:
+            out.columns.names = self.names
+        return out
 
 
 @savable
@@ -125,11 +130,14 @@ class ToLong:
         Which of the two is the time.
     columns : tuple or None
         Order of the columns where time and node are columns; None where they are the row index.
+    column_name : hashable, optional
+        Name of the columns as a whole.
     """
 
     names: tuple[Hashable, ...]
     time_level: int
     columns: tuple[Hashable, ...] | None
+    column_name: Hashable = None
 
     def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> pd.DataFrame:
         """The values, a row per (time, node)."""
@@ -138,7 +146,8 @@ class ToLong:
         out = pd.DataFrame(values.reshape(len(rows), -1), index=rows, columns=panel.features)
         if self.time_level == 1:
             out = out.swaplevel().sort_index()
-        return out if self.columns is None else out.reset_index()[list(self.columns)]
+        out = out if self.columns is None else out.reset_index()[list(self.columns)]
+        return out.rename_axis(columns=self.column_name)
 
 
 @savable

@@ -14,11 +14,33 @@ from sklearn.utils import check_array
 from ..exceptions import DataError, DataTypeError
 from .chunks import row_chunks
 
-__all__ = ["LARGEST_VALUE", "array_of_tensor", "as_floats", "refuse_extremes"]
+__all__ = ["LARGEST_VALUE", "array_of_tensor", "as_floats", "refuse_extremes", "repeated_outlier"]
 
 # Networks compute in float32, whose squares end at 3e38. No observation is that large; marks of missing values are, such as
 # 9.97e36 in NetCDF files.
 LARGEST_VALUE = 1e18
+
+# Numbers that are often written where nothing was observed; each may also be a value
+_MARKS = (
+    -9999,
+    -999,
+    -99,
+    -9,
+    -1,
+    0,
+    99,
+    999,
+    9999,
+    -99999,
+    99999,
+    -32768,
+    32767,
+    65535,
+    -8888,
+    8888,
+    -7777,
+    7777,
+)
 
 
 def array_of_tensor(tensor: Any) -> np.ndarray:
@@ -132,3 +154,52 @@ def refuse_extremes(array: np.ndarray, axes: Sequence[str]) -> None:
             f"X contains {value:.3g} {where}; values above {LARGEST_VALUE:g} are too large to compute with. Use NaN if "
             "this marks a missing observation, or another unit."
         )
+
+
+def repeated_outlier(values: np.ndarray) -> tuple[float, int] | None:
+    """A value far beyond all others that is repeated: perhaps a mark of missing values.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_times, n_nodes, n_features)
+        NaN is fine.
+
+    Returns
+    -------
+    (value, count) or None
+        The most frequent such value; None where there is none that stands at least three times. It lies beyond the other values
+        of its node by more than five times their range (half of it for -9999 and the like).
+
+    Examples
+    --------
+    >>> repeated_outlier(np.array([1.0, 2, -9999, 3, -9999, 5, 4, -9999])[:, None, None])
+    (-9999.0, 3)
+    """
+    found: dict[float, int] = {}
+    series = values.reshape(len(values), -1)
+    width = max(1, 2**22 // max(1, len(series)))  # nodes at a time: the values may be larger than the memory
+    for first in range(0, series.shape[1], width):
+        part = np.asarray(series[:, first : first + width], dtype=np.float64)
+        for sign in (1, -1):
+            for value, count in _lowest_alone(sign * part):
+                found[sign * value] = found.get(sign * value, 0) + count
+    most = max(found, key=lambda value: found[value], default=None)
+    return None if most is None or found[most] < 3 else (most + 0.0, found[most])
+
+
+def _lowest_alone(series: np.ndarray) -> list[tuple[float, int]]:
+    """Of each column whose lowest value lies far below the others: this value, and how often it is there."""
+    lowest = np.min(series, axis=0, initial=np.inf, where=~np.isnan(series))
+    is_lowest = series == lowest
+    others = ~is_lowest & ~np.isnan(series)
+    low = np.min(series, axis=0, initial=np.inf, where=others)
+    high = np.max(series, axis=0, initial=-np.inf, where=others)
+    with np.errstate(invalid="ignore"):
+        gap, reach = low - lowest, high - low
+        known = np.isin(np.abs(lowest), np.abs(_MARKS))
+        far = (gap > 5 * reach) | (known & (gap > 0.5 * reach))
+    out = []
+    for i in np.flatnonzero(far & np.isfinite(gap)):
+        if len(np.unique(series[others[:, i], i])) >= (1 if known[i] and abs(lowest[i]) >= 99 else 5):
+            out.append((float(lowest[i]), int(is_lowest[:, i].sum())))
+    return out

@@ -19,6 +19,7 @@ import numpy as np
 from sklearn.base import clone
 
 from ..data.calendar import season_length
+from ..data.chunks import row_chunks
 from ..data.containers import as_panel
 from ..data.output import ToArray
 from ..data.panel import Panel, regular
@@ -74,7 +75,7 @@ def compare(
     Raises
     ------
     DataError
-        If the data leave no room for training data and a test window.
+        If the data leave no room for training data and a test window, or one of the two parts has no observation.
     GraphError
         If the graph does not fit the nodes.
     ParameterError
@@ -201,6 +202,8 @@ class _Trial:
         return windows.reshape(*windows.shape[:2], -1, *windows.shape[4:])
 
     def _score(self, row: ModelResult, truth: np.ndarray, forecast: np.ndarray) -> None:
+        if np.isnan(truth).all():
+            raise DataError(f"none of the {truth.size} target values is observed; there is nothing to score.")
         train = self.panel.values[: self.cut][..., self.targets]
         train = train[..., 0] if truth.ndim == 3 else train
         row.scores = {
@@ -259,6 +262,13 @@ def _checked(models: Mapping[str, Any], panel: Panel, test_fraction: float) -> t
             f"X has {panel.n_times} rows, of which test_fraction={test_fraction} leaves {cut} to learn from and "
             f"{panel.n_times - cut} to forecast; needed: 2 and horizon = {horizon}."
         )
+    for part, first, last in (("to learn from", 0, cut), ("to score on", cut, panel.n_times)):
+        if all(np.isnan(chunk).all() for _, chunk in row_chunks(panel.values[first:last])):
+            when = "" if panel.index is None else f", from {panel.index[first]} to {panel.index[last - 1]},"
+            raise DataError(
+                f"the {last - first} rows {part}{when} hold no observation at all; needed: some. Choose another test_fraction, "
+                "or leave out the rows without observations."
+            )
     return horizon, cut
 
 

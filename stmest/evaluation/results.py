@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .tables import aligned_table, filled_rows, finite_or_none, plain
+from .tables import aligned_table, filled_rows, finite_or_none, outlier_hint, plain
 
 __all__ = ["ModelResult", "Report", "Sample"]
 
@@ -165,9 +165,11 @@ class Report:
         Returns
         -------
         str
-            Lines of aligned columns, and a sentence where rows of the data were missing and are filled with NaN.
+            Lines of aligned columns, and sentences where rows of the data were missing and are filled with NaN, and where a value
+            may mark missing values.
         """
-        return "\n".join([aligned_table(self.to_frame(), self.settings, self.unit), *filled_rows(self.data)])
+        table = aligned_table(self.to_frame(), self.settings, self.unit)
+        return "\n".join([table, *filled_rows(self.data), *outlier_hint(self.data)])
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but forecasts and forecasters, as plain Python that JSON can hold.

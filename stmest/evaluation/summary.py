@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..data.panel import Panel
 from ..data.time_index import breaks, usual_step
+from ..data.validation import repeated_outlier
 from .tables import plain
 
 __all__ = ["summarise"]
@@ -28,7 +29,8 @@ def summarise(panel: Panel) -> dict[str, Any]:
         Plain Python: `n_times`, `n_nodes`, `n_features`, `missing_share`, `missing_by_node`; `longest_missing_run`, the
         longest run of time steps that a node lacks; `constant_nodes` and `unobserved_nodes`, by name or position; with an index
         `first_time`, `last_time`, and with dates `step` and `gaps`, the number of steps that are not the usual one; where time
-        steps were missing and NaN stands for them, `filled_rows`, their number.
+        steps were missing and NaN stands for them, `filled_rows`, their number; where a value far beyond the others is repeated,
+        `repeated_outlier`, the value and how often it is there.
     """
     values, index = panel.values, panel.index
     n_times, n_nodes, n_features = values.shape
@@ -61,6 +63,9 @@ def summarise(panel: Panel) -> dict[str, Any]:
         out |= {"step": str(usual_step(index)), "gaps": breaks(index)}
     if panel.n_filled:
         out["filled_rows"] = panel.n_filled
+    outlier = repeated_outlier(values)
+    if outlier is not None:
+        out["repeated_outlier"] = list(outlier)
     return out
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-__all__ = ["aligned_table", "filled_rows", "finite_or_none", "plain"]
+__all__ = ["aligned_table", "filled_rows", "finite_or_none", "outlier_hint", "plain"]
 
 
 def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | None) -> str:
@@ -80,6 +80,29 @@ def filled_rows(data: dict[str, Any]) -> list[str]:
     return [
         f"{n_filled:,} {rows} between the first and the last time {are} missing in the data, and filled with NaN."
     ]
+
+
+def outlier_hint(data: dict[str, Any]) -> list[str]:
+    """A sentence about a value far beyond the others that is repeated, if there is one.
+
+    Parameters
+    ----------
+    data : dict
+        As `summarise` returns it.
+
+    Returns
+    -------
+    list of str
+        One line, or none.
+    """
+    if "repeated_outlier" not in data:
+        return []
+    value, count = data["repeated_outlier"]
+    sentence = (
+        f"The value {value:.10g} is there {count:,} times, far beyond all others. If it marks missing values, put NaN in its "
+        f"place (stmest report --missing {value:.10g})."
+    )
+    return [sentence]
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from ..data.containers import as_panel, long_columns
+from ..data.containers import are_times, as_panel, long_columns
 from ..data.times import STEP_NAMES, TIME_NAMES, join_time_columns, looks_like_times, read_times
 from ..exceptions import DataError
 from .cells import Cells, kind_of
@@ -32,11 +32,6 @@ _NODE_NAMES = (
 )  # fmt: skip
 _ROW_NAMES = ("", "index", "row", "no", "no.", "nr", "nr.", "number", "#", "id", "level_0", "rownames")
 _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")  # pandas' name of a column that has none
-# A time in a header has a year of four figures; without marks between its parts, it has at least eight
-_HEADER_TIME = re.compile(
-    r"(19|20)\d{2}([-/.]\d{1,2}){1,2}([T ]+\d{1,2}:?\d{2}.*)?|(19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])([T ]?\d{2}.*)?"
-    r"|\d{1,2}[-/.]\d{1,2}[-/.](19|20)\d{2}([T ]+\d{1,2}:?\d{2}.*)?"
-)
 
 
 def wide_table(table: Cells, missing: Sequence[str] = ()) -> pd.DataFrame:
@@ -402,8 +397,7 @@ def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | Non
     ):
         return None
     ids = table.frame.iloc[:, 0]
-    dated = [bool(_HEADER_TIME.fullmatch(name)) for name in rest]
-    label_is_date = bool(_HEADER_TIME.fullmatch(first))
+    label_is_date, *dated = are_times(table.names)
     counted = _counted(rest) and (_is_text(ids) or first.lower() in _NODE_NAMES)
     if counted and not all(dated) and _counts(ids):
         raise DataError(

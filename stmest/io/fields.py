@@ -6,7 +6,6 @@ Builds on `fields` and xarray (extra ``io``); used by the command line.
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from ..data.containers import as_panel
 from ..data.fields import xarray_layout
 from ..data.times import read_times
 from ..exceptions import DataError, MissingDependencyError
+from .arrays import array_names, array_shape, check_size, load_arrays
+from .numerals import missing_marks, without_marks
 
 __all__ = ["holds_field", "read_field", "unit_in"]
 
@@ -45,17 +46,17 @@ def holds_field(path: str | Path) -> bool:
     path = Path(path)
     if path.suffix.lower() in _NETCDF:
         return True
-    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+    if path.suffix.lower() != ".npz":
         return False
     try:
-        with np.load(path, allow_pickle=False) as file:
-            n_axes = file["values"].ndim if "values" in file.files else 0
-            return n_axes == 4 or (n_axes == 3 and _axes_of(file.files) is not None)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        names = array_names(path)
+        n_axes = len(array_shape(path, "values")) if "values" in names else 0
+    except (DataError, OSError):
         return False
+    return n_axes == 4 or (n_axes == 3 and _axes_of(names) is not None)
 
 
-def read_field(path: str | Path) -> dict[str, Any]:
+def read_field(path: str | Path, *, missing: Any = None) -> dict[str, Any]:
     """Read the fields of a file.
 
     Parameters
@@ -66,6 +67,8 @@ def read_field(path: str | Path) -> dict[str, Any]:
         - npz: `values` of shape (n_times, n_y, n_x, n_channels), or without channels beside the two axes; optionally
           `time`, `channels`, and the axes `y` and `x`, or `lat` and `lon`. It is read without unpickling anything;
         - netCDF: every variable with the dimensions time, y and x (recognised by their names) and others of length 1.
+    missing : str, number or sequence of these, optional
+        Marks of missing values besides NaN, such as ``-9999``. Default: none.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def read_field(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If the file has none of these layouts; the message says what was found and what is needed.
+        If the file has none of these layouts, or does not fit into memory; the message says what was found and what is needed.
     MissingDependencyError
         Without xarray, or without what it needs to read netCDF.
     FileNotFoundError
@@ -89,18 +92,23 @@ def read_field(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"there is no file {path}")
     xarray = require("xarray", "io")
     read = _read_netcdf if path.suffix.lower() in _NETCDF else _read_npz
+    marks = missing_marks(missing)
     try:
-        fields = read(path, xarray)
+        fields = {
+            name: field.copy(data=without_marks(field.values, marks))
+            for name, field in read(path, xarray).items()
+        }
         for field in fields.values():
             as_panel(field)
-    except (ValueError, OSError) as error:  # DataError, and the words of xarray and numpy
+    except (ValueError, OSError, MemoryError) as error:  # DataError, and the words of xarray and numpy
+        if str(error).startswith(path.name):
+            raise
         raise DataError(f"{path.name}: {' '.join(str(error).split())[:300]}") from error
     return fields
 
 
 def _read_npz(path: Path, xarray: Any) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+    arrays = load_arrays(path)
     values = arrays["values"]
     values = values[..., None] if values.ndim == 3 else values
     if values.ndim != 4 or values.dtype.kind not in "fiu":
@@ -121,7 +129,9 @@ def _read_npz(path: Path, xarray: Any) -> dict[str, Any]:
 
 def _read_netcdf(path: Path, xarray: Any) -> dict[str, Any]:
     try:
-        data = xarray.load_dataset(path)
+        with xarray.open_dataset(path) as opened:
+            check_size(opened.nbytes, path.name)
+            data = opened.load()
     except (ValueError, ImportError) as error:
         if "backend" not in str(error) and "engine" not in str(error):
             raise

@@ -136,11 +136,12 @@ class _Text:
         self.codes, cells = pd.factorize(column, use_na_sentinel=True)
         self.dtype_is_number = [kind_of(cell) == "number" and not isinstance(cell, str) for cell in cells]
         self.cells = [str(cell).strip().replace("\u2212", "-") for cell in cells]
-        as_numbers = pd.to_numeric(pd.Series(self.cells, dtype=object), errors="coerce")
-        marked = pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna().tolist()
+        marked = set(pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna())
         self.empty = [
-            cell in marks or number in marked or kind_of(cell) == "empty"
-            for cell, number in zip(self.cells, as_numbers, strict=True)
+            cell in marks
+            or kind_of(cell) == "empty"
+            or (bool(numbers := _readings(cell)) and numbers <= marked)
+            for cell in self.cells
         ]
         asked = [
             cell
@@ -167,6 +168,11 @@ class _Text:
 def _value(cell: str, decimal: str) -> float:
     kept = "".join(c for c in cell if c not in _GROUPS and (c == decimal or c not in ".,"))
     return float(kept.replace(",", "."))
+
+
+def _readings(cell: str) -> set[float]:
+    """All numbers that a text may be."""
+    return {_value(cell, mark) for mark, pattern in _READINGS.items() if pattern.fullmatch(cell)}
 
 
 def _decimals(table: Cells, texts: dict[int, _Text]) -> dict[int, str]:

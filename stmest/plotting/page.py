@@ -284,6 +284,9 @@ def _data(data: dict[str, Any]) -> dict[str, str]:
     if "filled_rows" in data:
         out["missing rows"] = f"{data['filled_rows']:,}, filled with NaN"
     out["missing values"] = f"{data['missing_share']:.2%}; worst node {max(data['missing_by_node']):.2%}"
+    if "repeated_outlier" in data:
+        value, count = data["repeated_outlier"]
+        out["perhaps a mark of missing values"] = f"{value:g}, {count:,} times, far beyond all others"
     out["longest run of missing values"] = f"{data['longest_missing_run']:,} rows at one node"
     out["nodes that never change"] = _listed(data["constant_nodes"])
     out["nodes without any value"] = _listed(data["unobserved_nodes"])

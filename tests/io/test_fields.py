@@ -88,7 +88,7 @@ def test_files_that_do_not_fit_are_told(tmp_path, monkeypatch):
     def no_backend(path):
         raise ValueError("did not find a match in any of xarray's currently installed IO backends")
 
-    monkeypatch.setattr(xr, "load_dataset", no_backend)
+    monkeypatch.setattr(xr, "open_dataset", no_backend)
     with pytest.raises(MissingDependencyError, match=r"stmest\[io\]"):
         read_field(tmp_path / "mask.nc")
 

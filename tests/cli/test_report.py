@@ -162,6 +162,51 @@ def test_first_channel_or_the_named_one(npz, tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("mark", ["-9999", "-"])
+@pytest.mark.parametrize("joined", [True, False])
+def test_marks_of_missing_values(csv, tmp_path, capsys, mark, joined):
+    frame = pd.read_csv(csv, index_col=0).astype(object)
+    frame.iloc[::17, 1] = mark
+    frame.to_csv(csv)
+    arguments = ["--data", csv, "--models", "last-value", "--out", tmp_path]
+    code, text, errors = _report(capsys, *arguments)
+    if mark == "-":
+        assert code == 2
+        assert "--missing=-" in errors
+    else:
+        assert code == 0
+        assert "The value -9999 is there 15 times, far beyond all others." in text
+    marks = [f"--missing={mark},?"] if joined else ["--missing", f"{mark},?"]
+    code, text, errors = _report(capsys, *arguments, *marks)
+    assert (code, errors) == (0, "")
+    assert "1.6% missing" in text
+    assert "far beyond" not in text
+
+
+def test_what_was_left_out_of_a_file_is_said_and_kept(csv, tmp_path, capsys):
+    csv.write_text(csv.read_text().replace("\n", ",\n"), encoding="utf-8")
+    code, text, _ = _report(capsys, "--data", csv, "--models", "last-value", "--out", tmp_path)
+    assert code == 0
+    assert "readings.csv: 1 column(s) without a name and without a value were left out" in text
+    assert ", 4 nodes," in text
+    written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert "without a name" in written["settings"]["notes"]
+
+
+def test_a_test_part_without_observations_is_one_line_and_exit_code_2(csv, tmp_path, capsys):
+    frame = pd.read_csv(csv, index_col=0)
+    frame.iloc[190:] = np.nan
+    frame.to_csv(csv)
+    code, text, errors = _report(capsys, "--data", csv, "--models", QUICK, "--out", tmp_path)
+    assert code == 2
+    assert (
+        "the 48 rows to score on, from 2024-03-09 00:00:00 to 2024-03-10 23:00:00, hold no observation"
+        in errors
+    )
+    assert len(errors.splitlines()) == 1
+    assert "MAE" not in text
+
+
 def test_graph_of_a_file_and_none(csv, npz, tmp_path, capsys):
     (tmp_path / "edges.csv").write_text("source,target\na,b\nb,c\n", encoding="utf-8")
     arguments = ["--models", "last-value", "--out", tmp_path]

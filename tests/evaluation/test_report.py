@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 
 from stmest import (
     DataError,
+    DLinearForecaster,
     GraphError,
     LastValue,
     MeanProfile,
@@ -344,3 +345,24 @@ def test_fields_are_compared_cell_by_cell(kind):
 def test_trajectories_cannot_be_compared():
     with pytest.raises(DataError, match="2 trajectories; needed: one series"):
         compare({"last": LastValue()}, np.zeros((2, 50, 3, 4, 1)))
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [(slice(40, None), "to score on"), (slice(0, 40), "to learn from")]
+)
+def test_a_part_without_observations_is_refused_before_the_first_fit(part, words):
+    X = np.arange(100.0).reshape(50, 2)
+    X[part] = np.nan
+    with pytest.raises(DataError, match=f"the (10|40) rows {words} hold no observation"):
+        compare({"last": LastValue(horizon=2)}, X, season=2)
+
+
+def test_a_target_without_observations_fails_its_row():
+    X = np.arange(200.0).reshape(50, 2, 2)
+    X[40:, :, 1] = np.nan
+    report = compare({"last": LastValue(horizon=2)}, X, season=2)
+    assert report["last"].error is None
+    report = compare(
+        {"dlinear": DLinearForecaster(horizon=2, input_length=3, target=1, max_epochs=1)}, X, season=2
+    )
+    assert "nothing to score" in report["dlinear"].error

@@ -292,8 +292,8 @@ def _refuse_columns_of_files(frame: pd.DataFrame, index: pd.Index) -> None:
     dated = isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex))
     if not dated and frame.shape[1] > 1 and all(are_times(frame.columns)):
         raise DataError(
-            f"the columns of X are times, {frame.columns[0]!s} to {frame.columns[-1]!s}, and its rows are none: it seems to have "
-            "a row per node. Needed: a row per time; give X.T."
+            f"the columns of X are times, {frame.columns[0]!s} to {frame.columns[-1]!s}, and its rows are none: there seems to "
+            "be a row per node. Needed: a row per time; give X.T."
         )
     for place, name in enumerate(frame.columns):
         if not isinstance(name, str) or not re.fullmatch(r"Unnamed: \d+", name):

@@ -19,10 +19,15 @@ __all__ = ["Cells", "is_header", "kind_of"]
 
 _NUMBER = re.compile(r"[-+\u2212]?(\d[\d.,' \u00a0\u202f]*|[.,]\d+)([eE][-+]?\d+)?")
 # What only dates and times have: figures on both sides of a dash, slash, colon or two dots; a T; a name of a month
+_CLOCK = (
+    r"\d{1,2}[:.h]?\d{0,2}(?:[:.]\d{2}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?)?\s*"
+    r"(?:Z|UTC|GMT)?(?:[+-]\d{2}:?\d{0,2})?(?:\[[\w/]+\])?"
+)
 _DATE = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,4}[-/]\d{1,2}|\d{1,2}:\d{2}.*|\d{8}T\d+.*|\d{4}-?[QW]\d.*"
-    r"|(?=.*\d)(?:.*[^a-z])?(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
-    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)(?:[^a-z].*)?",
+    rf"\d{{1,4}}[-/.]\s?\d{{1,2}}[-/.]\s?\d{{1,4}}\.?(?:[T ,_]\s*{_CLOCK})?|\d{{1,4}}[-/]\d{{1,4}}"
+    rf"|\d{{1,2}}[:h]\d{{2}}(?::\d{{2}})?.{{0,12}}|\d{{8}}[T ]{_CLOCK}|\d{{4}}-?[QW]\d[-\d]*"
+    r"|(?=.*\d)(?:[^;|\t]*[^a-z;|\t])?(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)(?:[^a-z;|\t][^;|\t]*)?",
     flags=re.IGNORECASE,
 )
 
@@ -62,7 +67,7 @@ class Cells:
     def name(self, column: int) -> str:
         """How messages call a column."""
         name = "" if self.names is None else self.names[column]
-        return repr(name) if name else f"number {column + 1}"
+        return repr(name) if name else f"number {self.frame.columns[column] + 1}"
 
     def keep(self, columns: Sequence[int]) -> Cells:
         """The same table with some of its columns, which keep their numbers in `frame`."""

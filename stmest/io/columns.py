@@ -266,7 +266,7 @@ def _holds_dates(column: pd.Series) -> bool:
     return bool(kinds) and kinds.count("date") > len(kinds) // 2
 
 
-def times(column: pd.Series, file: str) -> pd.Index:
+def times(column: pd.Series, file: str, what: str | None = None) -> pd.Index:
     """The times of a column.
 
     Parameters
@@ -275,6 +275,8 @@ def times(column: pd.Series, file: str) -> pd.Index:
         As it stands in a file.
     file : str
         Name of the file, for messages.
+    what : str, optional
+        What messages call the column; default: the column and its name.
 
     Returns
     -------
@@ -294,8 +296,9 @@ def times(column: pd.Series, file: str) -> pd.Index:
     try:
         return read_times(pd.Index(column)).index
     except DataError as error:
+        what = what or f"the column {column.name!r}"
         raise DataError(
-            f"{file}: the column {column.name!r} has to be the time, but holds {column.iloc[0]!r} and the like: {error}"
+            f"{file}: {what} has to be the time, but holds {column.iloc[0]!r} and the like: {error}"
         ) from error
 
 
@@ -387,33 +390,30 @@ def _node_names(table: Cells, node: int) -> pd.Series:
 
 def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | None:
     """The values of a table with a row per sensor, turned; None where it is none."""
-    if table.names is None or _holds_dates(table.frame.iloc[:, 0]):
+    if table.names is None or long_columns(pd.DataFrame(columns=table.names)) is not None:
         return None
-    first, *rest = table.names
+    dated = are_times(table.names)
     if (
-        first.lower() in TIME_NAMES
-        or len(rest) < 2
-        or long_columns(pd.DataFrame(columns=table.names)) is not None
+        not table.names[0]
+        and dated[1:] == [False] + [True] * (len(dated) - 2)
+        and _counts(table.frame.iloc[:, 0])
     ):
-        return None
+        table = table.keep(range(1, len(table.names)))  # numbers of rows before the names of the sensors
+    first, *rest = table.names  # type: ignore[misc]
     ids = table.frame.iloc[:, 0]
-    label_is_date, *dated = are_times(table.names)
-    counted = _counted(rest) and (_is_text(ids) or first.lower() in _NODE_NAMES)
-    if counted and not all(dated) and _counts(ids):
-        raise DataError(
-            f"{table.file}: rows and columns are both numbered ({_some(table)}): is there a row per time or per sensor? Name the "
-            "first column 'time', or give the sensors names."
-        )
-    if not all(dated) and not counted:
+    if _holds_dates(ids) or first.lower() in TIME_NAMES or len(rest) < 2:
+        return None
+    label_is_date, *dated = are_times([first, *rest])
+    index = _times_of_header(table, [first, *rest] if label_is_date else rest)
+    if index is None:
         if sum(dated) > max(1, len(dated) // 2):
-            others = [first, *(name for name, date in zip(rest, dated, strict=True) if not date)]
+            others = [name for name, date in zip(rest, dated, strict=True) if not date]
             raise DataError(
                 f"{table.file}: the header holds times ({next(n for n, d in zip(rest, dated, strict=True) if d)}, ...), so that "
-                f"there is a row per sensor, but also {', '.join(others[1:5])}; needed: one column with the names of the "
+                f"there is a row per sensor, but also {', '.join(others[:4])}; needed: one column with the names of the "
                 "sensors before the times. Leave the others out."
             )
         return None
-    start = 0 if label_is_date else 1
     names = pd.Series(np.arange(len(ids))) if label_is_date else _node_names(table, 0)
     if names.isna().any() or names.duplicated().any():
         bad = "an empty cell" if names.isna().any() else f"{names[names.duplicated()].iloc[0]} twice"
@@ -421,26 +421,55 @@ def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | Non
             f"{table.file}: the header holds times ({rest[0]}, ...), so that there is a row per sensor, but the first column has "
             f"{bad}; needed: a name for each sensor."
         )
-    columns = list(range(start, len(table.names)))
-    values = numbers_of(table.keep(columns), missing)
-    header = pd.Series(table.names[start:], name="the header")
-    index = times(header, table.file) if all(dated) else pd.RangeIndex(len(header))
+    values = numbers_of(table.keep(range(0 if label_is_date else 1, 1 + len(rest))), missing)
     table.notes.append("the header holds the times and there is a row per sensor: the table was turned")
     turned = pd.DataFrame(values.to_numpy().T, index=index.rename(None), columns=pd.Index(names.to_numpy()))
-    return turned.sort_index() if all(dated) else turned
+    return turned.sort_index() if isinstance(index, pd.DatetimeIndex) else turned
+
+
+def _times_of_header(table: Cells, names: list[str]) -> pd.Index | None:
+    """The times of a table with a row per sensor, from the names of its columns; None where these are no times."""
+    ids, label = table.frame.iloc[:, 0], (table.names or [""])[0]
+    named = _is_text(ids) or label.lower() in _NODE_NAMES
+    header = pd.Series(names)
+    if all(are_times(names)):
+        return times(header, table.file, "the header")
+    if all(kind_of(name) == "date" for name in names):
+        try:
+            index = times(header, table.file, "the header")
+        except DataError:
+            if all(re.fullmatch(r"\d{1,4}[-/]\d{1,4}", name) for name in names):
+                return None  # names such as 1-2
+            raise
+        if not named:
+            raise DataError(
+                f"{table.file}: the header ({_some(table)}) may hold times or names of sensors; needed: 'time' over a column of "
+                "times, or 'id' over one of names."
+            )
+        return index
+    counting = _counting(names) if named else None
+    if counting is not None and _counts(ids):
+        raise DataError(
+            f"{table.file}: rows and columns are both numbered ({_some(table)}): is there a row per time or per sensor? Name the "
+            "first column 'time', or give the sensors names."
+        )
+    if counting is None or not all(name.isdigit() for name in names):
+        return None if counting is None else pd.RangeIndex(len(names))
+    return times(pd.Series(counting), table.file, "the header")
 
 
 def _is_text(column: pd.Series) -> bool:
     return not pd.api.types.is_numeric_dtype(column)
 
 
-def _counted(names: list[str]) -> bool:
-    """Whether names are consecutive numbers, perhaps with the same letters before them."""
+def _counting(names: list[str]) -> list[int] | None:
+    """Numbers that rise by equal steps, which are the names or stand behind the same letters; None where they do not."""
     matches = [re.fullmatch(r"(\D*)(\d+)", name) for name in names]
     if not all(matches) or len({match[1] for match in matches if match}) > 1:
-        return False
+        return None
     numbers = [int(match[2]) for match in matches if match]
-    return all(later - earlier == 1 for earlier, later in pairwise(numbers))
+    steps = {later - earlier for earlier, later in pairwise(numbers)}
+    return numbers if len(steps) == 1 and min(steps) > 0 else None
 
 
 def _some(table: Cells, limit: int = 6) -> str:

@@ -6,6 +6,7 @@ Builds on pandas; used by `columns`.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,7 +144,7 @@ class _Text:
             or (bool(numbers := _readings(cell)) and numbers <= marked)
             for cell in self.cells
         ]
-        asked = [
+        self.asked = asked = [
             cell
             for cell, known, empty in zip(self.cells, self.dtype_is_number, self.empty, strict=True)
             if not known and not empty
@@ -151,11 +152,11 @@ class _Text:
         self.fits = {mark: all(map(pattern.fullmatch, asked)) for mark, pattern in _READINGS.items()}
         if not any(self.fits.values()):
             _refuse(table, place, column, asked)
-        self.differing = (
-            next((c for c in asked if _value(c, ".") != _value(c, ",")), None)
-            if all(self.fits.values())
-            else None
-        )
+        self.differing = None
+        if all(self.fits.values()):
+            self.differing = next((c for c in asked if _value(c, ".") != _value(c, ",")), None)
+        both = next((c for c in asked if "." in c and "," in c), None)  # such as 1.234,5
+        self.decimal_beside_groups = None if both is None else max(".,", key=both.rindex)
 
     def numbers(self, decimal: str) -> np.ndarray:
         values = [
@@ -176,19 +177,28 @@ def _readings(cell: str) -> set[float]:
 
 
 def _decimals(table: Cells, texts: dict[int, _Text]) -> dict[int, str]:
-    """The decimal mark of each column: its own where only one fits, else that of the others."""
+    """The decimal mark of each column: its own where only one fits, else what the other columns leave."""
     own = {place: [mark for mark, fits in text.fits.items() if fits] for place, text in texts.items()}
     sure = {marks[0] for marks in own.values() if len(marks) == 1}
+    grouped = {text.decimal_beside_groups for text in texts.values()} - {None}
+    open_cells = [
+        cell for place, text in texts.items() if len(own[place]) > 1 and text.differing for cell in text.asked
+    ]
+    marks = {mark for mark in ".," if any(mark in cell for cell in open_cells)}
+    if len(grouped) == 1 and sure == grouped:  # "1.234,5" shows what 1.234 is
+        common = next(iter(sure))
+    elif marks == {"."} and "," not in sure:
+        common = "."
+    elif marks == {","} and "." not in sure and ("," in sure or table.separator == ";"):
+        common = ","  # and a semicolon stands where the comma is taken
+    else:
+        common = None
     out = {}
     for place, text in texts.items():
         if len(own[place]) == 1 or text.differing is None:
             out[place] = own[place][0]
-        elif len(sure) == 1:
-            out[place] = next(iter(sure))
-        elif not sure and table.separator == ";":  # the separator where the comma is the decimal mark
-            out[place] = ","
-        elif not sure and not any("," in cell for other in texts.values() for cell in other.cells):
-            out[place] = "."
+        elif common is not None:
+            out[place] = common
         else:
             one, other = (f"{_value(text.differing, mark):.15g}" for mark in ".,")
             raise DataError(
@@ -208,11 +218,9 @@ def _refuse(table: Cells, place: int, column: pd.Series, asked: list[str]) -> No
         )
     texts = column.astype(str).str.strip().str.replace("\u2212", "-")
     row = int((texts == bad).to_numpy().argmax()) + 1
-    hint = (
-        ""
-        if kind_of(bad) == "date"
-        else f" If it marks a missing value, say so: --missing={bad} (missing=[{bad!r}])."
-    )
+    hint = ""
+    if not any(letter.isdigit() for letter in bad):
+        hint = f" If it marks a missing value, say so: --missing={shlex.quote(bad)} (missing=[{bad!r}])."
     raise DataError(
         f"{table.file}: column {table.name(place)} holds {bad!r} in row {row}, which is no number; needed: numbers, empty where "
         f"missing.{hint}"

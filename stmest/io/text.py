@@ -80,6 +80,7 @@ def read_text(path: Path) -> Cells:
         with _opened(path, encoding) as stream:
             lines = _head(stream)
         separator = _separator(lines)
+        _refuse_short_rows(list(_rows(iter(lines), separator)), path.name)
         rows = list(_rows(iter(lines), separator))
         if not rows:
             raise DataError(f"{path.name}: cannot be read as csv (there is nothing in it); needed: a table.")
@@ -128,7 +129,14 @@ def _bytes_of(path: Path) -> BinaryIO:
 
 
 def _opened(path: Path, encoding: str) -> TextIO:
-    return io.TextIOWrapper(_bytes_of(path), encoding=encoding)
+    """The text of a file, after the line with which some programs tell Excel the separator."""
+    stream = io.TextIOWrapper(_bytes_of(path), encoding=encoding)
+    start = stream.readline(_CHUNK)
+    if re.fullmatch(r'"?sep=.?"?\s*', start):
+        return stream
+    rest = io.TextIOWrapper(_bytes_of(path), encoding=encoding)
+    stream.close()
+    return rest
 
 
 def _encoding(path: Path) -> tuple[str, list[str]]:
@@ -186,10 +194,24 @@ def _head(stream: TextIO) -> list[str]:
 def _rows(lines: Iterator[str], separator: str) -> Iterator[list[str]]:
     """The rows of some lines, without those that are empty."""
     if separator == _BLANKS:
-        yield from (line.split() for line in lines if line.strip())
+        single = (re.sub(r"\s+", " ", line.strip()) for line in lines)
+        yield from csv.reader((line for line in single if line), delimiter=" ")
         return
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     yield from (row for row in reader if any(cell.strip() for cell in row))
+
+
+def _refuse_short_rows(rows: list[list[str]], name: str) -> None:
+    """Refuse a header with more names than any row has cells: which of them is missing is not known."""
+    if len(rows) < 2:
+        return
+    n_names = max((i for i, cell in enumerate(rows[0], start=1) if cell.strip()), default=0)
+    longest = max(map(len, rows[1:]))
+    if n_names > longest:
+        raise DataError(
+            f"{name}: the header has {n_names} names ({', '.join(rows[0][:6])}), the rows have {longest} cells; needed: a cell "
+            "for each name, empty where a value is missing."
+        )
 
 
 def _separator(lines: list[str]) -> str:

@@ -104,6 +104,19 @@ def test_a_longer_row_further_down_is_refused(tmp_path):
         _read(_file(tmp_path, _lines(["time", "meter", "b"], _rows() * 20 + rows)))
 
 
+def test_rows_that_are_shorter_than_the_header_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"the header has 4 names .* the rows have 3 cells"):
+        _read(_file(tmp_path, _lines(["time", "meter", "b", "c"], _rows())))
+    rows = _rows()
+    rows[3] = rows[3][:2]  # a single one has an empty cell at its end
+    assert np.isnan(_read(_file(tmp_path, _lines(["time", "meter", "b"], rows))).iloc[3, 1])
+
+
+def test_a_line_that_names_the_separator(tmp_path):
+    for start in ("sep=;\n", '"sep=;"\r\n'):
+        _check(_read(_file(tmp_path, start + _lines(["time", "meter", "b"], _rows(), ";"))))
+
+
 def test_an_empty_sensor_that_has_a_name_stays(tmp_path):
     frame = _read(_file(tmp_path, _lines(["time", "a", "b"], [[t, "1", ""] for t in WRITTEN])))
     assert frame.columns.tolist() == ["a", "b"]
@@ -210,6 +223,27 @@ def test_a_row_per_sensor_in_parquet(tmp_path):
     assert read[400002].tolist() == [10, 11, 12, 13, 14]
 
 
+@pytest.mark.parametrize(
+    ("header", "index"),
+    [
+        ("id,Jan 2024,Feb 2024,Mar 2024", pd.date_range("2024-01-01", periods=3, freq="MS")),
+        ("id,1/13/24,1/14/24,1/15/24", pd.date_range("2024-01-13", periods=3)),
+        ("id,1700000000,1700003600,1700007200", pd.date_range("2023-11-14 22:13:20", periods=3, freq="h")),
+        ("country,2001,2002,2003", [2001, 2002, 2003]),
+        (",2024-01-01 00:00,2024-01-01 01:00,2024-01-01 02:00", TIMES[:3]),
+    ],
+)
+@pytest.mark.parametrize("numbered", [True, False])
+def test_times_in_a_header(tmp_path, header, index, numbered):
+    names = ["a", "b"]
+    rows = [[name, "1", "2", "3"] for name in names]
+    if numbered and header.startswith(",2024"):  # numbers of rows before the names
+        header, rows = f",{header}".replace(",,", ",id,"), [[str(i), *row] for i, row in enumerate(rows)]
+    frame = _read(_file(tmp_path, header + "\n" + _lines(None, rows)))
+    assert list(frame.index) == list(index)
+    assert frame.columns.tolist() == names
+
+
 @pytest.mark.parametrize("header", ["V1,V2,V3,V4", "id,t1,t2,t3", ",0,1,2", "station,2001,2002,2003"])
 def test_a_row_per_sensor_with_numbered_times(tmp_path, header):
     frame = _read(_file(tmp_path, f"{header}\nH1,5,6,7\nH2,8,9,\n"))
@@ -224,6 +258,10 @@ def test_a_row_per_sensor_with_numbered_times(tmp_path, header):
         ("id,lat,2024-01-01,2024-01-02,2024-01-03\n1,5,6,7,8\n2,5,6,7,8\n", "a row per sensor, but also lat"),
         ("id,2024-01-01,2024-01-02\n1,5,6\n1,7,8\n", "1 twice"),
         ("id,0,1,2\n0,5,6,7\n1,7,8,9\n", "a row per time or per sensor"),
+        ("id,0,1,2\n1,5,6,7\n2,7,8,9\n", "a row per time or per sensor"),
+        ("id,00:00,01:00,02:00\n7,5,6,7\n9,7,8,9\n", "times of day without a date"),
+        ("id,1/1/24,1/2/24,1/3/24\n7,1,2,3\n9,4,5,6\n", "two ways that are equally good"),
+        (",1/13/24,1/14/24,1/15/24\n7,1,2,3\n9,4,5,6\n", "may hold times or names of sensors"),
         ("name,x,y\nH1,5,6\nH2,7,8\n", "'name' has to be the time, but holds 'H1'"),
     ],
 )  # fmt: skip
@@ -322,9 +360,18 @@ def test_separators_of_thousands(tmp_path, cells, numbers):
         assert _read(_file(tmp_path, _lines(["time", "a"], rows, separator)))["a"].tolist() == numbers
 
 
-def test_a_point_parts_thousands_where_another_column_has_decimal_commas(tmp_path):
-    text = "time;a;b\n2024-01-01;1.234;2,5\n2024-01-02;5.678;3,5\n"
-    assert _read(_file(tmp_path, text)).to_numpy().tolist() == [[1234, 2.5], [5678, 3.5]]
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_point_parts_thousands_where_another_cell_shows_it(tmp_path, separator):
+    rows = [["time", "a", "b"], ["2024-01-01", "1.234", "2.000,5"], ["2024-01-02", "5.678", "3,5"]]
+    assert _read(_file(tmp_path, _lines(None, rows, separator))).to_numpy().tolist() == [
+        [1234, 2000.5],
+        [5678, 3.5],
+    ]
+
+
+def test_decimal_points_stay_beside_marks_of_missing_values(tmp_path):
+    text = "time;a;b\n2024-01-01;4.216;?\n2024-01-02;5.360;?\n"
+    assert _read(_file(tmp_path, text), missing="?")["a"].tolist() == [4.216, 5.36]
 
 
 def test_columns_with_different_decimal_marks(tmp_path):
@@ -337,6 +384,8 @@ def test_columns_with_different_decimal_marks(tmp_path):
     [
         ('time,a\n2024-01-01,"1,234"\n2024-01-02,"5,678"\n', r"'1,234', which may be 1234 or 1\.234"),
         ("time\ta\n2024-01-01\t1,234\n2024-01-02\t5,678\n", r"'1,234', which may be"),
+        ("time;a;b\n2024-01-01;1.234;2,5\n2024-01-02;5.678;3,5\n", r"'1\.234', which may be 1\.234 or 1234"),
+        ("time;a;b\n2024-01-01;1.234;2,512\n2024-01-02;5.678;3,512\n", "which may be"),
         ("time;a\n2024-01-01;1.25\n2024-01-02;5,6\n", "one decimal mark in a column"),
         ("time;a\n2024-01-01;1.2.3\n2024-01-02;5\n", r"'1\.2\.3' in row 1"),
     ],
@@ -394,6 +443,12 @@ def test_names_stay_as_they_are_written(tmp_path):
         f"{t},{n},{i}\n" for n in ("007", "NA", "None", "1e3") for i, t in enumerate(WRITTEN)
     )
     assert _read(_file(tmp_path, long)).columns.tolist() == ["007", "NA", "None", "1e3"]
+    written = "".join(f"{t};{n};1,5\n" for n in "ab" for t in WRITTEN)
+    assert _read(_file(tmp_path, "Zeit;Station;Wert\n" + written)).shape == (24, 2)
+    quoted = '"time" "Main St" "b"\n' + "".join(
+        f'"{i}" "{t}" 1.5 2\n' for i, t in enumerate(WRITTEN, start=1)
+    )  # as R writes it
+    assert _read(_file(tmp_path, quoted)).columns.tolist() == ["Main St", "b"]
     assert _read(_file(tmp_path, _lines(["time", "007", "7"], _rows()))).columns.tolist() == ["007", "7"]
 
 

@@ -39,7 +39,16 @@ _NODE_NAMES = (
     "node", "nodes", "sensor", "sensors", "station", "stations", "unique_id", "instance", "instances", "series", "id", "item_id",
     "sensor_id", "node_id", "station_id", "series_id", "location", "site", "detector",
 )  # fmt: skip
-_FEATURE_NAMES = ("feature", "features", "channel", "channels", "variable", "variables", "quantity", "measure")
+_FEATURE_NAMES = (
+    "feature",
+    "features",
+    "channel",
+    "channels",
+    "variable",
+    "variables",
+    "quantity",
+    "measure",
+)
 
 
 def as_panel(X: Any, *, fields: bool = False, reading: str | None = None) -> Panel:
@@ -72,8 +81,8 @@ def as_panel(X: Any, *, fields: bool = False, reading: str | None = None) -> Pan
     Raises
     ------
     DataError
-        If the container is none of these, holds infinite values, or its time index is unsorted or duplicated, or can be read in two
-        ways that are equally good.
+        If the container is none of these, holds infinite values, or its time index is unsorted or duplicated, or can be read in
+        two ways that are equally good.
     """
     if isinstance(X, (list, tuple)) and X and all(len(getattr(part, "shape", ())) > 1 for part in X):
         parts = [as_panel(part, fields=fields, reading=reading) for part in X]
@@ -95,6 +104,8 @@ def as_panel(X: Any, *, fields: bool = False, reading: str | None = None) -> Pan
         return _from_arrow(X, reading)
     if hasattr(X, "detach"):
         return _from_array(array_of_tensor(X), fields, ToTensor())
+    if hasattr(X, "collect_schema") and hasattr(X, "collect"):
+        raise DataTypeError(f"X is a {type(X).__name__}, which holds no values yet; give X.collect().")
     return _from_array(X, fields, ToArray())
 
 
@@ -147,11 +158,17 @@ def _checked_index(index: pd.Index, reading: str | None = None) -> tuple[pd.Inde
 def _clock_change(index: pd.Index) -> str:
     """A hint, where one hour that is there twice may be that at which clocks are put back."""
     twice = index[index.duplicated()]
-    if not isinstance(index, pd.DatetimeIndex) or index.tz is not None or twice.normalize().nunique() > len(index) // 1000 + 2:
+    if (
+        not isinstance(index, pd.DatetimeIndex)
+        or index.tz is not None
+        or twice.normalize().nunique() > len(index) // 1000 + 2
+    ):
         return ""
     if (twice.hour > 3).any() or not twice.month.isin([3, 4, 9, 10, 11]).all():
         return ""
-    return " If these are local times and clocks were put back then, give times in UTC or with their UTC offset."
+    return (
+        " If these are local times and clocks were put back then, give times in UTC or with their UTC offset."
+    )
 
 
 def _from_array(X: Any, fields: bool, restore: ToArray | ToTensor) -> Panel:
@@ -188,7 +205,7 @@ def _refuse_columns_of_times(frame: pd.DataFrame) -> None:
     lower = {str(name).strip().lower(): name for name in frame.columns}
     if {"year", "month", "day"} <= lower.keys():
         raise DataTypeError(
-            f"X has the time in the columns {lower['year']!r}, {lower['month']!r}, {lower['day']!r}, and numbered rows. Make it the "
+            f"X has numbered rows and its times in {lower['year']!r}, {lower['month']!r}, {lower['day']!r}. Make it the "
             "index: pandas.to_datetime of these columns (and the hour), then X.set_index(...)."
         )
     named = [lower[name] for name in TIME_NAMES if name in lower]
@@ -199,8 +216,8 @@ def _refuse_columns_of_times(frame: pd.DataFrame) -> None:
         if numeric and not (len(column) > 1 and column.is_monotonic_increasing and column.is_unique):
             continue
         raise DataTypeError(
-            f"X has numbered rows, and column {name!r} of type {column.dtype} holds times, which are no readings. Make it the index: "
-            f"X.set_index({name!r}). Leave it out, or rename it, if it is no time."
+            f"X has numbered rows, and column {name!r} of type {column.dtype} holds times, which are no readings. Make it the "
+            f"index: X.set_index({name!r}). Leave it out, or rename it, if it is no time."
         )
 
 
@@ -288,9 +305,7 @@ def _from_long(frame: pd.DataFrame, reading: str | None) -> Panel:
     index, _ = _checked_index(wide.index.rename(names[time_level]), _STAY)
 
     restore = ToLong(tuple(names), time_level, None if columns is None else tuple(frame.columns))
-    return Panel(
-        values, index, nodes, features, 3 if len(features) > 1 else 2, restore, reading=reading
-    )
+    return Panel(values, index, nodes, features, 3 if len(features) > 1 else 2, restore, reading=reading)
 
 
 # A reading for times that were read before
@@ -335,7 +350,9 @@ def _from_arrow(table: Any, reading: str | None) -> Panel:
         frame = pyarrow.table(table).to_pandas()
     except (TypeError, ValueError, NotImplementedError) as error:
         what = f"{type(table).__module__.split('.')[0]} {type(table).__name__}"
-        raise DataTypeError(f"X is a {what}, which cannot be read ({' '.join(str(error).split())[:100]}).") from error
+        raise DataTypeError(
+            f"X is a {what}, which cannot be read ({' '.join(str(error).split())[:100]})."
+        ) from error
     library = type(table).__module__.split(".")[0]
     if _exactly_long(frame) is not None:
         panel, name = _from_long(frame, reading), None
@@ -345,7 +362,8 @@ def _from_arrow(table: Any, reading: str | None) -> Panel:
         name = _column_of_times(frame)
         panel = _from_wide(frame if name is None else frame.set_index(name), reading)
         panel = panel if name is not None else replace(panel, index=None, reading=None)
-    return replace(panel, restore=ToTable(library, name, panel.restore))
+    inner: Any = panel.restore
+    return replace(panel, restore=ToTable(library, name, inner))
 
 
 def _column_of_times(frame: pd.DataFrame) -> Hashable | None:

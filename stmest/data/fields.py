@@ -163,7 +163,11 @@ def merged_variables(data: Any) -> tuple[Any, tuple[Hashable, ...]]:
         If there is none, or their dimensions differ.
     """
     bounds = {coord.attrs.get("bounds") for coord in data.coords.values()}
-    known = {name: v for name, v in data.data_vars.items() if name not in bounds and v.ndim > 1 and v.dtype.kind in "fiub"}
+    known = {
+        name: v
+        for name, v in data.data_vars.items()
+        if name not in bounds and v.ndim > 1 and v.dtype.kind in "fiub"
+    }
     found = {name: tuple(v.dims) for name, v in known.items()}
     listed = ", ".join(f"{name} {dims}" for name, dims in found.items()) or "nothing"
     if len(set(map(frozenset, found.values()))) != 1:

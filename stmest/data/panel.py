@@ -375,8 +375,8 @@ def regular(panel: Panel) -> Panel:
     Returns
     -------
     Panel
-        With `freq`. Filled where the times lie on steps of a clear frequency and few are missing; nights and weekends without rows
-        stay as they are.
+        With `freq`. Filled where the times lie on steps of a clear frequency and few are missing; nights and weekends without
+        rows stay as they are.
     """
     if panel.parts:
         freq = panel.freq

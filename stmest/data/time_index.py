@@ -30,7 +30,29 @@ __all__ = [
 
 _DAY = pd.Timedelta(1, "D")
 # Steps that clocks and loggers keep, in seconds: jittered stamps are taken to mean the nearest
-_NICE = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200, 86_400)
+_NICE = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1200,
+    1800,
+    3600,
+    7200,
+    10_800,
+    14_400,
+    21_600,
+    43_200,
+    86_400,
+)
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # How far from its place a stamp may lie, in steps
 _JITTER = 0.3
@@ -92,7 +114,9 @@ def _frequency_with_gaps(index: pd.DatetimeIndex, usual: pd.Timedelta) -> Any:
         candidates = _calendar_candidates(index, wall, steps)
     elif np.mean(index[1:] - index[:-1] == usual) < 0.5:
         candidates = [_nominal_step(index)]
-    counted = {candidate: places for candidate in candidates if (places := positions(index, candidate)) is not None}
+    counted = {
+        candidate: places for candidate in candidates if (places := positions(index, candidate)) is not None
+    }
     if counted:
         return min(counted, key=lambda candidate: counted[candidate][-1])
     return usual
@@ -293,7 +317,13 @@ def whole_index(index: pd.Index, freq: Any, places: np.ndarray) -> pd.Index:
         return pd.period_range(index[0], periods=n_steps, freq=index.freq, name=index.name)
     if isinstance(index, pd.DatetimeIndex) and _fixed(freq) is None:
         wall: Any = wall_clock(index)
-        dates = pd.DatetimeIndex([wall[0]]).append(_dates_after(wall[0], n_steps - 1, freq)).as_unit(index.unit).to_numpy().copy()
+        dates = (
+            pd.DatetimeIndex([wall[0]])
+            .append(_dates_after(wall[0], n_steps - 1, freq))
+            .as_unit(index.unit)
+            .to_numpy()
+            .copy()
+        )
         dates[places] = wall.to_numpy()
         dates = pd.DatetimeIndex(dates)
         if index.tz is not None:
@@ -309,10 +339,8 @@ def whole_index(index: pd.Index, freq: Any, places: np.ndarray) -> pd.Index:
     span = np.where(after > before, places[after] - places[before], 1)
     part = all_places - places[before]
     step = known[after] - known[before]
-    if known.dtype.kind in "iu":
-        values = known[before] + step * part // span
-    else:
-        values = known[before] + step * (part / span)
+    whole = known.dtype.kind in "iu"
+    values = known[before] + (step * part // span if whole else step * (part / span))
     if isinstance(index, pd.DatetimeIndex):
         moments = pd.DatetimeIndex(values.view(f"M8[{index.unit}]"), name=index.name)
         return moments if index.tz is None else moments.tz_localize("UTC").tz_convert(index.tz)
@@ -332,9 +360,9 @@ def rows_are_missing(index: pd.Index, places: np.ndarray) -> bool:
     Returns
     -------
     bool
-        False where none are missing, where they are more than a third of all, and where they recur: nights, weekends and holidays
-        of a shop are no faults of its data. Steps recur if one time of the day, or of the week, has hardly ever a row, and at least
-        half of the missing ones are at such times.
+        False where none are missing, where they are more than a third of all, and where they recur: nights and weekends of a shop
+        are no faults of its data. Steps recur if some times of the day, or of the week, have hardly ever a row, and at least half
+        of the missing ones are at such times.
     """
     n_steps = int(places[-1]) + 1
     n_missing = n_steps - len(places)

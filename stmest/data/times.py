@@ -1,14 +1,15 @@
 """One reader of times for all borders: files, frames, xarray, and what comes out of other libraries.
 
-A column of times can mean several things: ``03/04/2024``, ``45292``, ``1700000000``. `read_times` tries the readings that a column
-allows, takes the one that makes a regular axis, and refuses where two are equally good. Numbers that count steps stay numbers.
+A column of times can mean several things: ``03/04/2024``, ``45292``, ``1700000000``. `read_times` tries the readings that a
+column allows, takes the one that makes a regular axis, and refuses where two are equally good. Numbers that count steps stay
+numbers.
 Builds on `time_index`; used by `containers`, `fields` and the readers of files.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from datetime import date, time, timedelta, timezone
 from typing import Any, NamedTuple
 
@@ -25,7 +26,19 @@ TIME_NAMES = (
     "time", "ds", "timestamp", "date", "datetime", "valid_time", "date_time", "utc_time", "datum", "zeit", "zeitstempel", "fecha",
 )  # fmt: skip
 # and those that mean a time where no column has one of the names above
-STEP_NAMES = ("timepoints", "timepoint", "time_idx", "time_index", "period", "step", "t", "hour", "day", "month", "year")
+STEP_NAMES = (
+    "timepoints",
+    "timepoint",
+    "time_idx",
+    "time_index",
+    "period",
+    "step",
+    "t",
+    "hour",
+    "day",
+    "month",
+    "year",
+)
 # Those among them under which a whole number may be a day of a spreadsheet, and those under which it may or may not
 _DAY_NAMES = ("date", "datum", "fecha", "day", "datetime", "date_time", "excel", "serial")
 _UNCLEAR_NAMES = ("time", "timestamp", "zeit")
@@ -83,8 +96,6 @@ def read_times(column: Any, reading: str | None = None) -> Times:
     index = column if isinstance(column, pd.Index) else pd.Index(column)
     if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
         return Times(index, None)
-    if isinstance(index, pd.RangeIndex):
-        return Times(index, _NUMBERS)
     plain = _plain(index)
     if isinstance(plain, (pd.DatetimeIndex, pd.PeriodIndex)):
         return Times(plain, None)
@@ -118,7 +129,7 @@ def looks_like_times(column: Any) -> bool:
         return True
     if str(dtype).startswith("date"):  # of Arrow
         return True
-    first = next((value for value in column if value is not None), None) if dtype == object else None
+    first = next((value for value in column if value is not None), None) if dtype.kind == "O" else None
     return isinstance(first, (date, pd.Period)) or _is_model_time(first)
 
 
@@ -147,20 +158,23 @@ def join_time_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """
     lower = {str(name).strip().lower(): name for name in frame.columns}
     names = {part: lower[key] for part, keys in _PARTS.items() for key in keys if key in lower}
+    day = next((lower[name] for name in ("date", "datum", "fecha") if name in lower), None)
+    clock = next((lower[name] for name in _CLOCK_NAMES if name in lower), None)
     if "year" in names and "month" in names:
+        if day is not None or any(lower[name] != clock for name in TIME_NAMES if name in lower):
+            return frame  # they describe times that are in a column of their own
         parts = [part for part in _PARTS if part in names]
         parts = parts[: next((i for i, part in enumerate(_PARTS) if part not in names), len(parts))]
-        times: Any = _from_parts({part: frame[names[part]] for part in parts})
         used = [names[part] for part in parts]
+        times: Any = _from_parts({part: frame[name] for part, name in zip(parts, used, strict=True)})
+        if clock is not None and clock not in used:
+            times, used = _with_time_of_day(times, frame[clock]), [*used, clock]
+    elif day is not None and clock is not None:
+        times, used = _with_time_of_day(frame[day], frame[clock]), [day, clock]
     else:
-        day = next((lower[name] for name in ("date", "datum", "day", "fecha") if name in lower), None)
-        clock = next((lower[name] for name in ("time", "hour", "zeit", "hora", "time_of_day") if name in lower), None)
-        if day is None or clock is None or pd.api.types.is_datetime64_any_dtype(frame[clock]):
-            return frame
-        joined = _with_time_of_day(frame[day], frame[clock])
-        if joined is None:
-            return frame
-        times, used = joined, [day, clock]
+        return frame
+    if times is None:
+        return frame
     rest = frame.drop(columns=used)
     rest.insert(0, "time" if "time" not in rest.columns else "date and time", times)
     return rest
@@ -178,8 +192,9 @@ def _plain(index: pd.Index) -> pd.Index:
         kind = dtype.kind
         if kind == "M" or str(dtype).startswith("date"):
             zone = getattr(dtype.pyarrow_dtype, "tz", None)
-            values = pd.DatetimeIndex(index.astype("datetime64[us]" if kind == "O" else dtype.numpy_dtype)) if zone is None else None
-            return pd.DatetimeIndex(list(index), name=index.name) if values is None else values
+            if zone is not None:
+                return pd.DatetimeIndex(list(index), name=index.name)
+            return pd.DatetimeIndex(index.astype("datetime64[us]" if kind == "O" else dtype.numpy_dtype))
         if pd.api.types.is_numeric_dtype(dtype) and kind in "iuf":
             return _numpy_numbers(index)
         return pd.Index(list(index), dtype=object, name=index.name)
@@ -213,10 +228,14 @@ def _of_objects(index: pd.Index) -> pd.Index:
             return _of_model_calendar(index)
         if isinstance(first, pd.Period):
             return pd.PeriodIndex(index, name=index.name)
-        if isinstance(first, (date, np.datetime64)) and all(isinstance(value, (date, np.datetime64)) for value in known):
+        if isinstance(first, (date, np.datetime64)) and all(
+            isinstance(value, (date, np.datetime64)) for value in known
+        ):
             zones = {getattr(value, "tzinfo", None) is None for value in known}
             if len(zones) > 1:
-                raise DataError("some of the times have a time zone and others have none; give all of them in the same way.")
+                raise DataError(
+                    "some of the times have a time zone and others have none; give all of them in the same way."
+                )
             several = len({value.utcoffset() for value in known}) > 1 if zones == {False} else False
             read = pd.to_datetime(index, utc=True) if several else pd.DatetimeIndex(index)
             return read.rename(index.name)
@@ -246,7 +265,9 @@ def _of_model_calendar(index: pd.Index) -> pd.Index:
     fields = [np.array([getattr(t, name) for t in index]) for name in ("year", "month", "day")]
     days = _days(*fields)
     if days is None:
-        missing = next(t for t, *ymd in zip(index, *fields, strict=True) if _days(*(np.array([v]) for v in ymd)) is None)
+        missing = next(
+            t for t, *ymd in zip(index, *fields, strict=True) if _days(*(np.array([v]) for v in ymd)) is None
+        )
         raise DataError(
             f"the times are of the calendar {calendar!r} and hold {missing}, which is no date of the standard calendar. Convert "
             "them: X.convert_calendar('standard', align_on='date') of xarray."
@@ -257,7 +278,12 @@ def _of_model_calendar(index: pd.Index) -> pd.Index:
 
 # ---------------------------------------------------------------- numbers
 
-_SECOND = {"epoch seconds": 1, "epoch milliseconds": 10**3, "epoch microseconds": 10**6, "epoch nanoseconds": 10**9}
+_SECOND = {
+    "epoch seconds": 1,
+    "epoch milliseconds": 10**3,
+    "epoch microseconds": 10**6,
+    "epoch nanoseconds": 10**9,
+}
 _UNIT = dict(zip(_SECOND, ("s", "ms", "us", "ns"), strict=True))
 # 1973, 2000 and 2100 in seconds. Before 2000 such a number counts as a time if it is a whole minute.
 _FIRST, _CERTAIN, _LAST = 100_000_000, 946_684_800, 4_102_444_800
@@ -272,6 +298,8 @@ _FIRST_DAY, _LAST_DAY = 29_221, 73_051
 def _of_numbers(index: pd.Index, reading: str | None) -> Times:
     values = index.to_numpy()
     stay = Times(index, _NUMBERS)
+    if isinstance(index, pd.RangeIndex) and index.start < _FIRST_DAY:
+        return stay
     if reading == _NUMBERS or not len(values) or (values.dtype.kind == "f" and not np.isfinite(values).all()):
         return stay
     if reading is not None:
@@ -286,7 +314,7 @@ def _of_numbers(index: pd.Index, reading: str | None) -> Times:
     if months is not None and _turns_of_the_year(values):
         return Times(months.rename(index.name), _MONTHS)
     days = _number_reading(values, _EXCEL)
-    if days is not None and len(values) > 1 and _are_days(values, index.name):
+    if days is not None and len(values) > 1 and _are_days(values, index):
         return Times(days.rename(index.name), _EXCEL)
     return stay
 
@@ -300,7 +328,8 @@ def _number_reading(values: np.ndarray, name: str) -> pd.DatetimeIndex | None:
             return None
         if values.dtype.kind == "f":
             return pd.DatetimeIndex(np.round(values * (1e6 / per_second)).astype(np.int64).view("M8[us]"))
-        return pd.DatetimeIndex(values.astype(np.int64).view(f"M8[{_UNIT[name]}]"))
+        times = pd.DatetimeIndex(values.astype(np.int64).view(f"M8[{_UNIT[name]}]"))
+        return times if _UNIT[name] == "ns" else times.as_unit("us")
     if name == _EXCEL:
         if low < _FIRST_DAY or high > _LAST_DAY:
             return None
@@ -333,7 +362,11 @@ def _from_digits(whole: np.ndarray, n_digits: int) -> pd.DatetimeIndex | None:
         whole // 10_000, whole // 100 % 100, whole % 100
     )  # fmt: skip
     days = _days(year, month, day)
-    return None if days is None else pd.DatetimeIndex(days.astype("M8[s]") + clock.astype("m8[s]"))
+    return (
+        None
+        if days is None
+        else pd.DatetimeIndex((days.astype("M8[s]") + clock.astype("m8[s]")).astype("M8[us]"))
+    )
 
 
 def _surely_epoch(values: np.ndarray, per_second: int) -> bool:
@@ -350,22 +383,33 @@ def _turns_of_the_year(values: np.ndarray) -> bool:
     return len(months) > 2 and months[0] // 12 != (months[-1] - 1) // 12 and bool((steps == steps[0]).all())
 
 
-def _are_days(values: np.ndarray, name: Hashable) -> bool:
+def _are_days(values: np.ndarray, index: pd.Index) -> bool:
     """Whether numbers between 29221 and 73051 are days of a spreadsheet, by their fractions, else by their name."""
-    known = str(name).strip().lower()
+    known = str(index.name).strip().lower()
     values = values.astype(np.float64)
     minutes, hundredths = values * 1440, values * 100
     whole_minutes = np.abs(minutes - np.round(minutes)).max() < 0.02
-    if whole_minutes and np.abs(hundredths - np.round(hundredths)).max() > 1e-3:  # thirds of a day, such as 45292.0416667
+    if (
+        whole_minutes and np.abs(hundredths - np.round(hundredths)).max() > 1e-3
+    ):  # thirds of a day, such as 45292.0416667
         return True
-    if known in _DAY_NAMES or any(known.startswith(f"{word}_") or known.startswith(f"{word} ") for word in ("date", "datum")):
+    if known in _DAY_NAMES or any(
+        known.startswith(f"{word}_") or known.startswith(f"{word} ") for word in ("date", "datum")
+    ):
         return True
-    if known in _UNCLEAR_NAMES and whole_minutes and values.min() >= 36_526 and values.max() <= 55_153:
+    numbered = isinstance(index, pd.RangeIndex)  # by pandas, as the rows of a part of a table are
+    if (
+        known in _UNCLEAR_NAMES
+        and not numbered
+        and whole_minutes
+        and values.min() >= 36_526
+        and values.max() <= 55_153
+    ):
         first = _number_reading(values[:1], _EXCEL)
         assert first is not None
         raise DataError(
-            f"the times such as {values[0]:g} can be read in two ways that are equally good: as numbers that count steps, or as days "
-            f"of a spreadsheet ({first[0]}). Say which by the name of the column: 'step' or 'date'."
+            f"the times such as {values[0]:g} can be read in two ways that are equally good: as numbers that count steps, or as "
+            f"days of a spreadsheet ({first[0]}). Say which by the name of the column: 'step' or 'date'."
         )
     return False
 
@@ -373,8 +417,8 @@ def _are_days(values: np.ndarray, name: Hashable) -> bool:
 # ---------------------------------------------------------------- text
 
 _NO_DATE = (
-    "the times such as {!r} are times of day without a date; needed: the date too, as it says which rows belong together and which "
-    "weekday it is."
+    "the times such as {!r} are times of day without a date; needed: the date too, which says the weekday. Add it, for instance "
+    "pandas.to_datetime('2024-01-31 ' + times)."
 )
 _CLOCK = (
     r"(?P<hour>\d{1,2})(?:[:.h](?P<minute>\d{2}))?(?:[:.](?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9})\d*)?)?"
@@ -382,14 +426,20 @@ _CLOCK = (
     r"\s*(?P<zone>z|utc|gmt|(?:utc|gmt)?[+-]\d{2}:?(?:\d{2})?)?(?:\[[\w/+-]+\])?"
 )
 _NUMERIC_DATE = re.compile(
-    r"(?P<one>\d{1,4})(?P<mark>[-/.])\s?(?P<two>\d{1,2})(?P=mark)\s?(?P<three>\d{1,4})\.?(?:[T ,_]\s*" + _CLOCK + ")?", re.IGNORECASE
+    r"(?P<one>\d{1,4})(?P<mark>[-/.])\s?(?P<two>\d{1,2})(?P=mark)\s?(?P<three>\d{1,4})\.?(?:[T ,_]\s*"
+    + _CLOCK
+    + ")?",
+    re.IGNORECASE,
 )
 _COMPACT_DATE = re.compile(
     r"(?P<one>\d{4})(?P<two>\d{2})(?P<three>\d{2})(?:[T _-]\s*(?P<hour>\d{2}):?(?P<minute>\d{2})?:?(?P<second>\d{2})?"
     r"(?:\.(?P<fraction>\d{1,9}))?(?P<zone>z|[+-]\d{2}:?(?:\d{2})?)?)?",
     re.IGNORECASE,
 )
-_TIME_OF_DAY = re.compile(r"\d{1,2}[:h]\d{2}(:\d{2}([.,]\d+)?)?\s*([ap]\.?m\.?)?|\d{1,2}\s*[ap]m|\d{1,2}\.\d{2}\.\d{2}", re.IGNORECASE)
+_TIME_OF_DAY = re.compile(
+    r"\d{1,2}[:h]\d{2}(:\d{2}([.,]\d+)?)?\s*([ap]\.?m\.?)?|\d{1,2}\s*[ap]m|\d{1,2}\.\d{2}\.\d{2}",
+    re.IGNORECASE,
+)
 _WEEKDAY = re.compile(r"^(mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+(?=\d)", re.IGNORECASE)
 _MONTH_NAME = re.compile(r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", re.IGNORECASE)
 _WITH_YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)|\d{1,2}[- ][a-z]{3,9}\.?[- ]\d{2}(?!\d)", re.IGNORECASE)
@@ -406,10 +456,8 @@ def _of_text(index: pd.Index, reading: str | None) -> Times:
     places, distinct = pd.factorize(index)
     texts = pd.Series(distinct, dtype=object).str.strip().str.replace(r"\s+", " ", regex=True)
     numbers = pd.to_numeric(texts, errors="coerce")
-    if numbers.notna().all():
-        read = _of_numbers(pd.Index(numbers, name=index.name), reading)
-    else:
-        read = _of_dates(texts, reading)
+    as_numbers = pd.Index(numbers, name=index.name)
+    read = _of_numbers(as_numbers, reading) if numbers.notna().all() else _of_dates(texts, reading)
     return Times(read.index.take(places).rename(index.name), read.reading)
 
 
@@ -455,7 +503,10 @@ def _quarter(texts: pd.Series) -> Any:
 
 _OTHERS: tuple[tuple[re.Pattern[str], Callable[[pd.Series], Any]], ...] = (
     (_ISO_MONTH, lambda texts: pd.to_datetime(texts.str.replace("/", "-"), format="%Y-%m")),
-    (_MONTH_OF_YEAR, lambda texts: pd.to_datetime(texts.str.replace(r"[/.]", "-", regex=True), format="%m-%Y")),
+    (
+        _MONTH_OF_YEAR,
+        lambda texts: pd.to_datetime(texts.str.replace(r"[/.]", "-", regex=True), format="%m-%Y"),
+    ),
     (_SHORT_MONTH, lambda texts: pd.to_datetime(texts.str.replace(r"[ ']", "-", regex=True), format="%b-%y")),
     (_WEEK, _week),
     (_QUARTER, _quarter),
@@ -487,7 +538,9 @@ def _of_fields(fields: pd.DataFrame, texts: pd.Series, reading: str | None) -> T
         raise _no_dates(texts)
     if reading in orders and (known := _fields_in_order(fields, _ORDERS[reading])) is not None:
         return Times(known, reading)
-    found = {order: read for order in orders if (read := _fields_in_order(fields, _ORDERS[order])) is not None}
+    found = {
+        order: read for order in orders if (read := _fields_in_order(fields, _ORDERS[order])) is not None
+    }
     if not found:
         raise _no_dates(texts)
     if (fields["mark"] == ".").all() or len(found) == 1:  # with dots the day is first, where it can be
@@ -500,7 +553,7 @@ def _of_fields(fields: pd.DataFrame, texts: pd.Series, reading: str | None) -> T
         one, other = good[:2]
         raise DataError(
             f"the times such as {texts.iloc[-1]!r} can be read in two ways that are equally good: {one} "
-            f"({found[one][-1]}) or {other} ({found[other][-1]}). Say which: write the year first, as in 2024-12-31, for instance with "
+            f"({found[one][-1]}) or {other} ({found[other][-1]}). Say which: write the year first, for instance with "
             f"pandas.to_datetime(times, dayfirst={one == _DAY_FIRST}) for the former."
         )
     return Times(found[good[0]], good[0])
@@ -521,7 +574,10 @@ def _one_reading(fields: pd.DataFrame, order: str, texts: pd.Series) -> pd.Datet
 
 def _fields_in_order(fields: pd.DataFrame, order: str) -> pd.DatetimeIndex | None:
     """The times, if year, month and day come in that order; None where one is no date."""
-    numbers = {part: fields[name].astype(np.int64).to_numpy() for part, name in zip(order, ("one", "two", "three"), strict=True)}
+    numbers = {
+        part: fields[name].astype(np.int64).to_numpy()
+        for part, name in zip(order, ("one", "two", "three"), strict=True)
+    }
     year = numbers["y"]
     year = np.where(year >= 100, year, np.where(year < 69, 2000 + year, 1900 + year))
     days = _days(year, numbers["m"], numbers["d"])
@@ -573,8 +629,8 @@ def _zoned(times: pd.DatetimeIndex, zones: pd.Series) -> pd.DatetimeIndex:
 def _no_dates(texts: pd.Series, error: BaseException | None = None) -> DataError:
     reason = "" if error is None else f" ({_one_line(error)})"
     return DataError(
-        f"the times such as {texts.iloc[0]!r} do not read as dates of one format{reason}; needed: dates such as 2024-01-31 23:00, or "
-        "numbers. Convert them, for instance with pandas.to_datetime."
+        f"the times such as {texts.iloc[0]!r} do not read as dates of one format{reason}; needed: dates such as 2024-01-31 "
+        "23:00, or numbers. Convert them, for instance with pandas.to_datetime."
     )
 
 
@@ -597,15 +653,21 @@ def _from_parts(columns: dict[str, pd.Series]) -> pd.Series:
         if column.isna().any() or (column != np.floor(column)).any():
             row = int((column.isna() | (column != np.floor(column))).argmax())
             raise DataError(
-                f"column {columns[part].name!r} holds {columns[part].iloc[row]!r} in row {row + 1}; needed: the {part} of each row as a "
-                "whole number."
+                f"column {columns[part].name!r} holds {columns[part].iloc[row]!r} in row {row + 1}; needed: the {part} of "
+                "each row as a whole number."
             )
     whole = {part: column.to_numpy(np.int64) for part, column in numbers.items()}
     days = _days(whole["year"], whole["month"], whole.get("day", np.ones_like(whole["year"])))
     limits = {"hour": 24, "minute": 59, "second": 59}
-    wrong = [part for part, most in limits.items() if part in whole and ((whole[part] < 0) | (whole[part] > most)).any()]
+    wrong = [
+        part
+        for part, most in limits.items()
+        if part in whole and ((whole[part] < 0) | (whole[part] > most)).any()
+    ]
     if days is None or wrong:
-        raise DataError(f"the columns {', '.join(str(c.name) for c in columns.values())} hold no dates in every row.")
+        raise DataError(
+            f"the columns {', '.join(str(c.name) for c in columns.values())} hold no dates in every row."
+        )
     clock = sum(
         whole[part] * size for part, size in (("hour", 3600), ("minute", 60), ("second", 1)) if part in whole
     )
@@ -613,13 +675,22 @@ def _from_parts(columns: dict[str, pd.Series]) -> pd.Series:
     return pd.Series(times, index=next(iter(columns.values())).index)
 
 
+_CLOCK_NAMES = ("time", "hour", "zeit", "uhrzeit", "hora", "time_of_day")
+
+
 def _with_time_of_day(days: pd.Series, clock: pd.Series) -> pd.Series | None:
     """Dates and times of day as texts or numbers of hours, joined; None where they are something else."""
     if clock.isna().any() or days.isna().any():
         return None
+    if pd.api.types.is_datetime64_any_dtype(days):
+        complete = (days != days.dt.normalize()).any()
+    else:
+        complete = days.astype(str).str.contains(":", regex=False).any()
+    if complete or (pd.api.types.is_numeric_dtype(clock) and days.is_unique):
+        return None  # the hour is a reading like others
     hours = clock.astype(str).str.strip()
     if pd.api.types.is_numeric_dtype(clock):
-        if (clock % 1 != 0).any() or clock.min() < 0 or clock.max() > 24 or pd.api.types.is_numeric_dtype(days):
+        if (clock % 1 != 0).any() or clock.min() < 0 or clock.max() > 24:
             return None
         hours = clock.astype(int).astype(str) + ":00"
     elif not _all(hours, _TIME_OF_DAY):

@@ -27,8 +27,8 @@ def summarise(panel: Panel) -> dict[str, Any]:
     dict
         Plain Python: `n_times`, `n_nodes`, `n_features`, `missing_share`, `missing_by_node`; `longest_missing_run`, the
         longest run of time steps that a node lacks; `constant_nodes` and `unobserved_nodes`, by name or position; with an index
-        `first_time`, `last_time`, and with dates `step` and `gaps`, the number of steps that are not the usual one; where time steps
-        were missing and NaN stands for them, `filled_rows`, their number.
+        `first_time`, `last_time`, and with dates `step` and `gaps`, the number of steps that are not the usual one; where time
+        steps were missing and NaN stands for them, `filled_rows`, their number.
     """
     values, index = panel.values, panel.index
     n_times, n_nodes, n_features = values.shape

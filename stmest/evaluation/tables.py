@@ -77,7 +77,9 @@ def filled_rows(data: dict[str, Any]) -> list[str]:
     if not n_filled:
         return []
     rows, are = ("row", "is") if n_filled == 1 else ("rows", "are")
-    return [f"{n_filled:,} {rows} between the first and the last time {are} missing in the data, and filled with NaN."]
+    return [
+        f"{n_filled:,} {rows} between the first and the last time {are} missing in the data, and filled with NaN."
+    ]
 
 
 def plain(value: Any) -> Any:

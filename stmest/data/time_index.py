@@ -229,8 +229,6 @@ def positions(index: pd.Index, freq: Any) -> np.ndarray | None:
     """
     if not len(index) or freq is None:
         return None
-    if isinstance(index, pd.RangeIndex):
-        return np.arange(len(index)) if freq == index.step else _rounded(np.asarray(index), freq)
     if isinstance(index, pd.PeriodIndex):
         return _rounded(index.asi8, to_offset(index.freq).n)
     if isinstance(index, pd.DatetimeIndex):
@@ -238,7 +236,11 @@ def positions(index: pd.Index, freq: Any) -> np.ndarray | None:
         if fixed is not None:
             return _rounded(index.asi8, fixed / pd.Timedelta(1, index.unit))
         return _calendar_positions(index, freq)
-    return None if isinstance(freq, (str, pd.Timedelta)) else _rounded(index.to_numpy(), freq)
+    if isinstance(freq, (str, pd.Timedelta)):
+        return None
+    if isinstance(index, pd.RangeIndex) and freq == index.step:
+        return np.arange(len(index))
+    return _rounded(index.to_numpy(), freq)
 
 
 def _fixed(freq: Any) -> pd.Timedelta | None:

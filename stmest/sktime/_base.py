@@ -86,15 +86,11 @@ class SktimeForecaster(BaseForecaster):
             return self.horizon
         if fh is None:
             return self._usual_horizon()
-        return int(self._steps(fh, cutoff).max())
+        return int(self._layout.ahead(fh, cutoff)[0].max())
 
     def _usual_horizon(self) -> int:
         """The horizon where none is wanted."""
         return self._composed().horizon
-
-    @staticmethod
-    def _steps(fh: ForecastingHorizon, cutoff: Any) -> np.ndarray:
-        return fh.to_relative(cutoff).to_numpy().astype(int)
 
     def _new_forecaster(self, n_rows: int, horizon: int) -> Any:
         """The composed forecaster, with a horizon and look-back that the time steps have room for."""
@@ -122,15 +118,15 @@ class SktimeForecaster(BaseForecaster):
     # ---------------------------------------------------------------- predict
 
     def _predict(self, fh: ForecastingHorizon, X: pd.DataFrame | None) -> pd.DataFrame:
-        steps = self._steps(fh, self.cutoff)
-        return self._layout.frame(self._ahead(steps, X), fh.to_absolute_index(self.cutoff))
+        steps, times = self._layout.ahead(fh, self.cutoff)
+        return self._layout.frame(self._ahead(steps, X), times)
 
     def _ahead(self, steps: np.ndarray, X: pd.DataFrame | None) -> np.ndarray:
         """Forecasts at the given steps: (n_steps, n_nodes, n_channels), float64."""
         forecaster, last = self.forecaster_, int(steps.max())
         known = None
         if last > forecaster.horizon and self._layout.exogenous and X is not None:
-            times = ForecastingHorizon(np.arange(1, last + 1)).to_absolute_index(self.cutoff)
+            _, times = self._layout.ahead(ForecastingHorizon(np.arange(1, last + 1)), self.cutoff)
             values = self._layout.known(X, times)
             known = np.concatenate(
                 [np.full((*values.shape[:2], len(self._layout.channels)), np.nan), values], axis=2
@@ -158,7 +154,7 @@ class SktimeForecaster(BaseForecaster):
         labels: list[tuple[Any, ...]],
     ) -> pd.DataFrame:
         """Quantiles at the levels `alpha`, as the ends of the symmetric intervals that they belong to."""
-        steps = self._steps(fh, self.cutoff)
+        steps, times = self._layout.ahead(fh, self.cutoff)
         center = self._ahead(steps, X)
         forecaster = self.forecaster_
         quantiles = [center] * len(alpha)
@@ -168,14 +164,15 @@ class SktimeForecaster(BaseForecaster):
                 calibration, recent = forecaster.calibration_, forecaster.context_
                 width = calibration.half_widths(recent, int(steps.max()), coverage)[0, steps - 1]
                 quantiles[i] = center + np.sign(a - 0.5) * width
-        return self._layout.frame(np.stack(quantiles, axis=-1), fh.to_absolute_index(self.cutoff), labels)
+        return self._layout.frame(np.stack(quantiles, axis=-1), times, labels)
 
     # ---------------------------------------------------------------- update
 
     def _update(
         self, y: pd.DataFrame, X: pd.DataFrame | None = None, update_params: bool = True
     ) -> SktimeForecaster:
-        new = rows_after(self._layout.table(y, X), self.forecaster_.context_.index)
+        table = self._layout.table(y, X)
+        new = rows_after(table, self.forecaster_.context_.index, self.forecaster_.input_.freq)
         if len(new):
             self._take_in(new, update_params)
         return self

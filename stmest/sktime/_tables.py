@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.tseries.frequencies import to_offset
+from sktime.forecasting.base import ForecastingHorizon
 
-from ..data.time_index import follows, future_index
+from ..data.time_index import follows, frequency, future_index
+from ..data.times import read_times
 from ..exceptions import DataError
 
 __all__ = ["Layout", "rows_after"]
@@ -33,12 +36,18 @@ class Layout:
         Columns of X.
     levels : tuple of str or None, or None
         Names of the row index of a panel; None for a wide y.
+    freq : str, Timedelta, number or None
+        Time from one time step of y to the next.
+    reading : str or None
+        How the times of y were read; see `stmest.data.times.read_times`.
     """
 
     nodes: list[Hashable]
     channels: list[Hashable]
     exogenous: list[Hashable]
     levels: tuple[Hashable, ...] | None
+    freq: Any = None
+    reading: str | None = None
 
     @classmethod
     def of(cls, y: pd.DataFrame, X: pd.DataFrame | None) -> Layout:
@@ -55,10 +64,12 @@ class Layout:
             To read later tables of the same layout with.
         """
         exogenous = [] if X is None else list(X.columns)
+        times = y.index if y.index.nlevels == 1 else y.index.get_level_values(-1).unique().sort_values()
+        clock = frequency(times), read_times(times).reading
         if y.index.nlevels == 1:
-            return cls(list(y.columns), [None], exogenous, None)
+            return cls(list(y.columns), [None], exogenous, None, *clock)
         nodes = list(dict.fromkeys(_instances(y.index)))
-        return cls(nodes, list(y.columns), exogenous, tuple(y.index.names))
+        return cls(nodes, list(y.columns), exogenous, tuple(y.index.names), *clock)
 
     @property
     def targets(self) -> list[str] | None:
@@ -80,7 +91,7 @@ class Layout:
         Returns
         -------
         DataFrame
-            With the time index of y.
+            With the time index of y; numbers that stand for dates have become dates.
 
         Raises
         ------
@@ -88,15 +99,66 @@ class Layout:
             If y has nodes that this layout does not have.
         """
         values, index = self._values(y, self.channels)
+        times = read_times(index, self.reading).index
         if not self._has_features:
             return pd.DataFrame(
-                values[..., 0], index=index, columns=pd.Index(self.nodes, tupleize_cols=False)
+                values[..., 0], index=times, columns=pd.Index(self.nodes, tupleize_cols=False)
             )
         features = [f"y{i}" for i in range(len(self.channels))]
         features += [f"x{i}" for i in range(len(self.exogenous))]
         values = np.concatenate([values, self.known(X, index)], axis=2)
         columns = pd.MultiIndex.from_product([self.nodes, features])
-        return pd.DataFrame(values.reshape(len(index), -1), index=index, columns=columns)
+        return pd.DataFrame(values.reshape(len(index), -1), index=times, columns=columns)
+
+    def ahead(self, fh: ForecastingHorizon, cutoff: pd.Index) -> tuple[np.ndarray, pd.Index]:
+        """The steps of a forecasting horizon, and their times.
+
+        Parameters
+        ----------
+        fh : ForecastingHorizon
+            Relative or absolute.
+        cutoff : pandas.Index of length 1
+            The last time seen.
+
+        Returns
+        -------
+        steps : ndarray of int
+            Counted from the cutoff.
+        times : pandas.Index
+            By the frequency of y where sktime knows none, as where rows are missing or numbers go up by more than one.
+
+        Raises
+        ------
+        DataError
+            If a time of the horizon is none that follows the cutoff.
+        """
+        if self._is_dated_by_sktime(cutoff, fh):
+            return fh.to_relative(cutoff).to_numpy().astype(int), fh.to_absolute_index(cutoff)
+        wanted = fh.to_pandas()
+        if fh.is_relative:
+            steps = wanted.to_numpy().astype(int)
+            return steps, future_index(cutoff, int(steps.max()), self.freq)[steps - 1]
+        times = future_index(cutoff, 64, self.freq)
+        while times[-1] < wanted.max():
+            times = future_index(cutoff, 2 * len(times), self.freq)
+        steps = times.get_indexer(wanted)
+        if (steps < 0).any():
+            raise DataError(
+                f"fh holds {wanted[steps < 0][0]}, which does not follow {cutoff[0]} at the frequency {self.freq} of y; the next "
+                f"times are {', '.join(str(time) for time in times[:3])}."
+            )
+        return steps + 1, times[steps]
+
+    def _is_dated_by_sktime(self, cutoff: pd.Index, fh: ForecastingHorizon) -> bool:
+        """Whether sktime knows the frequency of y: of few rows, such as new ones, it may find another."""
+        if isinstance(cutoff, pd.PeriodIndex) or self.freq is None:
+            return True
+        if not isinstance(cutoff, pd.DatetimeIndex):
+            return self.freq == 1
+        known = cutoff.freqstr or fh.freq
+        if known is None or str(self.freq).endswith(" months"):
+            return False
+        return to_offset(known) == to_offset(self.freq)
 
     def known(self, X: pd.DataFrame | None, index: pd.Index) -> np.ndarray:
         """Exogenous values at the given times.
@@ -173,7 +235,7 @@ class Layout:
         return pd.DataFrame(by_node, index=rows, columns=columns)
 
 
-def rows_after(table: pd.DataFrame, seen: pd.Index) -> pd.DataFrame:
+def rows_after(table: pd.DataFrame, seen: pd.Index, freq: Any = None) -> pd.DataFrame:
     """The rows of a table that come after the times seen so far, with missing rows for the times in between.
 
     Parameters
@@ -182,6 +244,8 @@ def rows_after(table: pd.DataFrame, seen: pd.Index) -> pd.DataFrame:
         Values with a time index, which may overlap with what was seen.
     seen : pandas.Index
         Times seen so far.
+    freq : str, Timedelta, number, optional
+        Time from one step to the next; default that of `seen`.
 
     Returns
     -------
@@ -189,12 +253,14 @@ def rows_after(table: pd.DataFrame, seen: pd.Index) -> pd.DataFrame:
         Beginning one step after `seen`; empty if the table holds nothing new.
     """
     new = table[table.index > seen[-1]]
-    if not len(new) or follows(seen, new.index):
+    if not len(new) or follows(seen, new.index, freq):
         return new
     n_steps = 64
-    while (between := future_index(seen, n_steps))[-1] < new.index[0]:
+    while (between := future_index(seen, n_steps, freq))[-1] < new.index[0]:
         n_steps *= 2
     between = between[between < new.index[0]]
+    if not follows(between, new.index, freq):
+        between = between[:-1]  # stamps that are a little late
     return new.reindex(between.append(new.index))
 
 

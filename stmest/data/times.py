@@ -333,10 +333,13 @@ def _number_reading(values: np.ndarray, name: str) -> pd.DatetimeIndex | None:
     if name == _EXCEL:
         if low < _FIRST_DAY or high > _LAST_DAY:
             return None
-        milliseconds = np.round(values.astype(np.float64) * 86_400_000)
-        seconds = np.round(milliseconds / 1000)
-        whole = np.abs(milliseconds - 1000 * seconds) <= 2  # a day as a float is good to a millisecond
-        times = np.where(whole, 1000 * seconds, milliseconds).astype(np.int64) * 1000
+        seconds = values.astype(np.float64) * 86_400
+        # files keep five or six decimals of a day, which are good to half a second and to a twentieth
+        exact = ((60, 0.5), (1, 0.05), (0.001, 1.0))
+        unit = next(
+            unit for unit, error in exact if np.abs(seconds - unit * np.round(seconds / unit)).max() <= error
+        )
+        times = np.round(1e6 * unit * np.round(seconds / unit)).astype(np.int64)
         return pd.DatetimeIndex(_DAY_ZERO + times.astype("m8[us]"))
     n_digits = 6 if name == _MONTHS else _COMPACT.get(name)
     if n_digits is None or low < 19 * 10.0 ** (n_digits - 2) or high >= 21 * 10.0 ** (n_digits - 2):
@@ -653,7 +656,7 @@ def _from_parts(columns: dict[str, pd.Series]) -> pd.Series:
         if column.isna().any() or (column != np.floor(column)).any():
             row = int((column.isna() | (column != np.floor(column))).argmax())
             raise DataError(
-                f"column {columns[part].name!r} holds {columns[part].iloc[row]!r} in row {row + 1}; needed: the {part} of "
+                f"column {columns[part].name!r} holds {columns[part].iloc[row]} in row {row + 1}; needed: the {part} of "
                 "each row as a whole number."
             )
     whole = {part: column.to_numpy(np.int64) for part, column in numbers.items()}

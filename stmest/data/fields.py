@@ -163,10 +163,13 @@ def merged_variables(data: Any) -> tuple[Any, tuple[Hashable, ...]]:
         If there is none, or their dimensions differ.
     """
     bounds = {coord.attrs.get("bounds") for coord in data.coords.values()}
+    dated = [
+        dim for dim in data.sizes if dim in data.indexes and looks_like_times(data.indexes[dim].to_series())
+    ]
     known = {
         name: v
         for name, v in data.data_vars.items()
-        if name not in bounds and v.ndim > 1 and v.dtype.kind in "fiub"
+        if name not in bounds and v.ndim > 1 and v.dtype.kind in "fiub" and set(dated) <= set(v.dims)
     }
     found = {name: tuple(v.dims) for name, v in known.items()}
     listed = ", ".join(f"{name} {dims}" for name, dims in found.items()) or "nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 
 import numpy as np
@@ -19,6 +20,7 @@ from tests.faults.unusable import UNUSABLE_X
 
 INDEX = pd.date_range("2024-03-01", periods=6, freq="h", name="time")
 NODES = ["north", "south", "west"]
+DATES = pd.date_range("2024-01-01", periods=60)
 
 
 @pytest.fixture
@@ -187,3 +189,226 @@ def test_long_and_wide_tables_agree(n_times, n_nodes, seed):
     long = long_of(frame)
     panel = as_panel(long.sample(frac=1, random_state=seed)).with_nodes(list(frame.columns))
     np.testing.assert_array_equal(panel.values[..., 0], values)
+
+
+# ---------------------------------------------------------------- which level is what
+
+
+def _rows(ids, times, names):
+    index = pd.MultiIndex.from_product([ids, times], names=names)
+    return pd.DataFrame({"y": np.arange(float(len(index)))}, index=index)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["instances", "timepoints"],
+        ["unique_id", "ds"],
+        ["station", "t"],
+        ["id", None],
+        [None, "time"],
+        ["a", "step"],
+        ["Node", "b"],
+    ],
+)
+@pytest.mark.parametrize(
+    "times", [range(60), pd.date_range("2024-01-01", periods=60), pd.Index(range(60), dtype="Int64")]
+)
+def test_the_level_of_times_is_known_by_names_or_types(names, times):
+    frame = _rows(range(2), times, names)
+    panel = as_panel(frame)
+    np.testing.assert_array_equal(panel.values[..., 0], np.arange(120.0).reshape(2, 60).T)
+    back = panel.like(np.zeros((1, 2, 1)), [0])
+    assert list(back.index.names) == names
+    assert [label[0] for label in back.index] == [0, 1]
+    np.testing.assert_array_equal(as_panel(frame.swaplevel()).values, panel.values)
+
+
+def test_the_level_of_times_is_the_one_that_can_be_read():
+    for times in (range(60), DATES, DATES.astype(str), [f"{day:%d.%m.%Y}" for day in DATES]):
+        for ids in (["a", "b"], ["007", "x"]):
+            assert as_panel(_rows(ids, times, [None, None])).values.shape == (60, 2, 1)
+    assert as_panel(_rows([7, 8], DATES.astype(str), [None, None])).values.shape == (60, 2, 1)
+
+
+def test_two_levels_that_can_be_the_time_are_refused():
+    with pytest.raises(DataError, match=r"\[None, None\].*not clear.*X.index.names"):
+        as_panel(_rows(range(2), range(60), [None, None]))
+    with pytest.raises(DataError, match="not clear"):
+        as_panel(_rows(range(2), range(60), ["p", "q"]))
+
+
+def test_column_pairs_are_known_by_their_names(wide):
+    pairs = pd.concat({"flow": wide, "speed": wide + 100}, axis=1, names=["feature", "node"])
+    panel = as_panel(pairs)
+    assert (panel.nodes, panel.features) == (NODES, ["flow", "speed"])
+    np.testing.assert_array_equal(panel.values[..., 1], wide.to_numpy() + 100)
+    forecast = panel.like(panel.values[:2], [0, 1])
+    assert list(forecast.columns) == list(pairs.columns)
+    np.testing.assert_array_equal(forecast.to_numpy(), pairs.to_numpy()[:2])
+    for names in (["feature", None], [None, "sensor"], ["Variable", "Station"]):
+        assert as_panel(pairs.rename_axis(columns=names)).nodes == NODES
+    for names in ([None, None], ["node", "feature"], ["a", "b"]):
+        assert as_panel(pairs.rename_axis(columns=names)).nodes == ["flow", "speed"]
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_a_row_without_a_node_is_refused(wide, missing):
+    long = long_of(wide).reset_index(drop=True).astype({"node": object})
+    long.loc[3, "node"] = missing
+    with pytest.raises(DataError, match="row 3 of X has no node"):
+        as_panel(long)
+    with pytest.raises(DataError, match="row 3 of X has no node"):
+        as_panel(long.set_index(["node", "time"]))
+
+
+# ---------------------------------------------------------------- times of any kind, and where they lie
+
+
+@pytest.mark.parametrize(
+    "how", [str, "Int64", "timestamp[us][pyarrow]", "date32[pyarrow]", "{:%d.%m.%Y}", "epoch", "date"]
+)
+@pytest.mark.parametrize("is_long", [False, True])
+def test_times_of_any_kind_are_read(how, is_long):
+    index = DATES
+    if how == "Int64":
+        index = pd.Index(range(60), dtype="Int64")
+    elif how == "epoch":
+        index = pd.Index(DATES.as_unit("s").asi8)
+    elif how == "date":
+        index = pd.Index(DATES.date)
+    elif isinstance(how, str) and how.startswith("{"):
+        index = pd.Index([how.format(day) for day in DATES])
+    else:
+        index = DATES.astype(how) if how != "date32[pyarrow]" else pd.Index(DATES.date).astype(how)
+    frame = pd.DataFrame({"a": np.arange(60.0), "b": 1.0}, index=index)
+    panel = as_panel(long_of(frame) if is_long else frame)
+    assert list(panel.index) == (list(range(60)) if how == "Int64" else list(DATES))
+    np.testing.assert_array_equal(panel.values[:, 0, 0], np.arange(60.0))
+
+
+@pytest.mark.parametrize("column", [DATES, DATES.astype(str), DATES.date, range(60)])
+def test_a_column_of_times_beside_numbered_rows_is_no_sensor(column):
+    frame = pd.DataFrame({"time": column, "a": 1.0})
+    with pytest.raises(DataError, match=r"column 'time'.*X.set_index\('time'\)"):
+        as_panel(frame)
+    if not isinstance(column, range):
+        assert as_panel(frame.set_index("time")).nodes == ["a"]
+    with pytest.raises(DataError, match=r"'year', 'month', 'day'.*set_index"):
+        as_panel(pd.DataFrame({"year": DATES.year, "month": DATES.month, "day": DATES.day, "a": 1.0}))
+    assert as_panel(pd.DataFrame({"date": [3.0, 1.0, 2.0], "a": 1.0})).nodes == ["date", "a"]
+
+
+def _polars():
+    return pytest.importorskip("polars")
+
+
+def _arrow_tables(frame):
+    pyarrow = pytest.importorskip("pyarrow")
+    table = pyarrow.Table.from_pandas(frame, preserve_index=False)
+    yield table
+    if importlib.util.find_spec("polars"):
+        yield _polars().DataFrame(table)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        INDEX,
+        INDEX.astype(str),
+        INDEX.as_unit("s").asi8,
+        [f"{time:%d.%m.%Y %H:%M}" for time in INDEX],
+        INDEX.tz_localize("UTC"),
+    ],
+)
+def test_tables_of_other_libraries_keep_names_and_times(wide, times):
+    for table in _arrow_tables(wide.reset_index(drop=True).assign(time=times)):
+        panel = as_panel(table)
+        assert panel.nodes == NODES
+        np.testing.assert_array_equal(panel.values[..., 0], wide.to_numpy())
+        assert [str(time)[:19] for time in panel.index] == [str(time) for time in INDEX]
+        forecast = panel.like(np.full((2, 3, 1), 7.0), [0])
+        assert type(forecast) is type(table)
+        assert list(as_panel(forecast).index) == list(panel.future(2))
+
+
+def test_tables_of_other_libraries_in_other_layouts(wide):
+    long = long_of(wide)
+    days = wide.reset_index(drop=True).assign(year=2024, month=3, day=range(1, 7))
+    for table in _arrow_tables(long):
+        assert as_panel(table).nodes == NODES
+        assert list(as_panel(table).like(np.zeros((1, 3, 1)), [0]).to_pandas().columns) == list(long.columns)
+    for table in _arrow_tables(days):
+        assert (as_panel(table).nodes, as_panel(table).index[-1]) == (NODES, pd.Timestamp("2024-03-06"))
+    for table in _arrow_tables(wide.reset_index(drop=True)):
+        assert (as_panel(table).nodes, as_panel(table).index) == (NODES, None)
+        assert type(as_panel(table).like(np.zeros((1, 3, 1)), [0])) is type(table)
+    for table in _arrow_tables(wide.reset_index().assign(other=INDEX, date=INDEX)):
+        with pytest.raises(DataError, match="several columns of times"):
+            as_panel(table)
+
+
+# ---------------------------------------------------------------- xarray
+
+
+def _field(**coords):
+    values = np.random.default_rng(0).normal(size=(6, 3, 4))
+    axes = {"lat": [3.0, 2.0, 1.0], "lon": [0.0, 1.0, 2.0, 3.0]}
+    return xr.DataArray(values, {"time": INDEX.rename(None), **axes, **coords}, ["time", "lat", "lon"])
+
+
+@pytest.mark.parametrize("name", ["time", "t", "valid_time", "when", "lead"])
+@pytest.mark.parametrize("dims", [(0, 1, 2), (1, 2, 0), (2, 1, 0), (1, 0, 2)])
+def test_the_dimension_with_dates_is_the_time(name, dims):
+    field = _field().rename(time=name)
+    moved = field.transpose(*(field.dims[place] for place in dims))
+    panel = as_panel(moved)
+    np.testing.assert_array_equal(panel.values, as_panel(_field()).values)
+    assert list(panel.index) == list(INDEX)
+    assert panel.like(panel.values[:2], [0]).dims == moved.dims
+
+
+def test_numbered_steps_along_which_dates_lie():
+    field = _field().rename(time="step").drop_vars("step")
+    assert as_panel(field.assign_coords(valid_time=("step", INDEX))).index[0] == INDEX[0]
+    assert as_panel(field).index is None
+    assert as_panel(field.transpose("lat", "lon", "step")).values.shape == (6, 12, 1)
+
+
+def test_variables_of_a_dataset_are_features():
+    one = as_panel(_field().to_dataset(name="t2m"))
+    np.testing.assert_array_equal(one.values, as_panel(_field()).values)
+    assert one.like(one.values[:2], [0]).t2m.dims == ("time", "lat", "lon")
+    both = xr.Dataset(
+        {
+            "u": _field(),
+            "v": 2 * _field(),
+            "height": _field()[0],
+            "time_bnds": (("time", "edge"), np.zeros((6, 2))),
+        }
+    )
+    both.time.attrs["bounds"] = "time_bnds"
+    panel = as_panel(both)
+    assert panel.features == ["u", "v"]
+    np.testing.assert_array_equal(panel.values[..., 1], 2 * panel.values[..., 0])
+    forecast = panel.like(panel.values[:2, :, 1:], [1])
+    assert list(forecast.data_vars) == ["v"]
+    np.testing.assert_array_equal(forecast.v, 2 * _field()[:2])
+    sensors = as_panel(
+        xr.Dataset({name: (("time", "node"), np.ones((6, 3))) for name in "uv"}, {"time": INDEX.to_numpy()})
+    )
+    assert (sensors.values.shape, sensors.features) == ((6, 3, 2), ["u", "v"])
+    with pytest.raises(DataError, match=r"u .*v .*Choose one: X\['u'\]"):
+        as_panel(xr.Dataset({"u": _field(), "v": _field().mean("lat")}))
+    with pytest.raises(DataError, match="holds nothing"):
+        as_panel(xr.Dataset())
+
+
+@pytest.mark.parametrize("calendar", ["noleap", "standard", "proleptic_gregorian", "360_day"])
+def test_model_calendars(calendar):
+    pytest.importorskip("cftime")
+    dates = xr.date_range("2001-01-01", periods=6, freq="MS", calendar=calendar, use_cftime=True)
+    assert list(as_panel(_field(time=dates)).index) == list(pd.date_range("2001-01-01", periods=6, freq="MS"))
+    days = xr.date_range("2001-02-27", periods=6, freq="D", calendar="360_day", use_cftime=True)
+    with pytest.raises(DataError, match="convert_calendar"):
+        as_panel(_field(time=days))

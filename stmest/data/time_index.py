@@ -109,11 +109,9 @@ def _frequency_with_gaps(index: pd.DatetimeIndex, usual: pd.Timedelta) -> Any:
     """The frequency whose times hold all of an index and the fewest others; else the usual step."""
     wall: Any = wall_clock(index)
     steps = np.diff(wall.asi8)
-    candidates: list[Any] = []
-    if usual_step(wall) >= _DAY:
-        candidates = _calendar_candidates(index, wall, steps)
-    elif np.mean(index[1:] - index[:-1] == usual) < 0.5:
-        candidates = [_nominal_step(index)]
+    if usual_step(wall) < _DAY:
+        return usual
+    candidates = _calendar_candidates(index, wall, steps)
     counted = {
         candidate: places for candidate in candidates if (places := positions(index, candidate)) is not None
     }
@@ -439,7 +437,7 @@ def kind_of_times(index: pd.Index | None) -> str | None:
 
 
 def usual_step(index: pd.Index) -> Any:
-    """The most frequent difference between neighbours of a time index.
+    """The most frequent difference between neighbours of a time index; of jittered stamps the step that they mean.
 
     Parameters
     ----------
@@ -458,7 +456,12 @@ def usual_step(index: pd.Index) -> Any:
     """
     if len(index) < 2:
         return None
-    return pd.Series(index[1:] - index[:-1]).mode().iloc[0]
+    steps = pd.Series(index[1:] - index[:-1])
+    usual = steps.mode().iloc[0]
+    if not isinstance(index, pd.DatetimeIndex) or usual >= _DAY or (steps == usual).mean() >= 0.5:
+        return usual
+    meant = _nominal_step(index)
+    return usual if positions(index, meant) is None else meant
 
 
 def wall_clock(index: pd.Index | None) -> pd.DatetimeIndex | None:

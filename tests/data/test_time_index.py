@@ -136,6 +136,8 @@ def test_jittered_stamps_have_the_step_that_they_mean(step, seconds):
     assert frequency(index) == pd.Timedelta(step)
     assert positions(index, frequency(index)).tolist() == list(range(300))
     assert frequency(index.delete([40, 41])) == pd.Timedelta(step)
+    assert usual_step(index) == pd.Timedelta(step)
+    assert slots_per_day(index, most=10**6) == pd.Timedelta(1, "D") / pd.Timedelta(step)
 
 
 def test_a_jittered_step_that_no_clock_keeps():

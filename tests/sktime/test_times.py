@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sktime.forecasting.base import ForecastingHorizon
 
 from stmest.exceptions import DataError
 from stmest.sktime import RidgeForecaster
@@ -46,10 +47,12 @@ def test_forecasts_after_a_gap(case, missing):
 def test_absolute_horizons_after_a_gap():
     index = INDEXES["5 minutes"]
     model = RidgeForecaster(input_length=6, horizon=3).fit(table(index)[:75].drop(index[20]))
-    absolute = pd.DatetimeIndex(index[[76]], freq="5min")
+    absolute = ForecastingHorizon(index[[76]], is_relative=False, freq="5min")
     pd.testing.assert_frame_equal(model.predict(fh=absolute), model.predict(fh=[2]), check_freq=False)
     with pytest.raises(DataError, match="06:21:00, which does not follow 2024-01-01 06:10:00"):
-        model.predict(fh=pd.DatetimeIndex(["2024-01-01 06:21"], freq="min"))
+        model.predict(
+            fh=ForecastingHorizon(index[[76]] + pd.Timedelta(1, "min"), is_relative=False, freq="min")
+        )
 
 
 def test_a_panel_with_missing_rows():

@@ -20,6 +20,7 @@ __all__ = [
     "future_index",
     "in_zone",
     "kind_of_times",
+    "offset_of",
     "positions",
     "rows_are_missing",
     "usual_step",
@@ -58,7 +59,10 @@ _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _JITTER = 0.3
 # Rows that are missing are put in if they are at most this share of all, and are not missing by rule, as those of nights are
 _MOST_MISSING = 1 / 3
+# Frequencies that pandas has no name for: a number of months from any day on, and some days of the week
 _MONTHS = " months"
+_WEEKDAYS = "days of "
+_NAMES = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def frequency(index: pd.Index | None) -> Any:
@@ -72,8 +76,9 @@ def frequency(index: pd.Index | None) -> Any:
     Returns
     -------
     str, Timedelta, number or None
-        Name of the frequency where datetimes have one (``"3 months"`` is that of a day of the month that pandas has no name for);
-        else the most frequent step. None without an index, and for fewer than two time steps that name none.
+        Name of the frequency where datetimes have one; else the most frequent step. Two names are not those of pandas:
+        ``"3 months"``, from any day of the month on, and ``"days of Mon Tue Sun"``. None without an index, and for fewer than
+        two time steps that name none.
 
     Examples
     --------
@@ -86,7 +91,9 @@ def frequency(index: pd.Index | None) -> Any:
         return index.freqstr
     if not isinstance(index, pd.DatetimeIndex):
         return None if index is None else usual_step(index)
-    if index.freqstr is not None:
+    if (
+        index.freq is not None and to_offset(index.freqstr) == index.freq
+    ):  # the name of some offsets does not say all
         return index.freqstr
     named = _inferred(index)
     if named is not None:
@@ -127,8 +134,12 @@ def _calendar_candidates(index: pd.DatetimeIndex, wall: pd.DatetimeIndex, steps:
     run = _inferred(index[longest[0] : longest[-1] + 1])
     candidates: list[Any] = [] if run is None else [run]
     days = usual_step(wall) / _DAY
-    if days == 1 and len(index) > 5 and not (wall.dayofweek > 4).any():
-        candidates.append("B")
+    if days == 1:
+        present = [name for day, name in enumerate(_NAMES) if (wall.dayofweek == day).any()]
+        if present == [*_NAMES[:5]]:
+            candidates.append("B")
+        elif wall[-1] - wall[0] >= 28 * _DAY:  # else a day of the week may be missing by chance
+            candidates.append(_WEEKDAYS + " ".join(present))
     if days == 7:
         candidates.append(f"W-{wall[0].day_name()[:3].upper()}")
     elif days < 28 and days == int(days):
@@ -201,8 +212,30 @@ def _dates_after(last: pd.Timestamp, n_steps: int, freq: Any) -> pd.DatetimeInde
     if isinstance(freq, str) and freq.endswith(_MONTHS):
         months = int(freq.removesuffix(_MONTHS))
         return pd.DatetimeIndex([last + pd.DateOffset(months=months * (i + 1)) for i in range(n_steps)])
-    dates = pd.date_range(last, periods=n_steps + 1, freq=freq)
+    dates = pd.date_range(
+        last, periods=n_steps + 1, freq=freq if isinstance(freq, pd.Timedelta) else offset_of(freq)
+    )
     return dates[dates > last][:n_steps]
+
+
+def offset_of(freq: str) -> Any:
+    """The pandas offset that a name of a frequency stands for.
+
+    Parameters
+    ----------
+    freq : str
+        As `frequency` returns it.
+
+    Returns
+    -------
+    pandas.DateOffset
+        One step.
+    """
+    if freq.endswith(_MONTHS):
+        return pd.DateOffset(months=int(freq.removesuffix(_MONTHS)))
+    if freq.startswith(_WEEKDAYS):
+        return pd.offsets.CustomBusinessDay(weekmask=freq.removeprefix(_WEEKDAYS))
+    return to_offset(freq)
 
 
 def positions(index: pd.Index, freq: Any) -> np.ndarray | None:
@@ -245,9 +278,9 @@ def _fixed(freq: Any) -> pd.Timedelta | None:
     """The step of a frequency whose steps are all equal, also where clocks change."""
     if isinstance(freq, pd.Timedelta):
         return freq
-    if not isinstance(freq, str) or freq.endswith(_MONTHS):
+    if not isinstance(freq, str):
         return None
-    offset = to_offset(freq)
+    offset = offset_of(freq)
     if isinstance(offset, pd.offsets.Tick) and not isinstance(offset, pd.offsets.Day):
         return pd.Timedelta(offset)
     return None
@@ -265,20 +298,22 @@ def _rounded(values: np.ndarray, step: float) -> np.ndarray | None:
 
 def _calendar_positions(index: pd.DatetimeIndex, freq: str) -> np.ndarray | None:
     wall: Any = wall_clock(index)
-    if freq in ("D", "B"):  # the most frequent ones, without a list of all days between
+    weekdays = {"B": _NAMES[:5], "D": _NAMES}.get(freq)
+    if freq.startswith(_WEEKDAYS):
+        weekdays = tuple(freq.removeprefix(_WEEKDAYS).split(" "))
+    if weekdays is not None:  # without a list of all days between
         days = wall.to_numpy().astype("M8[D]")
-        if (wall.asi8 != wall.normalize().asi8).any() and len(set(wall.time)) > 1:
+        clock = wall.asi8 - wall.normalize().asi8
+        mask = " ".join(weekdays)
+        if (clock != clock[0]).any() or not np.is_busday(days, mask).all():
             return None
-        if freq == "B" and (wall.dayofweek > 4).any():
-            return None
-        places = np.busday_count(days[0], days) if freq == "B" else (days - days[0]).astype(np.int64)
-        return places if len(places) == 1 or np.diff(places).min() > 0 else None
+        return np.busday_count(days[0], days, mask)
     if freq.endswith(_MONTHS):
         return _rounded_months(wall, int(freq.removesuffix(_MONTHS)))
     try:
-        if not to_offset(freq).is_on_offset(wall[0]):
+        if not offset_of(freq).is_on_offset(wall[0]):
             return None
-        dates = pd.date_range(wall[0], wall[-1], freq=freq)
+        dates = pd.date_range(wall[0], wall[-1], freq=offset_of(freq))
     except (ValueError, OverflowError):
         return None
     places = dates.get_indexer(wall)
@@ -563,4 +598,4 @@ def _fits(freq: Any, time: pd.Timestamp) -> bool:
         return False
     if isinstance(freq, pd.Timedelta) or freq.endswith(_MONTHS):
         return True
-    return bool(to_offset(freq).is_on_offset(time))
+    return bool(offset_of(freq).is_on_offset(time))

@@ -15,7 +15,7 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from sktime.forecasting.base import ForecastingHorizon
 
-from ..data.time_index import follows, frequency, future_index
+from ..data.time_index import follows, frequency, future_index, offset_of
 from ..data.times import read_times
 from ..exceptions import DataError
 
@@ -156,9 +156,8 @@ class Layout:
         if not isinstance(cutoff, pd.DatetimeIndex):
             return self.freq == 1
         known = cutoff.freqstr or fh.freq
-        if known is None or str(self.freq).endswith(" months"):
-            return False
-        return to_offset(known) == to_offset(self.freq)
+        mine = offset_of(self.freq) if isinstance(self.freq, str) else to_offset(self.freq)
+        return known is not None and to_offset(known) == mine
 
     def known(self, X: pd.DataFrame | None, index: pd.Index) -> np.ndarray:
         """Exogenous values at the given times.

@@ -94,6 +94,14 @@ REGULAR = {
     "five days": (pd.date_range("2024-01-01", periods=60, freq="5D"), "5D"),
     "business days": (pd.date_range("2024-01-01", periods=60, freq="B"), "B"),
     "business days at noon": (pd.date_range("2024-01-01 12:00", periods=60, freq="B"), "B"),
+    "shop without Sundays": (
+        pd.bdate_range("2024-01-01", periods=60, freq="C", weekmask="Mon Tue Wed Thu Fri Sat"),
+        "days of Mon Tue Wed Thu Fri Sat",
+    ),
+    "weekends on Friday": (
+        pd.bdate_range("2024-01-01", periods=60, freq="C", weekmask="Mon Tue Wed Thu Sun"),
+        "days of Mon Tue Wed Thu Sun",
+    ),
     "Sundays": (pd.date_range("2024-01-01", periods=60, freq="W"), "W-SUN"),
     "Mondays in a zone": (
         pd.date_range("2024-01-01", periods=60, freq="W-MON", tz="America/New_York"),
@@ -155,7 +163,6 @@ OPEN = {
     "nights": _offices(range(6, 22)),
     "an hour at night": _offices([hour for hour in range(24) if hour != 3]),
     "weekends": _MONTH[_MONTH.dayofweek < 5],
-    "closed on Sundays": _QUARTER[_QUARTER.dayofweek < 6],
     "daylight": _SPRING[np.abs(_SPRING.hour - 12) <= 4 + _SPRING.dayofyear / 60],
     "most are missing": _MONTH[_RANDOM.random(720) < 0.3],
     "events": pd.DatetimeIndex(np.sort(_RANDOM.integers(0, 10**6, 200)).astype("M8[s]")).unique(),
@@ -198,6 +205,15 @@ def test_rows_continue_within_half_a_step():
     assert follows(friday, pd.DatetimeIndex(["2024-01-08"]), "B")
     assert not follows(friday, pd.DatetimeIndex(["2024-01-06"]), "B")
     assert not follows(hours, hours.to_period("h") + 5)
+
+
+def test_offsets_whose_name_does_not_say_all():
+    holidays = pd.bdate_range("2024-01-01", periods=60, freq="C", holidays=["2024-02-01"])
+    assert frequency(holidays) == "B"
+    shop = pd.date_range(
+        "2024-01-01 08:00", periods=60, freq=pd.offsets.BusinessHour(start="08:00", end="12:00")
+    )
+    assert frequency(shop) == pd.Timedelta(1, "h")
 
 
 def test_names_of_an_index_come_along():

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.containers import as_panel
-from ..data.fields import xarray_layout
+from ..data.fields import time_coordinate, xarray_layout
 from ..data.times import read_times
 from ..exceptions import DataError, MissingDependencyError
 from .arrays import array_names, array_shape, check_size, load_arrays
@@ -145,8 +145,9 @@ def _read_netcdf(path: Path, xarray: Any) -> dict[str, Any]:
         if field.ndim == 3 and field.dtype.kind in "fiu" and xarray_layout(field).is_field:
             order = xarray_layout(field).order
             field = field.transpose(*order)
-            if order[0] not in field.indexes:
-                field = field.assign_coords({order[0]: np.arange(field.sizes[order[0]])})
+            times = time_coordinate(field, order[0])
+            times = np.arange(field.sizes[order[0]]) if times is None else read_times(times).index
+            field = field.assign_coords({order[0]: times})
             unit = field.attrs.get("units")
             fields[str(name)] = field.assign_attrs({} if unit is None else {"unit": str(unit)})
     if not fields:

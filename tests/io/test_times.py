@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from stmest.cli.report import main
 from stmest.exceptions import DataError
@@ -103,6 +104,17 @@ def test_fields_with_times_as_text(tmp_path):
     np.savez(tmp_path / "field.npz", values=np.zeros((192, 2, 2)), time=np.array(WRITTEN["day first"]))
     (field,) = read_field(tmp_path / "field.npz").values()
     assert list(field.indexes["time"]) == list(HOURS)
+
+
+@pytest.mark.parametrize("calendar", ["noleap", "standard", "360_day"])
+def test_netcdf_with_a_model_calendar(calendar, tmp_path):
+    pytest.importorskip("cftime")
+    times = xr.date_range("2001-01-01", periods=24, freq="MS", calendar=calendar, use_cftime=True)
+    xr.Dataset({"t2m": (("time", "lat", "lon"), np.zeros((24, 2, 2)))}, {"time": times}).to_netcdf(
+        tmp_path / "field.nc"
+    )
+    field = read_field(tmp_path / "field.nc")["t2m"]
+    assert list(field.indexes["time"]) == list(pd.date_range("2001-01-01", periods=24, freq="MS"))
 
 
 def test_the_report_knows_season_and_missing_rows(tmp_path, capsys):

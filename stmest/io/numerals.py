@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,10 @@ def numbers_of(table: Cells, marks: Sequence[str]) -> pd.DataFrame:
         frame = table.as_text().loc[frame.index, frame.columns]
         is_text = [True] * frame.shape[1]
     texts = {
-        place: _Text(table, place, frame.iloc[:, place], marks) for place, text in enumerate(is_text) if text
+        place: (table.as_text and _plain(frame.iloc[:, place], marks))
+        or _Text(table, place, frame.iloc[:, place], marks)
+        for place, text in enumerate(is_text)
+        if text
     }
     decimals = _decimals(table, texts)
     columns: dict[Any, Any] = {}
@@ -128,6 +132,38 @@ def numbers_of(table: Cells, marks: Sequence[str]) -> pd.DataFrame:
         dtype = np.float32 if numbers.dtype == np.float32 else np.float64
         columns[column] = without_marks(numbers.to_numpy(dtype=dtype, na_value=np.nan), marks)
     return pd.DataFrame(columns, index=frame.index, columns=frame.columns)
+
+
+@dataclass
+class _Plain:
+    """A column of text in which one mark at most stands, surely that of decimals: most of all columns, read at once."""
+
+    fits: dict[str, bool]
+    values: np.ndarray
+    asked: tuple[str, ...] = ()
+    differing: str | None = None
+    decimal_beside_groups: str | None = None
+
+    def numbers(self, decimal: str) -> np.ndarray:
+        return self.values
+
+
+def _plain(column: pd.Series, marks: Sequence[str]) -> _Plain | None:
+    """A column as `_Plain`; None where its cells have to be looked at one by one."""
+    text = column[~column.isin(marks)].dropna()
+    has = {mark: bool(text.str.contains(mark, regex=False).any()) for mark in _READINGS}
+    if all(has.values()):
+        return None
+    decimal, other = (",", ".") if has[","] else (".", ",")
+    read = pd.to_numeric(text.str.replace(",", ".", regex=False) if has[","] else text, errors="coerce")
+    if read.isna().any() or np.isinf(read).any():
+        return None
+    marked = text[text.str.contains(decimal, regex=False)] if has[decimal] else []
+    if len(marked) and all(_READINGS[other].fullmatch(cell) for cell in marked):
+        return None  # or it parts thousands
+    values = np.full(len(column), np.nan)
+    values[column.index.get_indexer(text.index)] = read
+    return _Plain({decimal: True, other: not len(marked)}, without_marks(values, marks))
 
 
 class _Text:
@@ -176,7 +212,7 @@ def _readings(cell: str) -> set[float]:
     return {_value(cell, mark) for mark, pattern in _READINGS.items() if pattern.fullmatch(cell)}
 
 
-def _decimals(table: Cells, texts: dict[int, _Text]) -> dict[int, str]:
+def _decimals(table: Cells, texts: Mapping[int, _Plain | _Text]) -> dict[int, str]:
     """The decimal mark of each column: its own where only one fits, else what the other columns leave."""
     own = {place: [mark for mark, fits in text.fits.items() if fits] for place, text in texts.items()}
     sure = {marks[0] for marks in own.values() if len(marks) == 1}

@@ -14,13 +14,16 @@ from .chunks import row_chunks
 from .moments import mean_of_observed, moments, standard_deviation
 from .savable import savable
 
-__all__ = ["SCALERS", "NodeScaler", "filled_from_others"]
+__all__ = ["SCALERS", "NodeScaler", "as_single", "filled_from_others"]
 
 SCALERS = ("standard", "minmax", "robust")
 
-# A spread below these is round-off: in parts of the level; of the spread that a seasonal mean took away; of the geometric mean of
-# all spreads; and the least whose inverse is a number
-_DIGITS, _OF_SEASON, _OF_OTHERS, _LEAST = 4 * np.finfo(np.float64).eps, 1e-8, 1e-12, 1e-305
+# A spread below these is round-off: in parts of the level; in parts of the spread that a seasonal mean took away; and the least
+# whose inverse is a number
+_DIGITS, _OF_SEASON, _LEAST = 4 * np.finfo(np.float64).eps, 1e-8, 1e-305
+# Values that are farther from the centre, in units of the scale, count as being there: the squares of larger ones are no numbers
+# of float32. A node whose training data are near 0 may later have values of the size of the other nodes.
+_FARTHEST = 1e15
 
 
 @savable
@@ -36,8 +39,9 @@ class NodeScaler:
     Attributes
     ----------
     center, scale : ndarray of shape (n_nodes, n_features)
-        Learnt from the values given to `fit`, in float64. A node without a single observation takes the average of the others.
-        So does the scale of a constant node; it is 1 where all nodes are constant.
+        Learnt from the values given to `fit`, in float64. A node without a single observation takes the average of the others:
+        the mean of their centers and the geometric mean of their scales. A constant node takes that scale too; it is 1 where
+        all nodes are constant.
     """
 
     def __init__(self, method: str | None = "standard"):
@@ -68,13 +72,12 @@ class NodeScaler:
         scale = np.where(scale <= _OF_SEASON * season, season, scale)
         varies = scale > np.maximum(_DIGITS * np.abs(center), _LEAST)
         scale = np.where(varies, scale, np.nan)
-        varies = scale > _OF_OTHERS * np.exp(mean_of_observed(np.log(scale)))
-        self.scale = filled_from_others(np.where(varies, scale, np.nan), 1.0)
+        self.scale = np.where(varies, scale, np.exp(filled_from_others(np.log(scale), 0.0)))
         return self
 
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Scale values of shape (..., n_nodes, n_features); float32 out, NaN stays NaN."""
-        return ((values - self.center) / self.scale).astype(np.float32)
+        return as_single((values - self.center) / self.scale)
 
     def inverse(self, values: np.ndarray, target: list[int]) -> np.ndarray:
         """Undo the scaling of target features.
@@ -92,6 +95,22 @@ class NodeScaler:
             Values in the units of the data.
         """
         return values * self.scale[:, target] + self.center[:, target]
+
+
+def as_single(scaled: np.ndarray) -> np.ndarray:
+    """Scaled values as float32.
+
+    Parameters
+    ----------
+    scaled : ndarray
+        Of float64, which may be changed; NaN where missing.
+
+    Returns
+    -------
+    ndarray of float32
+        From -1e15 to 1e15, so that networks can square them.
+    """
+    return np.clip(scaled, -_FARTHEST, _FARTHEST, out=scaled).astype(np.float32)
 
 
 def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:

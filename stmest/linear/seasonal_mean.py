@@ -17,7 +17,7 @@ from ..data.chunks import row_chunks
 from ..data.moments import binary_unit, deviations, first_observed, standard_deviation
 from ..data.panel import Panel
 from ..data.savable import savable
-from ..data.scaling import filled_from_others
+from ..data.scaling import as_single, filled_from_others
 from ..data.time_index import usual_step, wall_clock
 from ..exceptions import DataError
 
@@ -162,7 +162,7 @@ class SeasonalProfile:
         weight = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
         steps = np.arange(len(values))
         misfit = [
-            np.nanmean(((values - self.table[(first + steps) % len(self.table)]) * weight) ** 2)
+            np.nanmean(as_single((values - self.table[(first + steps) % len(self.table)]) * weight) ** 2)
             for first in range(len(self.table))
         ]
         return int(np.argmin(misfit))

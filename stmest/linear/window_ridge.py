@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..data.savable import savable
-from ..data.scaling import NodeScaler
+from ..data.scaling import NodeScaler, as_single
 from ..data.windows import forward_filled
 from ..graphs import Graph
 from .normal_equations import Units, joint_inputs, own_drift, solve_jointly, solve_windows
@@ -116,7 +116,7 @@ class WindowRidge:
                 near_inputs = self._of_neighbours(inputs, units, last)
                 drift = drift + (near_inputs[..., None, :] @ near)[..., 0, :]
             if self.joint is not None:
-                rows = joint_inputs(inputs, units, self.joint_length).astype(np.float32)
+                rows = as_single(joint_inputs(inputs, units, self.joint_length))
                 drift = drift + (rows @ self.joint[feature]).reshape(drift.shape)
             out.append(last + units.scale[:, None] * drift)
         forecast = np.stack(out, axis=-1).transpose(0, 2, 1, 3)

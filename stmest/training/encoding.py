@@ -15,7 +15,7 @@ from torch import Tensor
 from ..data.chunks import row_chunks
 from ..data.panel import Panel
 from ..data.savable import savable
-from ..data.scaling import NodeScaler
+from ..data.scaling import NodeScaler, as_single
 from ..data.windows import Windows, forward_filled
 from ..linear.cross_fit import Folds
 from ..linear.seasonal_mean import less_season
@@ -102,11 +102,11 @@ class Encoding:
         """Scaled linear forecast, seasonal mean and values of earlier days and weeks: (b, h, n, n_ahead)."""
         center, scale, k = self.scaler.center[:, self.target], self.scale, len(self.target)
         channels = np.zeros((*baseline.shape[:-1], self.n_ahead), dtype=np.float32)
-        channels[..., :k] = (baseline - center) / scale
+        channels[..., :k] = as_single((baseline - center) / scale)
         if ahead is not None:
-            channels[..., k : 2 * k] = ahead[..., :k] / scale
+            channels[..., k : 2 * k] = as_single(ahead[..., :k] / scale)
             past = (ahead[..., k:].reshape(*baseline.shape[:-1], -1, k) - center[:, None]) / scale[:, None]
-            channels[..., 2 * k :] = np.nan_to_num(past).reshape(*past.shape[:3], -1)
+            channels[..., 2 * k :] = np.nan_to_num(as_single(past)).reshape(*past.shape[:3], -1)
         return channels
 
     def baseline(self, x: np.ndarray, ahead: np.ndarray | None = None) -> np.ndarray:
@@ -177,7 +177,7 @@ class WindowLoader:
 def _read(encoding: Encoding, windows: Windows, positions: Any) -> tuple[dict[str, Tensor], Tensor]:
     batch = windows.gather(positions)
     inputs, baseline = encoding.encode(batch.x, batch.time, batch.ahead)
-    return inputs, torch.from_numpy(((batch.y - baseline) / encoding.scale).astype(np.float32))
+    return inputs, torch.from_numpy(as_single((batch.y - baseline) / encoding.scale))
 
 
 def has_gaps(values: Any) -> bool:

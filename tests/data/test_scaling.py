@@ -58,7 +58,7 @@ def test_constant_and_dead_nodes(method):
     scaler = NodeScaler(method).fit(values)
     assert scaler.center[0] == 1e6 + 0.1
     assert scaler.center[1] == pytest.approx((scaler.center[0] + scaler.center[2]) / 2)
-    assert (scaler.scale == scaler.scale[2]).all()  # whatever the unit of the data
+    np.testing.assert_allclose(scaler.scale[:, 0], scaler.scale[2, 0])  # whatever the unit of the data
     assert (
         NodeScaler(method).fit(values[:, :2]).scale == 1
     ).all()  # nothing says in which unit they could change
@@ -89,13 +89,16 @@ def test_a_factor_is_a_factor_of_the_scale(method, factor):
     )
 
 
-def test_round_off_is_no_spread():
+def test_round_off_is_no_spread_and_a_tiny_scale_is_one():
     t = np.arange(40)[:, None, None]
-    waves = np.sin(t + np.arange(6)[:, None])
-    values = np.concatenate([1e-17 * waves[:, :1], 0.1 + 1e-18 * t, 1e-9 * waves[:, :1], waves], axis=1)
-    scale = NodeScaler().fit(values).scale[:, 0]
-    assert scale[0] == scale[1] > 0.1  # the average of the others
-    np.testing.assert_allclose(scale[2], 1e-9 * scale[3])  # a unit of its own
+    values = np.concatenate([np.sin(t), 0.1 + 1e-18 * t, 1e-9 * np.sin(t), 1e-300 * np.sin(t)], axis=1)
+    scaler = NodeScaler().fit(values)
+    scale = scaler.scale[:, 0]
+    np.testing.assert_allclose(scale[2:], [1e-9 * scale[0], 1e-300 * scale[0]])
+    np.testing.assert_allclose(scale[1], np.prod(scale[[0, 2, 3]] ** (1 / 3)))  # the average of the others
+    assert (
+        np.abs(scaler.transform(values + 1)[:, 3]) == np.float32(1e15)
+    ).all()  # of which float32 has the square
 
 
 def test_a_node_that_is_nearly_always_the_same():

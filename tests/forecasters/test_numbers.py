@@ -76,6 +76,71 @@ def test_a_counter_is_not_rounded():
 # ---------------------------------------------------------------- level and scale
 
 
+@pytest.mark.parametrize("name", crossed(ALL))
+def test_sensors_of_any_unit_side_by_side(name):
+    """Each is forecast in its own unit: an error of another sensor's size would be absurd."""
+    units = np.array([1e-300, 1e-9, 1e12])
+    predicted, lower, upper, _ = forecast(name, series() * units)
+    for found in (predicted, lower, upper):
+        assert (np.abs(found / units) < 30).all()
+    assert (lower <= upper).all()
+
+
+@pytest.mark.parametrize("name", crossed(ALL))
+def test_a_sensor_may_change_its_unit_after_training(name):
+    """Values near 0 in training and of usual size later are no numbers of float32 in units of the scale."""
+    X, later = series(), series()
+    X[:, 1] *= 1e-250
+    model = small(name).fit(read_by(name, X))
+    assert np.isfinite(np.asarray(model.predict(read_by(name, later)))).all()
+
+
+RIDGES = {
+    "neighbours": {"neighbours": "adj", "adj": np.roll(np.eye(3), 1, axis=0)},
+    "all nodes": {"neighbours": "all"},
+    "ensemble": {"neighbours": "blend"},
+    "per node": {"per_node": True},
+    "no penalty": {"alpha": 0.0},
+    "no season": {"seasonal_profile": None},
+    "season": {"seasonal_profile": 24},
+    "day of year": {"seasonal_profile": "day_of_year"},
+}
+
+
+@pytest.mark.parametrize("settings", RIDGES.values(), ids=RIDGES.keys())
+def test_level_and_factor_of_every_ridge(settings):
+    def forecasts(values):
+        index = pd.date_range("2024-01-01", periods=len(values), freq="h")
+        model = RidgeForecaster(input_length=4, horizon=2, **settings).fit(pd.DataFrame(values, index=index))
+        return np.stack([model.predict(), *model.predict_interval(coverage=0.8)])
+
+    values = series(n_times=200)
+    plain = forecasts(values)
+    np.testing.assert_allclose(forecasts(values + LEVELS) - LEVELS, plain, atol=2e-3)
+    for power in (-996, -530, 40):
+        np.testing.assert_allclose(forecasts(values * 2.0**power) / 2.0**power, plain, rtol=1e-6)
+
+
+def test_level_and_factor_of_earlier_weeks():
+    rng = np.random.default_rng(0)
+    week = rng.normal(size=(168, 2))
+    values = np.concatenate([week := week + 0.3 * rng.normal(size=week.shape) for _ in range(14)])
+    values = np.round(values / GRID) * GRID
+    index = pd.date_range("2024-01-01", periods=len(values), freq="h")
+
+    def fitted(values):
+        return RidgeForecaster(input_length=4, horizon=2).fit(pd.DataFrame(values, index=index))
+
+    plain = fitted(values)
+    assert "week" in plain.predictor_.history
+    for found, level, factor in (
+        (fitted(values + 1e12), 1e12, 1.0),
+        (fitted(values * 2.0**-996), 0.0, 2.0**-996),
+    ):
+        assert found.predictor_.history == plain.predictor_.history
+        np.testing.assert_allclose((found.predict() - level) / factor, plain.predict(), atol=2e-3)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_level_is_added_to_the_forecast(name):
     plain, low, high, score = forecast(name, series())
@@ -119,6 +184,9 @@ def test_any_factor_and_any_data(name, seed, power):
     found, *_, its_score = forecast(name, series(seed) * factor)
     np.testing.assert_allclose(found / factor, plain, rtol=1e-6, atol=1e-6)
     assert its_score == pytest.approx(score, abs=1e-6)
+
+
+# ---------------------------------------------------------------- containers, files, types
 
 
 @pytest.mark.parametrize("name", crossed(names()))

@@ -136,6 +136,13 @@ def test_correlation_agrees_with_pandas_on_gaps():
     assert graph.nodes == list("abcde")
 
 
+@pytest.mark.parametrize(("level", "factor"), [(1e12, 1.0), (0.0, 1e-300), (0.0, 1e-170), (0.0, 1e15)])
+def test_correlation_has_no_unit(level, factor):
+    values = np.round(np.random.default_rng(0).normal(size=(60, 5)) * 64) / 64
+    found = graph_from_correlation(values * factor + level, k=2).to_dense()
+    np.testing.assert_allclose(found, graph_from_correlation(values, k=2).to_dense(), atol=1e-4)
+
+
 def test_correlation_keeps_the_k_strongest():
     rng = np.random.default_rng(2)
     base = rng.normal(size=(200, 1))

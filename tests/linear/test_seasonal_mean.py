@@ -131,6 +131,29 @@ def test_the_period_of_a_plain_array(period):
     assert supported_cycles(values, None) == [period]
 
 
+@pytest.mark.parametrize(("level", "factor"), [(1e12, 1.0), (0.0, 1e-300), (0.0, 1e-170), (0.0, 1e15)])
+def test_period_and_place_in_it_at_any_level_and_scale(level, factor):
+    rng = np.random.default_rng(0)
+    cycle = rng.integers(0, 99, size=(24, 3, 1)) / 8
+    values = np.tile(cycle, (6, 1, 1)) + rng.integers(0, 9, size=(144, 3, 1)) / 8
+    values[rng.random(values.shape) < 0.1] = np.nan
+    values = values * factor + level
+    assert detect_period(values) == 24
+    profile = SeasonalProfile(24).fit(values, None)
+    assert profile.matched_index(values[7:50]) == 7
+    left = (profile.table - level) / factor - cycle
+    np.testing.assert_allclose(left, np.broadcast_to(left.mean(0), left.shape), atol=1.0)
+
+
+def test_a_mean_of_equal_values_is_that_value():
+    values = np.broadcast_to([0.1, 2.0**53 - 1, -123456789.1], (50, 3))[..., None].copy()
+    values[::7, 0] = np.nan
+    for cycle in (3, 24):
+        profile = SeasonalProfile(cycle).fit(values, None)
+        assert (profile.table == values[1]).all()
+        assert (profile.deviation == 0).all()
+
+
 def test_what_has_no_period():
     rng = np.random.default_rng(3)
     for values in (

@@ -47,6 +47,12 @@ def test_the_range_matters_and_must_be_stated(fields):
             ssim(*fields, wrong)
 
 
+def test_the_unit_of_the_field_does_not_matter(fields):
+    truth, forecast = fields
+    expected = psnr(truth, forecast, data_range=2.0)
+    assert psnr(truth * 1e-200, forecast * 1e-200, data_range=2e-200) == pytest.approx(expected)
+
+
 def test_missing_cells_do_not_count(fields):
     truth, forecast = fields
     incomplete = truth.copy()

@@ -114,6 +114,24 @@ def test_r2_is_that_of_scikit_learn_where_nothing_is_missing():
     assert r2(truth, forecast) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e-170, 1e-9, 1e15])
+def test_errors_have_the_unit_of_the_data(factor):
+    """Also where squares are 0 in float64."""
+    truth, forecast = np.random.default_rng(0).normal(size=(2, 20, 3, 2))
+    scaled = truth * factor, forecast * factor
+    assert rmse(*scaled) == pytest.approx(rmse(truth, forecast) * factor, rel=1e-12, abs=0)
+    assert mae(*scaled) == pytest.approx(mae(truth, forecast) * factor, rel=1e-12, abs=0)
+    assert r2(*scaled) == pytest.approx(r2(truth, forecast), rel=1e-12)
+
+
+def test_a_level_changes_no_error():
+    truth, forecast = np.round(np.random.default_rng(0).normal(size=(2, 20, 3, 2)) * 64) / 64
+    for error in (mae, rmse, r2):
+        assert error(truth + 1e12, forecast + 1e12) == pytest.approx(error(truth, forecast), rel=1e-4)
+    constant = np.full((5, 2, 1), 123456789.1)
+    assert math.isnan(r2(constant, constant))  # round-off is no variance
+
+
 def test_pooled_rmse_is_not_the_mean_of_the_rmse_of_batches():
     truth, forecast = np.zeros((2, 1, 1)), np.array([[[0.0]], [[2.0]]])
     assert rmse(truth, forecast) == pytest.approx(math.sqrt(2))

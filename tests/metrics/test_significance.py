@@ -52,6 +52,14 @@ def test_the_unit_of_the_losses_does_not_matter():
     assert scaled.statistic == pytest.approx(diebold_mariano(FIRST, SECOND, 3).statistic, rel=1e-9)
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e-170, 1e15])
+def test_nor_does_their_scale(factor):
+    first, second = np.random.default_rng(3).random((2, 60))
+    plain, scaled = (diebold_mariano(first * f, second * f, horizon=3) for f in (1.0, factor))
+    assert scaled.statistic == pytest.approx(plain.statistic)
+    assert scaled.mean_difference == pytest.approx(plain.mean_difference * factor, rel=1e-12, abs=0)
+
+
 def test_overlapping_windows_raise_few_false_alarms():
     """Equal forecasters whose windows overlap by 5 of 6 steps: taken for independent, a third would be called different."""
     rng = np.random.default_rng(0)

@@ -77,7 +77,9 @@ class NodeScaler:
 
     def transform(self, values: np.ndarray) -> np.ndarray:
         """Scale values of shape (..., n_nodes, n_features); float32 out, NaN stays NaN."""
-        return as_single((values - self.center) / self.scale)
+        scaled = values - self.center
+        scaled /= self.scale
+        return as_single(scaled)
 
     def inverse(self, values: np.ndarray, target: list[int]) -> np.ndarray:
         """Undo the scaling of target features.

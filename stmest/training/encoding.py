@@ -177,7 +177,9 @@ class WindowLoader:
 def _read(encoding: Encoding, windows: Windows, positions: Any) -> tuple[dict[str, Tensor], Tensor]:
     batch = windows.gather(positions)
     inputs, baseline = encoding.encode(batch.x, batch.time, batch.ahead)
-    return inputs, torch.from_numpy(as_single((batch.y - baseline) / encoding.scale))
+    residual = batch.y - baseline
+    residual /= encoding.scale
+    return inputs, torch.from_numpy(as_single(residual))
 
 
 def has_gaps(values: Any) -> bool:

@@ -16,7 +16,7 @@ from .calendar import calendar_cycles
 from .moments import mean_of_observed
 from .time_index import usual_step, wall_clock
 
-__all__ = ["History", "choose_history", "history_length"]
+__all__ = ["History", "choose_history", "history_length", "known_kinds"]
 
 # What is looked up: time between two looks, and how many looks are averaged
 _LOOKS: dict[str, tuple[pd.Timedelta, int]] = {
@@ -54,6 +54,23 @@ def choose_history(index: pd.Index | None, period: Any = None) -> tuple[str | in
     found = tuple(cycle for cycle in calendar_cycles(index) if cycle in _LOOKS)
     long = "week" in found and times[-1] - times[0] >= _LEAST_WEEKS * _LOOKS["week"][0]
     return (*found, "four_weeks") if long else found
+
+
+def known_kinds(index: pd.Index | None) -> tuple[str, ...]:
+    """What may be looked up by name in data with some times, beside numbers of time steps: nothing without dates.
+
+    Parameters
+    ----------
+    index : pandas.Index or None
+        Times of the last time steps.
+
+    Returns
+    -------
+    tuple of str
+        Names of cycles.
+    """
+    times = wall_clock(index)
+    return () if times is None or len(times) < 2 else tuple(_LOOKS)
 
 
 def history_length(kinds: Sequence[str | int], index: pd.Index | None, horizon: int) -> int:

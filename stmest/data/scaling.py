@@ -44,6 +44,10 @@ class NodeScaler:
         all nodes are constant.
     """
 
+    method: str | None
+    center: np.ndarray
+    scale: np.ndarray
+
     def __init__(self, method: str | None = "standard"):
         if method is not None and method not in SCALERS:
             raise ParameterError(f"scaler={method!r} is unknown; use one of {list(SCALERS)} or None.")

@@ -7,13 +7,16 @@ the registry and no other classes. Builds on `storage`.
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from pandas.tseries.frequencies import to_offset
 from torch.overrides import TorchFunctionMode
 
 from ..data.input_spec import InputSpec
@@ -24,6 +27,7 @@ from ..prediction.calibration import Calibration
 from ..runtime import resolve_device, versions
 from ..storage.plain_state import decode, encode
 from ..storage.tensor_file import read_tensor_file, write_tensor_file
+from ..training.diagnostics import available_memory
 from .registry import entries, find
 
 __all__ = ["load", "save_model"]
@@ -100,7 +104,7 @@ def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
     resolve_device(device)  # before anything is read
     document, arrays = read_tensor_file(path)
     try:
-        return _restored(document, arrays, "auto" if device is None else device)
+        return _restored(document, arrays, "auto" if device is None else device, _Budget())
     except Exception as error:  # whatever a crafted file provokes ends in one kind of error
         raise ModelFileError(
             f"{os.fspath(path)!r} was not loaded: its content contradicts itself or does not fit this version of stmest "
@@ -198,7 +202,12 @@ def _savable(parameters: dict[str, Any], spec: InputSpec, names: tuple[str, ...]
             f"model.set_params({parameter}=None).save(path), and set them again after loading if you train on."
         )
     if kept.get("adj") is not None:
-        kept["adj"] = as_graph(kept["adj"], spec.n_nodes, spec.nodes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # fit has said how it was read
+            kept["adj"] = as_graph(kept["adj"], spec.n_nodes, spec.nodes)
+    if isinstance(kept.get("random_state"), np.random.RandomState):
+        # a generator with a crafted state would read foreign memory; this one stays as it is
+        kept["random_state"] = int(copy.deepcopy(kept["random_state"]).randint(2**31 - 1))
     return kept
 
 
@@ -206,13 +215,13 @@ def _savable(parameters: dict[str, Any], spec: InputSpec, names: tuple[str, ...]
 
 
 def _decoded(
-    nodes: dict[str, Any], arrays: dict[str, np.ndarray], device: Any, fitted: bool
+    nodes: dict[str, Any], arrays: dict[str, np.ndarray], device: Any, budget: _Budget, fitted: bool
 ) -> dict[str, Any]:
     """Parameters or state of a document."""
     decoded = {}
     for key, node in nodes.items():
         if isinstance(node, dict) and node.get("kind") == _MEMBERS:
-            models = [_restored(document, arrays, device, fitted) for document in node["documents"]]
+            models = [_restored(document, arrays, device, budget, fitted) for document in node["documents"]]
             decoded[key] = list(zip(node["names"], models, strict=True))
         else:
             decoded[key] = decode(node, arrays)
@@ -220,13 +229,15 @@ def _decoded(
 
 
 def _restored(
-    document: dict[str, Any], arrays: dict[str, np.ndarray], device: Any, fitted: bool = True
+    document: dict[str, Any], arrays: dict[str, np.ndarray], device: Any, budget: _Budget, fitted: bool = True
 ) -> Any:
     """The forecaster of a document."""
     entry = find(document["class"]) if isinstance(document["class"], str) else None
     if entry is None:
         raise ModelFileError(f"it names the class {document['class']!r}; known are {sorted(entries())}")
-    parameters = _decoded(document["parameters"], arrays, device, fitted=False)
+    parameters = _decoded(document["parameters"], arrays, device, budget, fitted=False)
+    for name in _OF_THIS_MACHINE:
+        parameters.pop(name, None)
     kind = entry.cls  # imported before the state is decoded, as the state may name classes of its module
     model = kind(**parameters)
     if "device" in model.get_params(deep=False):
@@ -234,7 +245,7 @@ def _restored(
     model._check_parameters()
     if not fitted:
         return model
-    state = _decoded(document["state"], arrays, device, fitted=True)
+    state = _decoded(document["state"], arrays, device, budget, fitted=True)
     clash = set(state) & {*parameters, *dir(kind)}
     if clash:
         raise ModelFileError(f"its state names {sorted(clash)[0]!r}, which is no fitted attribute")
@@ -242,8 +253,9 @@ def _restored(
     if isinstance(state.get("weights_"), dict):  # written when there was one network only
         state["weights_"] = [state["weights_"]]
     members = state.get("weights_") or []
-    first = members[0] if members else {}  # the others are copies of it
-    with _limited(sum(map(np.size, first.values())) + state["n_features_in_"] ** 2, len(first)):
+    for weights in members:
+        budget.add(weights, state["n_features_in_"])
+    with budget:
         model.__setstate__(dict(state))
     _check_sizes(model)
     for network, weights in zip(model.networks_, members, strict=True) if members else ():
@@ -281,6 +293,9 @@ def _check_sizes(model: Any) -> None:
     context = model.context_
     for predictor in (model.predictor_, model.calibration_.predictor):
         spec = predictor.spec
+        flaw = predictor.flaw(context.index)
+        if flaw is not None:
+            raise ModelFileError(flaw)
         if any(position not in range(spec.n_features) for position in predictor.target):
             raise ModelFileError(f"target_={predictor.target} are not among its {spec.n_features} features")
         if spec.nodes is not None and len(spec.nodes) != spec.n_nodes:
@@ -300,6 +315,9 @@ def _check_sizes(model: Any) -> None:
                 raise ModelFileError(
                     f"{name} has shape {np.shape(array)}; the parameters and nodes need {tuple(shape)}"
                 )
+    takes, before_refit = _takes(model.predictor_), _takes(model.calibration_.predictor)
+    if takes != before_refit:
+        raise ModelFileError(f"its two predictors are of different kinds: {takes} and {before_refit}")
     sizes = (model.input_.n_nodes, model.input_.n_features)
     least, most = model.predictor_.look_back, model.predictor_.context_length
     if context.values.shape[1:] != sizes or not least <= context.n_times <= most:
@@ -311,6 +329,7 @@ def _check_sizes(model: Any) -> None:
             f"it forecasts from {model.calibration_.n_before} time steps; {least} are needed"
         )
     for rows in (context, model.calibration_.rows):
+        _check_labels(rows, model.input_)
         if rows.index is not None and len(rows.index) != rows.n_times:
             raise ModelFileError(f"it has {rows.n_times} last time steps, but {len(rows.index)} times")
     if model.calibration_.rows.values.shape[1:] != sizes:
@@ -319,32 +338,67 @@ def _check_sizes(model: Any) -> None:
         )
 
 
+def _takes(predictor: Any) -> tuple[Any, ...]:
+    """What decides which inputs a network gets, and which windows a predictor: a refit does not change it."""
+    rule = getattr(predictor, "rule", None)
+    encoding = getattr(rule, "encoding", None)
+    channels = encoding and (encoding.has_gaps, encoding.knows_ahead, encoding.linear is None)
+    sizes = (predictor.look_back, predictor.horizon, predictor.target, predictor.time_features)
+    return (
+        type(rule).__name__,
+        *sizes,
+        predictor.season is None,
+        getattr(predictor, "history", ()),
+        channels,
+    )
+
+
+def _check_labels(rows: Panel, spec: InputSpec) -> None:
+    """Names, axes and frequency of the last time steps, from which those of forecasts are made."""
+    names = [len(names) for names in (rows.nodes, rows.features) if names is not None]
+    wanted = [spec.n_nodes] * (rows.nodes is not None) + [spec.n_features] * (rows.features is not None)
+    if names != wanted or rows.ndim != spec.ndim:
+        raise ModelFileError(
+            f"its last time steps have {names} names and {rows.ndim} axes; needed: {wanted}, {spec.ndim}"
+        )
+    for freq in (rows.freq, spec.freq):
+        if isinstance(freq, str) and isinstance(rows.index, pd.DatetimeIndex):
+            to_offset(freq)
+
+
 # ---------------------------------------------------------------- crafted sizes
 
 _FACTORIES: set[Callable[..., Any]] = {
     torch.arange, torch.empty, torch.eye, torch.full, torch.linspace, torch.ones, torch.rand, torch.randint, torch.randn,
     torch.zeros,
 }  # fmt: skip
-_SPARE_NUMBERS = 4_000_000
-_CALLS_PER_WEIGHT, _SPARE_CALLS = 100, 2_000
+_SPARE_NUMBERS, _NUMBERS_PER_WEIGHT = 4_000_000, 8
+_SPARE_CALLS, _CALLS_PER_WEIGHT = 2_000, 100
 
 
-@contextmanager
-def _limited(n_numbers: int, n_weights: int) -> Iterator[None]:
-    """Build a network under a limit on its size, before memory is allocated.
+class _Budget(TorchFunctionMode):
+    """Bounds the networks of a file, those of all members together, before memory is allocated.
 
-    A file is refused if its parameters describe a network many times larger than its weights.
+    Counts the numbers that torch's factory functions allocate. A file is refused if its parameters describe networks many times
+    larger than the weights that it holds, or if several networks refer to the same weights.
     """
-    with _Limit(8 * n_numbers + _SPARE_NUMBERS, _CALLS_PER_WEIGHT * n_weights + _SPARE_CALLS):
-        yield
 
-
-class _Limit(TorchFunctionMode):
-    """Counts the numbers that torch's factory functions allocate."""
-
-    def __init__(self, n_numbers: int, n_calls: int):
+    def __init__(self) -> None:
         super().__init__()
-        self.n_numbers, self.n_calls = n_numbers, n_calls
+        self.n_numbers, self.n_calls = _SPARE_NUMBERS, _SPARE_CALLS
+        self.seen: set[int] = set()
+
+    def add(self, weights: dict[str, np.ndarray], n_nodes: int) -> None:
+        """Allow for a network with some weights."""
+        places = {array.ctypes.data for array in weights.values() if array.size}
+        if places & self.seen:
+            raise ModelFileError("two of its networks refer to the same weights")
+        self.seen |= places
+        n_numbers = sum(array.size for array in weights.values()) + n_nodes**2
+        self.n_numbers += _NUMBERS_PER_WEIGHT * n_numbers
+        free = available_memory(torch.device("cpu"))
+        self.n_numbers = self.n_numbers if free is None else min(self.n_numbers, free // 4)
+        self.n_calls += _CALLS_PER_WEIGHT * len(weights)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

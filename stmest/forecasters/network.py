@@ -306,6 +306,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         parameters = self.get_params(deep=False)
         settings = {k: v for k, v in parameters.items() if k not in _BESIDE_THE_TRAINING}
         settings |= {"class": type(self).__name__, "device": device.type, "graph": graph, "member": member}
+        if isinstance(self.random_state, np.random.RandomState):
+            settings["random_state"] = seed
         settings["callbacks"] = [type(callback).__name__ for callback in self.callbacks or []]
         encoding = _encoding(predictor)
         settings["start"] = [encoding.scaler, encoding.linear] if self._continues() else None

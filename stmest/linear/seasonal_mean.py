@@ -51,6 +51,7 @@ class SeasonalProfile:
         Time between two time steps of the training data.
     """
 
+    cycle: str | int
     table: np.ndarray
 
     def __init__(self, cycle: str | int):

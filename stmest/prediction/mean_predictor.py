@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from ..data.panel import Panel
 from ..data.savable import savable
@@ -110,6 +111,16 @@ class MeanPredictor(BasePredictor):
         for number, member in enumerate(self.members):
             shapes |= {f"{number}.{name}": array for name, array in member.shapes().items()}
         return shapes
+
+    def flaw(self, index: pd.Index | None) -> str | None:
+        """Weights that are none; see `BasePredictor`. The members are looked at by themselves."""
+        if not (
+            np.isfinite(self.weights).all()
+            and (self.weights >= 0).all()
+            and abs(self.weights.sum() - 1) < 1e-6
+        ):
+            return f"weights_ are {self.weights!r}; needed: numbers of at least 0, whose sum is 1"
+        return super().flaw(index)
 
     def with_members(self, members: Sequence[BasePredictor]) -> MeanPredictor:
         """A copy with other predictors of the same members, or without any, for pickles and model files."""

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from ..data.calendar import calendar_features
-from ..data.history import History
+from ..data.history import History, history_length, known_kinds
 from ..data.input_spec import InputSpec
 from ..data.node_record import NodeRecord
 from ..data.panel import Panel
@@ -69,6 +69,11 @@ class Rule(ABC):
     @abstractmethod
     def shapes(self, n_nodes: int, n_features: int, n_targets: int, look_back: int, horizon: int) -> Shapes:
         """The arrays of the rule, and the shapes that they must have for data of these sizes."""
+
+    def flaw(self, target: list[int], n_history: int) -> str | None:
+        """What in the rule does not fit a predictor of these features and so many kinds of history, or None."""
+        own = getattr(self, "target", target)
+        return None if own == target else f"its rule forecasts the features {own}; needed: {target}"
 
 
 @savable
@@ -164,6 +169,13 @@ class NetworkRule(Rule):
             forecast = baseline + residual
         refuse_infinite_forecasts(forecast, x, self.encoding.scaler, nodes)
         return forecast
+
+    def flaw(self, target: list[int], n_history: int) -> str | None:
+        """Residual weights that are none, other features or another history; see `Rule`."""
+        if not all(0 <= weight <= 1 for weight in self.residual_weights):
+            return f"correction_ has the residual weights {self.residual_weights}; needed: numbers between 0 and 1"
+        found, wanted = (self.encoding.target, self.encoding.n_history), (target, n_history)
+        return None if found == wanted else f"its network has (target, n_history) = {found}; needed: {wanted}"
 
     def _residual(self, inputs: dict[str, torch.Tensor]) -> np.ndarray:
         """Mean over the networks, one after the other: (b, h, n, f_target), in the units of the data."""
@@ -268,6 +280,25 @@ class BasePredictor(ABC):
     @abstractmethod
     def shapes(self) -> Shapes:
         """The arrays of the predictor, and the shapes that they must have."""
+
+    def flaw(self, index: pd.Index | None) -> str | None:
+        """What a predictor from a file cannot have, beside arrays of wrong shapes.
+
+        Parameters
+        ----------
+        index : pandas.Index or None
+            Times of the last time steps that it has seen.
+
+        Returns
+        -------
+        str or None
+            In words; None where nothing is wrong.
+        """
+        for name in ("look_back", "horizon"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                return f"its {name} is {value!r}; needed: an integer of at least 1"
+        return None
 
     def steps(self, wanted: Any) -> int:
         """How many steps to forecast.
@@ -482,6 +513,27 @@ class Predictor(BasePredictor):
         for name, array in {} if self.record is None else vars(self.record).items():
             shapes[f"record.{name}"] = (array, (n_nodes, n_features))
         return shapes
+
+    def flaw(self, index: pd.Index | None) -> str | None:
+        """Sizes, and what it looks up in the past; see `BasePredictor`."""
+        if type(self.batch_size) is not int or self.batch_size < 1:
+            return f"its batch_size is {self.batch_size!r}; needed: an integer of at least 1"
+        return (
+            super().flaw(index)
+            or self._flaw_of_history(index)
+            or self.rule.flaw(self.target, len(self.history))
+        )
+
+    def _flaw_of_history(self, index: pd.Index | None) -> str | None:
+        known = known_kinds(index)
+        period = None if self.season is None else self.season.cycle
+        if any(kind not in (*known, period) or kind == 0 for kind in self.history):
+            return f"it looks up {self.history!r}; known are {known} and the period of the seasonal mean, {period!r}"
+        length = history_length(self.history, index, self.horizon)
+        # of the last time steps alone, the usual step may be another than of all training data
+        if type(self.reach) is not int or not length / 2 <= self.reach <= 2 * length:
+            return f"it looks back by {self.reach!r} time steps, where {length} are needed"
+        return None
 
     # ---------------------------------------------------------------- windows
 

@@ -9,8 +9,10 @@ names where it was found. `decode` builds the same values again through the same
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from functools import cache
+from types import UnionType
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -129,8 +131,45 @@ def decode(node: Any, arrays: dict[str, np.ndarray]) -> Any:
             made.__setstate__(fields)
         else:
             vars(made).update(fields)
+        _check_attributes(made)
         return made
     raise ModelFileError(f"the document holds a value of the unknown kind {kind!r}.")
+
+
+def _check_attributes(made: Any) -> None:
+    """Compare the attributes of an object with the types that its class declares."""
+    kind: Any = type(made)
+    for name, declared in _declared(kind).items():
+        if name[0] != "_" and not _is_of(getattr(made, name), declared):
+            raise ModelFileError(
+                f"{type(made).__name__}.{name} is of type {type(getattr(made, name)).__name__}; needed: {declared}."
+            )
+
+
+@cache
+def _declared(cls: type) -> dict[str, Any]:
+    hints = get_type_hints(cls)
+    return {name: hint for name, hint in hints.items() if get_origin(hint) is not ClassVar}
+
+
+def _is_of(value: Any, declared: Any) -> bool:
+    """Whether a value is of a declared type, as far as plain types, unions, lists and tuples go."""
+    origin, inner = get_origin(declared), get_args(declared)
+    if declared in (Any, Hashable) or origin is dict or isinstance(declared, TypeVar):
+        return True
+    if origin in (Union, UnionType):
+        return any(_is_of(value, one) for one in inner)
+    if origin is list:
+        return isinstance(value, list) and all(_is_of(item, inner[0]) for item in value)
+    if origin is tuple:
+        items = value if isinstance(value, tuple) else ()
+        alike = [inner[0]] * len(items) if inner[1:] == (...,) else list(inner)
+        return isinstance(value, tuple) and len(items) == len(alike) and all(map(_is_of, items, alike))
+    if origin is not None:  # Callable
+        return callable(value)
+    if declared in (int, float):
+        return isinstance(value, (int, float) if declared is float else int) and not isinstance(value, bool)
+    return isinstance(value, declared)
 
 
 def _is_same(one: np.ndarray, other: np.ndarray) -> bool:
@@ -181,11 +220,11 @@ def _array_parts(array: np.ndarray) -> Fields:
     if array.dtype.kind in "mM":
         return {"dtype": array.dtype.newbyteorder("=").str, "values": array.astype(np.int64)}
     if array.dtype.kind in "UO":
-        return {
-            "dtype": array.dtype.newbyteorder("=").str,
-            "shape": list(array.shape),
-            "values": array.ravel().tolist(),
-        }
+        values = array.ravel().tolist()
+        dtype = array.dtype.newbyteorder("=").str
+        if array.dtype.kind == "U" and _wastes(array.dtype, values):
+            dtype = "|O"
+        return {"dtype": dtype, "shape": list(array.shape), "values": values}
     raise ModelFileError(
         f"an array of dtype {array.dtype} and shape {array.shape} cannot be put into a file; convert it to float64, "
         "float32 or integers first."
@@ -196,11 +235,17 @@ def _build_array(dtype: str, values: Any, shape: list[int] | None = None) -> np.
     wanted = np.dtype(dtype)
     if wanted.kind in "mM":
         return values.astype(wanted)
-    if wanted.kind not in "UO" or shape is None or math.prod(shape) != len(values):
+    wrong = wanted.kind not in "UO" or shape is None or math.prod(shape) != len(values)
+    if wrong or (wanted.kind == "U" and _wastes(wanted, values)):
         raise ModelFileError(f"the document holds an array of dtype {dtype!r} that contradicts itself.")
     array = np.empty(len(values), dtype=wanted)
     array[:] = values
     return array.reshape(shape)
+
+
+def _wastes(dtype: np.dtype, values: list[Any]) -> bool:
+    """Whether text of one width takes far more memory than its letters, as a crafted width does."""
+    return len(values) * dtype.itemsize > 256 * sum(len(str(value)) + 1 for value in values)
 
 
 def _build_scalar(dtype: str, value: Any) -> Any:
@@ -308,22 +353,11 @@ def _build_graph(
     first_edge: np.ndarray, target: np.ndarray, weight: np.ndarray, nodes: Any, coordinates: Any
 ) -> Graph:
     """Through edges, whose ends scipy checks; a compressed matrix with wrong ends would read foreign memory."""
-    n_nodes = len(first_edge) - 1
-    source = np.repeat(np.arange(n_nodes), np.diff(first_edge))
+    n_nodes, counts = len(first_edge) - 1, np.diff(first_edge)
+    if (counts < 0).any() or counts.sum() != len(target):
+        raise ModelFileError(f"the document holds a graph with {len(target)} edges that contradicts itself.")
+    source = np.repeat(np.arange(n_nodes), counts)
     return Graph(sparse.coo_array((weight, (source, target)), shape=(n_nodes, n_nodes)), nodes, coordinates)
-
-
-def _random_state_parts(generator: np.random.RandomState) -> Fields:
-    _, keys, position, has_gauss, gauss = generator.get_state(legacy=True)
-    return {"keys": keys, "position": int(position), "has_gauss": int(has_gauss), "gauss": float(gauss)}
-
-
-def _build_random_state(
-    keys: np.ndarray, position: int, has_gauss: int, gauss: float
-) -> np.random.RandomState:
-    generator = np.random.RandomState(0)
-    generator.set_state(("MT19937", keys, position, has_gauss, gauss))
-    return generator
 
 
 _PARTS: dict[type, tuple[str, Callable[[Any], Fields]]] = {
@@ -331,7 +365,6 @@ _PARTS: dict[type, tuple[str, Callable[[Any], Fields]]] = {
     tuple: ("tuple", lambda value: {"items": list(value)}),
     dict: ("dict", lambda value: {"keys": list(value), "values": list(value.values())}),
     np.ndarray: ("other array", _array_parts),
-    np.random.RandomState: ("RandomState", _random_state_parts),
     pd.Timestamp: ("Timestamp", lambda value: {"index": pd.DatetimeIndex([value])}),
     pd.Timedelta: ("Timedelta", lambda value: {"value": value.to_numpy().reshape(1)}),
     pd.Period: ("Period", lambda value: {"index": pd.PeriodIndex([value])}),
@@ -352,7 +385,6 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
     "other array": _build_array,
     "scalar": _build_scalar,
     "tensor": _build_tensor,
-    "RandomState": _build_random_state,
     "Timestamp": lambda index: index[0],
     "Timedelta": lambda value: pd.Timedelta(value[0]),
     "Period": lambda index: index[0],

@@ -34,7 +34,10 @@ _DTYPES = {
 TENSOR_DTYPES = frozenset(_DTYPES.values())
 
 _KEY = "stmest"
-_LARGEST_HEADER = 100_000_000  # what safetensors itself accepts
+# Of files that are written and read. Of a table of so many entries Python makes about 250 MB; names of nodes are one entry each
+_LARGEST_HEADER = 1 << 25
+_MOST_ENTRIES = 1 << 21
+_MOST_ARRAYS = 20_000
 _NO_DIGEST = "0" * 64
 
 
@@ -56,10 +59,17 @@ def write_tensor_file(
     ------
     StorageError
         If the file cannot be written, for instance because the disk is full. A file that was there is unchanged.
+    ModelFileError
+        If there are more values than such a file may name.
     """
     whole = {"format": FORMAT, **document, "sha256": _NO_DIGEST}
     metadata = {_KEY: json.dumps(whole, ensure_ascii=True, allow_nan=False, separators=(",", ":"))}
     content = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
+    wrong = _too_large(content[8 : 8 + int.from_bytes(content[:8], "little")], len(arrays))
+    if wrong is not None:
+        raise ModelFileError(
+            f"{os.fspath(path)!r} was not written: {wrong}. Use numbers as names of nodes, or none."
+        )
     digest = hashlib.sha256(content).hexdigest().encode()
     # quotes within the document are escaped once; the same words in a string of the document would be escaped twice
     mark = rb"\"sha256\":\""
@@ -170,8 +180,11 @@ def _header(content: bytes, refuse: Callable[[str], ModelFileError]) -> dict[str
     if len(content) < 10:
         raise refuse(f"it has {len(content)} bytes, too few for a safetensors file")
     length = int.from_bytes(content[:8], "little")
-    if length > min(len(content) - 8, _LARGEST_HEADER):
+    if length > len(content) - 8:
         raise refuse(f"it claims a header of {length:,} bytes, the whole file has {len(content):,}")
+    wrong = _too_large(content[8 : 8 + length])
+    if wrong is not None:
+        raise refuse(wrong)
     try:
         header = json.loads(content[8 : 8 + length])
     except (ValueError, RecursionError) as error:
@@ -181,11 +194,27 @@ def _header(content: bytes, refuse: Callable[[str], ModelFileError]) -> dict[str
     return header
 
 
+def _too_large(text: bytes, n_arrays: int = 0) -> str | None:
+    """Why JSON must not be parsed, as it would fill the memory; None where it may be."""
+    if len(text) > _LARGEST_HEADER:
+        return f"its header has {len(text):,} bytes; at most {_LARGEST_HEADER:,} are read"
+    # each value comes after one of these; those within strings are counted too
+    n_entries = sum(map(text.count, (b",", b":", b"[", b"{")))
+    if n_entries > _MOST_ENTRIES:
+        return f"its header has {n_entries:,} entries; at most {_MOST_ENTRIES:,} are read"
+    if n_arrays > _MOST_ARRAYS:
+        return f"it has {n_arrays:,} arrays; at most {_MOST_ARRAYS:,} are read"
+    return None
+
+
 def _document(header: dict[str, Any], refuse: Callable[[str], ModelFileError]) -> dict[str, Any]:
     metadata = header.get("__metadata__")
     text = metadata.get(_KEY) if isinstance(metadata, dict) else None
     if not isinstance(text, str):
         raise refuse("it is no file of stmest (its metadata have no entry 'stmest')")
+    wrong = _too_large(text.encode("utf-8", "replace"), len(header))  # again, as escapes may hide entries
+    if wrong is not None:
+        raise refuse(wrong)
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -23,7 +23,32 @@ QUICK = settings(
 )
 NUMBERS = st.sampled_from([-1, 0, 1, 2, 3, 7, 10**6, 10**9, 2**63, 10**30, 0.5, -0.0, 1e308])
 WORDS = st.sampled_from(
-    ["", "a", "LastValue", "RidgeForecaster", "weights_", "array", "tuple", "float64", "O", "M8[ns]", "os"]
+    [
+        "",
+        "a",
+        "LastValue",
+        "RidgeForecaster",
+        "weights_",
+        "array",
+        "tuple",
+        "dict",
+        "scalar",
+        "float64",
+        "O",
+        "M8[ns]",
+        "<U9",
+        "RandomState",
+        "Graph",
+        "Index",
+        "DatetimeIndex",
+        "Panel",
+        "Predictor",
+        "NodeScaler",
+        "os",
+        "day",
+        "Europe/Berlin",
+        "h",
+    ]
 )
 JSON = st.recursive(
     st.none() | st.booleans() | NUMBERS | WORDS,
@@ -38,7 +63,7 @@ def files(tmp_path_factory):
 
 
 def test_sound_files_open(files, tmp_path):
-    assert all(opened(file, tmp_path) and opened(signed(file), tmp_path) for file in files)
+    assert all(opened(file, tmp_path, use=True) and opened(signed(file), tmp_path) for file in files)
 
 
 @QUICK
@@ -70,7 +95,7 @@ def test_changed_bytes_with_a_right_checksum(files, tmp_path, data):
         del file[position : position + len(chunk)]
     else:
         del file[position:]
-    opened(signed(bytes(file)), tmp_path)
+    opened(signed(bytes(file)), tmp_path, use=True)
 
 
 @QUICK
@@ -89,7 +114,7 @@ def test_changed_content_with_a_right_checksum(files, tmp_path, data):
         with np.errstate(all="ignore"):  # numbers that do not fit into the other type
             arrays[name] = _changed(arrays[name], data)
     write_tensor_file(tmp_path / "changed", document, arrays)
-    opened((tmp_path / "changed").read_bytes(), tmp_path)
+    opened((tmp_path / "changed").read_bytes(), tmp_path, use=True)
 
 
 def _at(node, place):

@@ -183,7 +183,8 @@ def test_parameters_of_every_kind(frame, path):
     assert other.adj == model.given_graph_
     assert other.device == "auto"
     pd.testing.assert_frame_equal(other.predict(), model.predict())
-    assert other.random_state.randint(1000) == model.random_state.randint(1000)
+    # a number, and the generator is as it was
+    assert other.random_state == model.random_state.randint(2**31 - 1)
     assert clone(other).fit(frame).given_graph_ == model.given_graph_
 
 
@@ -300,7 +301,7 @@ FORGERIES = {
     "immensely many nodes": (_set("state/n_features_in_", 10**12), "."),
     "nodes that are no number": (_set("state/n_features_in_", "3"), "."),
     "too few names": (_set("state/predictor_/spec/nodes", ["a"]), "names 1 nodes"),
-    "targets outside": (_set("state/predictor_/target", [7]), "target_"),
+    "targets outside": (_set("state/predictor_/target", [7]), "target"),
     "no observations": (_set("state/context_", 3), "context_ is no Panel"),
     "fewer observations": (_array("context_.values", np.zeros((3, 3, 1))), "context_ has shape"),
     "a predictor of another kind": (_set("state/predictor_", "x"), "no Predictor"),
@@ -314,6 +315,32 @@ FORGERIES = {
     "a missing array": (lambda document, arrays: arrays.pop("context_.values"), "context_.values"),
     "edges that lead nowhere": (_array("given_graph_.target", np.array([7, 2])), "."),
     "edges of negative length": (_array("given_graph_.first_edge", np.array([0, 5, 2, 2])), "."),
+    "a residual weight above 1": (_set("state/predictor_/rule/residual_weights/items", [2.0]), "between 0 and 1"),
+    "a residual weight below 0": (_set("state/calibration_/predictor/rule/residual_weights/items", [-0.5]), "between 0 and 1"),
+    "a residual weight that is none": (
+        _set("state/predictor_/rule/residual_weights/items", [{"kind": "float", "value": "nan"}]), "between 0 and 1"
+    ),
+    "a residual weight that is text": (_set("state/predictor_/rule/residual_weights/items", ["1"]), "of type tuple"),
+    "an unknown history": (_set("state/predictor_/history/items", ["year"]), "looks up"),
+    "a history that the network does not see": (_set("state/predictor_/history/items", ["day"]), "."),
+    "a long reach": (_set("state/predictor_/reach", 10**9), "looks back by 1000000000"),
+    "a negative reach": (_set("state/predictor_/reach", -1), "looks back by -1"),
+    "batches of nothing": (_set("state/predictor_/batch_size", 0), "batch_size is 0"),
+    "targets of the network outside": (_set("state/predictor_/rule/encoding/target", [2]), "target, n_history"),
+    "a clock that is text": (_set("state/context_/clock", "1"), "Panel.clock is of type str"),
+    "another frequency": (_set("state/context_/freq", "x"), "."),
+    "names of no nodes": (_set("state/context_/nodes", []), "last time steps have"),
+    "two predictors of different kinds": (_set("state/calibration_/predictor/rule/encoding/has_gaps", True), "."),
+    "a random generator with a position beyond its state": (
+        _set("parameters/random_state", {
+            "kind": "RandomState", "keys": {"kind": "array", "name": "context_.values"}, "position": 10**6, "has_gauss": 0,
+            "gauss": 0.0,
+        }), "unknown kind 'RandomState'"
+    ),
+    "text of an immense width": (
+        _set("state/history_", {"kind": "other array", "dtype": "<U100000000", "shape": [2], "values": ["a", "b"]}), "contradicts"
+    ),
+    "edges beyond counting": (_array("given_graph_.first_edge", np.array([0, 10**12, 10**12, 10**12])), "contradicts itself"),
     "times that are too few": (_array("context_.index.values", np.zeros(2, dtype=np.int64)), "."),
 }  # fmt: skip
 
@@ -323,6 +350,66 @@ def test_forged_files_end_in_one_kind_of_error(forgery, fitted, path):
     change, words = FORGERIES[forgery]
     with pytest.raises(ModelFileError, match=words):
         stmest.load(forged(fitted["STM3Forecaster"], path, change))
+
+
+def test_what_belongs_to_a_machine_is_not_taken_from_a_file(fitted, path, tmp_path):
+    def change(document, arrays):
+        document["parameters"] |= {"checkpoint_dir": str(tmp_path / "theirs"), "device": "cuda:7"}
+
+    model = stmest.load(forged(fitted["STM3Forecaster"], path, change), device="cpu")
+    assert model.checkpoint_dir is None
+    assert model.device == "cpu"
+
+    def nested(document, arrays):
+        for part in ("parameters", "state"):
+            for key in ("forecasters", "named_estimators_"):
+                for member in document[part].get(key, {}).get("documents", []):
+                    member["parameters"] |= {"checkpoint_dir": str(tmp_path / "theirs")}
+
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(80, 3)), columns=NODES)
+    members = [("a", small("DLinearForecaster")), ("b", small("LastValue"))]
+    ensemble = stmest.EnsembleForecaster(members, weights=None).fit(X)
+
+    def without_last(document, arrays):
+        nested(document, arrays)
+        for key, part in (("forecasters", "parameters"), ("named_estimators_", "state")):
+            document[part][key]["documents"][1]["parameters"].pop("checkpoint_dir")
+
+    loaded = stmest.load(forged(ensemble, path, without_last))
+    assert loaded.forecasters[0][1].checkpoint_dir is None
+    assert loaded.estimators_[0].checkpoint_dir is None
+
+
+def test_the_members_of_an_ensemble_are_bounded_as_a_whole(path, monkeypatch):
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(80, 3)), columns=NODES)
+    members = [(name, small("DLinearForecaster")) for name in "abcd"]
+    ensemble = stmest.EnsembleForecaster(members, weights=None).fit(X)
+    assert len(saved(ensemble, path).estimators_) == 4
+
+    def shared(document, arrays):  # one set of weights in the file, and any number of networks
+        part = document["state"]["named_estimators_"]
+        part["documents"] = [part["documents"][0]] * 4
+
+    with pytest.raises(ModelFileError, match="refer to the same weights"):
+        stmest.load(forged(ensemble, path, shared))
+    # what each member may need beside its weights is not granted to each
+    monkeypatch.setattr("stmest.forecasters.model_file._SPARE_NUMBERS", 0)
+    monkeypatch.setattr("stmest.forecasters.model_file._NUMBERS_PER_WEIGHT", 0)
+    with pytest.raises(ModelFileError, match="far larger"):
+        stmest.load(path_of(ensemble, path))
+
+
+def path_of(model, path):
+    model.save(path)
+    return path
+
+
+def test_weights_of_an_ensemble_are_shares(path):
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(80, 3)), columns=NODES)
+    ensemble = stmest.EnsembleForecaster([("a", small("LastValue")), ("b", small("RidgeForecaster"))]).fit(X)
+    for wrong in ([0.5, 0.6], [2.0, -1.0], [np.nan, 1.0]):
+        with pytest.raises(ModelFileError, match=r"weights_ are"):
+            stmest.load(forged(ensemble, path, _array("predictor_.weights", np.array(wrong))))
 
 
 def test_weights_of_another_shape_dtype_or_name(fitted, path):

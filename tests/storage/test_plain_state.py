@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from stmest.data.containers import as_panel
+from stmest.data.savable import SAVABLE
 from stmest.data.scaling import NodeScaler
 from stmest.exceptions import ModelFileError
 from stmest.graphs import Graph
-from stmest.storage.plain_state import decode, encode
+from stmest.storage.plain_state import _declared, decode, encode
 
 HOURS = pd.date_range("2024-03-30", periods=6, freq="h")
 
@@ -230,3 +231,17 @@ def test_names_of_arrays_never_collide():
 def test_unknown_kinds_are_refused(node):
     with pytest.raises(ModelFileError):
         decode(node, {})
+
+
+def test_text_much_wider_than_its_letters_is_written_as_objects():
+    wide = np.array(["a", "b", "x" * 5000] + ["c"] * 2000)
+    again = decode(encode(wide, {}, "names"), {})
+    assert again.tolist() == wide.tolist()
+    assert again.dtype == object
+    narrow = np.array(["a", "bb"], dtype="<U20")
+    assert decode(encode(narrow, {}, "names"), {}).dtype == narrow.dtype
+
+
+def test_attributes_of_saved_classes_have_types_that_can_be_looked_up():
+    for cls in SAVABLE.values():
+        assert isinstance(_declared(cls), dict)

@@ -199,3 +199,27 @@ def test_readers_see_the_old_file_or_the_new_one(path):
         for writer in writers:
             writer.join()
     assert seen & {1, 2}
+
+
+def test_headers_are_bounded_before_they_are_parsed(tmp_path, monkeypatch):
+    """A header of tiny entries takes twenty times its size in Python; escapes hide it from a look at the bytes."""
+    parsed = []
+    monkeypatch.setattr(tensor_file.json, "loads", lambda text: parsed.append(text))
+    entries = b"[" + b"{}," * 1_000_000 + b"{}]"
+    with pytest.raises(ModelFileError, match=r"2,000,\d+ entries|entries; at most"):
+        parse(_file(b'{"a":' + entries + b',"b":' + entries + b"}"), "x")
+    with pytest.raises(ModelFileError, match="bytes; at most"):
+        parse(_file(b"[" + b" " * (1 << 25) + b"]"), "x")
+    assert parsed == []
+    monkeypatch.undo()
+    hidden = "[" + "{}\\u002c" * 1_100_000 + "]"
+    with pytest.raises(ModelFileError, match="entries; at most"):
+        parse(_file(b'{"__metadata__":{"stmest":"' + hidden.encode() + b'"}}'), "x")
+    with pytest.raises(ModelFileError, match="20,002 arrays; at most"):
+        parse(_file({**_metadata(), **{str(i): {} for i in range(20_001)}}), "x")
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    with pytest.raises(ModelFileError, match=r"was not written: .* entries; at most .* numbers as names"):
+        write_tensor_file(tmp_path / "x", {"names": list(range(3_000_000))}, {})
+    assert not (tmp_path / "x").exists()

@@ -310,6 +310,7 @@ JUST_OUTSIDE: dict[str, list[Any]] = {
     "linear_skip": ["yes"],
     "scaler": ["standart"],
     "time_features": ["hour"],
+    "n_members": [0, 1.5],
     "max_epochs": [0, 1.5],
     "batch_size": [0, "big"],
     "learning_rate": [0.0, -1e-3],

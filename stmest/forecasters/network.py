@@ -40,6 +40,7 @@ from ..ops.selective_scan import choose_backend
 from ..prediction.calibration import Calibration
 from ..prediction.predictor import NetworkRule, Predictor
 from ..runtime import deterministic_algorithms, resolve_device, seeded
+from ..training.diagnostics import explain_size
 from ..training.encoding import Encoding, has_gaps
 from ..training.trainer import Trained, Trainer
 from .base import BaseForecaster, learnt
@@ -289,7 +290,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     def _new_network(self, predictor: Predictor, graph: Graph | None) -> ForecastNetwork:
         """An untrained network; one that forecasts a residual starts with a forecast of 0."""
-        network = self._build_network(predictor, graph)
+        with explain_size(type(self).__name__):
+            network = self._build_network(predictor, graph)
         if predictor.rule.linear is not None:
             network.start_at_zero()
         return network

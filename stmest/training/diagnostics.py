@@ -23,8 +23,8 @@ from ..runtime import free_memory
 from .encoding import WindowLoader
 
 __all__ = [
-    "MemoryEstimate", "available_memory", "estimate_training", "explain_lack", "explained_training", "is_out_of_memory",
-    "refuse_infinite_forecasts",
+    "MemoryEstimate", "available_memory", "estimate_training", "explain_lack", "explain_size", "explained_training",
+    "is_out_of_memory", "refuse_infinite_forecasts",
 ]  # fmt: skip
 
 # Weights, gradients, two moments of AdamW, the best weights so far
@@ -164,6 +164,32 @@ def explain_lack(
         if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
             raise
         raise OutOfMemoryError(_lack(what, sizes, batch_size, estimate, available, device)) from error
+
+
+@contextmanager
+def explain_size(name: str) -> Iterator[None]:
+    """Raise an `OutOfMemoryError` with a remedy where a network is too large to be built.
+
+    Parameters
+    ----------
+    name : str
+        Of the forecaster.
+
+    Raises
+    ------
+    OutOfMemoryError
+        In place of the error of torch.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        too_large = "overflow" in str(error) or is_out_of_memory(error)
+        if isinstance(error, OutOfMemoryError) or not too_large:
+            raise
+        raise OutOfMemoryError(
+            f"memory does not suffice for the weights of {name}: take smaller widths (such as d_model, head_width, d_state), "
+            "fewer layers, or fewer nodes."
+        ) from error
 
 
 def _lack(

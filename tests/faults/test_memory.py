@@ -286,3 +286,18 @@ def test_the_order_of_windows_is_the_one_torch_would_draw():
         assert list(ours) == list(theirs)
     assert torch.equal(*(generator.get_state() for generator in generators))
     assert len(ours) == 70_000
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("STM3Forecaster", {"head_width": 10**9}),
+        ("STM3Forecaster", {"d_model": 10**6}),
+        ("STIDForecaster", {"d_model": 10**7}),
+    ],
+)
+def test_a_network_that_cannot_be_built_is_explained(name, sizes):
+    model = make(name, **sizes)
+    with pytest.raises(OutOfMemoryError, match=rf"weights of {name}.*d_model, head_width"):
+        model.fit(observations())
+    assert not hasattr(model, "predictor_")

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pandas.tseries.frequencies import to_offset
 from torch.overrides import TorchFunctionMode
 
 from ..data.input_spec import InputSpec
 from ..data.panel import Panel
+from ..data.time_index import offset_of
 from ..exceptions import ModelFileError
 from ..graphs import as_graph
 from ..prediction.calibration import Calibration
@@ -363,7 +363,7 @@ def _check_labels(rows: Panel, spec: InputSpec) -> None:
         )
     for freq in (rows.freq, spec.freq):
         if isinstance(freq, str) and isinstance(rows.index, pd.DatetimeIndex):
-            to_offset(freq)
+            offset_of(freq)
 
 
 # ---------------------------------------------------------------- crafted sizes

@@ -177,7 +177,8 @@ lr_schedule : {{"cosine", "one_cycle"}} or None, default={lr_schedule!r}
 validation_fraction : float, default={validation_fraction}
     Share of the training data, the last of it, on which the best epoch is chosen; in [0, 1).
 patience : int or None, default={patience}
-    Stop after so many epochs without a better validation loss; after half as many where no epoch was better than the start.
+    Stop after so many epochs without a better validation loss; after half as many where no epoch was better than the
+    linear forecast.
 device : str or torch.device, default={device!r}
     ``"auto"`` takes CUDA, then MPS, then the CPU.
 precision : {{"float32", "bfloat16"}}, default={precision!r}

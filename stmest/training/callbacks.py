@@ -31,7 +31,7 @@ class BestWeights(Callback):
     ----------
     patience : int or None
         Stop after so many epochs without a better validation loss, and after half as many where no epoch was better than the
-        initial weights; None never stops.
+        other forecast alone; None never stops.
     residual : bool, default=False
         Whether the network forecasts the residual of another forecast. Then a residual weight below 1 may be chosen.
 
@@ -102,7 +102,7 @@ class BestWeights(Callback):
         assert self.patience is not None
         if epoch - self.best_epoch_ >= self.patience:
             return True
-        return not self.gained_ and epoch - self._start[0] >= -(-self.patience // 2)
+        return self._starts_at_zero and not self.gained_ and epoch - self._start[0] >= -(-self.patience // 2)
 
     def state_dict(self) -> dict[str, Any]:
         """State for a checkpoint."""

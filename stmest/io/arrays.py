@@ -6,6 +6,7 @@ Nothing is unpickled. Builds on numpy; used by `tables`, `fields` and `graphs`.
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -136,7 +137,9 @@ def array_shape(path: str | Path, name: str) -> tuple[int, ...]:
         raise _unreadable(path, error) from error
 
 
-def load_arrays(path: str | Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+def load_arrays(
+    path: str | Path, names: Collection[str] | None = None, copies: int = 1
+) -> dict[str, np.ndarray]:
     """Arrays of an npz file.
 
     Parameters
@@ -145,6 +148,8 @@ def load_arrays(path: str | Path, names: Collection[str] | None = None) -> dict[
         A file.
     names : collection of str, optional
         Arrays to read, where the file has them; default: all.
+    copies : int, default=1
+        How many times their size must fit into memory, for the work that follows.
 
     Returns
     -------
@@ -162,19 +167,22 @@ def load_arrays(path: str | Path, names: Collection[str] | None = None) -> dict[
         with zipfile.ZipFile(path) as archive:
             sizes = [_member_header(archive, name, path.name)[1] for name in wanted]
         check_size(sum(sizes), path.name, path.stat().st_size)
+        check_size(copies * sum(sizes), path.name)
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in wanted}
     except _ERRORS as error:
         raise _unreadable(path, error) from error
 
 
-def load_array(path: str | Path) -> np.ndarray:
+def load_array(path: str | Path, copies: int = 1) -> np.ndarray:
     """The array of an npy file.
 
     Parameters
     ----------
     path : str or Path
         A file.
+    copies : int, default=1
+        As for `load_arrays`.
 
     Returns
     -------
@@ -190,7 +198,7 @@ def load_array(path: str | Path) -> np.ndarray:
     try:
         with path.open("rb") as file:
             needed = _header(file, path.stat().st_size, path.name)[1]
-        check_size(needed, path.name)
+        check_size(copies * needed, path.name)
         return np.load(path, allow_pickle=False)
     except _ERRORS as error:
         raise _unreadable(path, error) from error
@@ -198,7 +206,7 @@ def load_array(path: str | Path) -> np.ndarray:
 
 _ERRORS = (
     ValueError, TypeError, OSError, EOFError, KeyError, MemoryError, OverflowError, NotImplementedError, RuntimeError,
-    SyntaxError, zipfile.BadZipFile, zlib.error,
+    SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 

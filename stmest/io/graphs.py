@@ -9,20 +9,18 @@ import csv
 import gzip
 import re
 import warnings
-import zipfile
 import zlib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 
 from ..exceptions import DataError, GraphError
 from ..graphs import Graph
 from ..graphs.edge_tables import edge_columns, graph_from_edge_table
 from ..graphs.names import places_of
+from .arrays import array_names, load_array, load_arrays
 
 __all__ = ["read_graph"]
 
@@ -33,6 +31,7 @@ _LAYOUTS = (
 _TEXT = (".csv", ".tsv", ".txt")
 _PICKLES = (".pkl", ".pickle", ".p")
 _SEPARATORS = ("\t", ";", "|", ",")
+_COPIES = 4  # of a matrix, on its way to a graph
 
 Cells = list[list[str]]
 
@@ -93,57 +92,15 @@ def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Gra
         raise DataError(
             f"{path.name}: files ending in {kind or 'nothing'!r} are no graphs; needed: {_LAYOUTS}."
         )
-    arrays = _read_arrays(path, kind)
-    found = ", ".join(arrays)
+    if kind == ".npy":
+        return Graph(_square(load_array(path, _COPIES), path.name))
+    arrays = load_arrays(path, ("adj", "nodes", "coords"), _COPIES)
     if "adj" not in arrays:
-        raise DataError(f"{path.name}: holds {found or 'nothing'}; needed: `adj`, a square matrix.")
+        raise DataError(
+            f"{path.name}: holds {', '.join(array_names(path)) or 'nothing'}; needed: `adj`, a square matrix."
+        )
     names = arrays["nodes"].tolist() if "nodes" in arrays else None
     return Graph(_square(arrays["adj"], path.name), nodes=names, coordinates=arrays.get("coords"))
-
-
-# ---------------------------------------------------------------- arrays
-
-
-def _read_arrays(path: Path, kind: str) -> dict[str, Any]:
-    """The arrays of an npy file (as ``adj``) or npz file, after a look at the sizes that they claim."""
-    try:
-        if kind == ".npy":
-            with open(path, "rb") as file:
-                _check_header(file, path.stat().st_size, path.name)
-            return {"adj": np.load(path, allow_pickle=False)}
-        with zipfile.ZipFile(path) as archive:
-            members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-            wanted = {key: members[key] for key in ("adj", "nodes", "coords") if key in members}
-            for member in wanted.values():
-                with archive.open(member) as file:
-                    _check_header(file, member.file_size, f"{path.name}, {member.filename}")
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] if key in wanted else None for key in members}
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(f"{path.name}: cannot be read ({error}); needed: {_LAYOUTS}.") from error
-    except ValueError as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path.name}: cannot be read ({error}); needed: {_LAYOUTS}.") from error
-
-
-def _check_header(file: Any, n_bytes: int, name: str) -> None:
-    """Refuse Python objects, an array that claims more than its file holds, and one that does not fit into memory."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if dtype.hasobject:
-        raise DataError(f"{name}: holds Python objects, which are not loaded; needed: {_LAYOUTS}.")
-    if size > n_bytes:
-        raise DataError(
-            f"{name}: claims an array of shape {shape} and {size:,} bytes, but holds {n_bytes:,}."
-        )
-    if size > psutil.virtual_memory().available // 4:
-        raise DataError(
-            f"{name}: holds an array of shape {shape}, {size:,} bytes, too many for the memory of this machine; needed: the "
-            "nodes of the data only."
-        )
 
 
 # ---------------------------------------------------------------- text

@@ -242,16 +242,27 @@ def _claiming(shape, dtype="<f8"):
 
 def test_sizes_are_bounded_before_anything_is_read(tmp_path):
     huge = _claiming((10**6, 10**6))
-    with pytest.raises(DataError, match="claims an array of shape"):
+    with pytest.raises(DataError, match="the header claims the shape"):
         read_graph(_written(tmp_path, huge, "graph.npy"))
     with zipfile.ZipFile(tmp_path / "graph.npz", "w") as archive:
         archive.writestr("adj.npy", huge)
-    with pytest.raises(DataError, match=r"adj.npy: claims an array"):
+    with pytest.raises(DataError, match=r"adj: the header claims the shape"):
         read_graph(tmp_path / "graph.npz")
+
+
+def test_a_damaged_header_is_refused(tmp_path):
+    good = _claiming((2, 2)) + bytes(32)
+    for broken in (good.replace(b"{", b"("), good.replace(b"}", b" "), good.replace(b"'<f8'", b"'<f8\n")):
+        with pytest.raises(DataError, match="cannot be read"):
+            read_graph(_written(tmp_path, broken, "graph.npy"))
+        with zipfile.ZipFile(tmp_path / "graph.npz", "w") as archive:
+            archive.writestr("adj.npy", broken)
+        with pytest.raises(DataError, match="cannot be read"):
+            read_graph(tmp_path / "graph.npz")
 
 
 def test_an_array_too_large_for_the_memory(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "graph.npz", adj=np.zeros((300, 300)))
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 2_000_000}))
-    with pytest.raises(DataError, match="too many for the memory"):
+    with pytest.raises(DataError, match="of memory are free"):
         read_graph(tmp_path / "graph.npz")

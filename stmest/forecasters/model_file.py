@@ -11,6 +11,7 @@ import copy
 import os
 import warnings
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -361,7 +362,14 @@ def _check_labels(rows: Panel, spec: InputSpec) -> None:
         raise ModelFileError(
             f"its last time steps have {names} names and {rows.ndim} axes; needed: {wanted}, {spec.ndim}"
         )
+    for name in (*(rows.nodes or []), *(spec.nodes or []), *(rows.features or [])):
+        hash(name)  # a TypeError, as for all other content that does not fit, is told as a ModelFileError
+    dated = isinstance(rows.index, (pd.DatetimeIndex, pd.PeriodIndex))
     for freq in (rows.freq, spec.freq):
+        if freq is not None and not isinstance(freq, (str, pd.Timedelta) if dated else Real):
+            raise ModelFileError(
+                f"its frequency {freq!r} is none of its index of {type(rows.index).__name__}"
+            )
         if isinstance(freq, str) and isinstance(rows.index, pd.DatetimeIndex):
             offset_of(freq)
 

@@ -329,6 +329,9 @@ FORGERIES = {
     "targets of the network outside": (_set("state/predictor_/rule/encoding/target", [2]), "target, n_history"),
     "a clock that is text": (_set("state/context_/clock", "1"), "Panel.clock is of type str"),
     "another frequency": (_set("state/context_/freq", "x"), "."),
+    "a frequency that is a number": (_set("state/predictor_/spec/freq", 0.5), "frequency 0.5"),
+    "a frequency of another kind": (_set("state/context_/freq", [1]), "frequency"),
+    "names that are lists": (_set("state/predictor_/spec/nodes", [["a"], "b", "c"]), "unhashable"),
     "names of no nodes": (_set("state/context_/nodes", []), "last time steps have"),
     "two predictors of different kinds": (_set("state/calibration_/predictor/rule/encoding/has_gaps", True), "."),
     "a random generator with a position beyond its state": (

@@ -30,7 +30,7 @@ __all__ = ["EnsembleForecaster"]
 class EnsembleForecaster(_BaseComposition, BaseForecaster):
     """Weighted mean of the forecasts of several forecasters.
 
-    Errors of different models differ, so that their mean is often better than the best of them.
+    Errors of different models differ, and in their mean they partly cancel out.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class MADParameters(TrainingParameters):
         "lambda_pred": [real(0, closed="neither")],
         "width": [whole(1), None],
         "d_model": [whole(4), None],
-        "n_layers": [whole(1), None],
+        "n_layers": [whole(1, 1000), None],
         "n_heads": [whole(1), None],
         "d_state": [whole(1), None],
         "unfreeze_every": [whole(0)],

@@ -19,7 +19,8 @@ from ..data.splits import Split
 from ..data.windows import forward_filled
 from ..exceptions import DataError
 from ..graphs import Graph
-from ..prediction.predictor import Predictor, Rule, Shapes
+from ..prediction.predictor import Predictor
+from ..prediction.rules import Rule, Shapes
 from ..training.encoding import has_gaps
 from .base import BaseForecaster, learnt
 from .parameters import whole

@@ -38,7 +38,8 @@ from ..linear.window_ridge import WindowRidge, fit_ensemble
 from ..networks.base import ForecastNetwork
 from ..ops.selective_scan import choose_backend
 from ..prediction.calibration import Calibration
-from ..prediction.predictor import NetworkRule, Predictor
+from ..prediction.predictor import Predictor
+from ..prediction.rules import NetworkRule
 from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.diagnostics import explain_size
 from ..training.encoding import Encoding, has_gaps

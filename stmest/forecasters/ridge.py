@@ -20,7 +20,8 @@ from ..linear.ensemble_selection import MOST_MEMBERS, possible_scopes, select_en
 from ..linear.past import learn_past
 from ..linear.seasonal_mean import less_season
 from ..linear.window_ridge import fit_ensemble
-from ..prediction.predictor import LinearRule, Predictor
+from ..prediction.predictor import Predictor
+from ..prediction.rules import LinearRule
 from .base import BaseForecaster, learnt
 from .parameters import SEASONAL_PROFILE, real, whole
 from .registry import register

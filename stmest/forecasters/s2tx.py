@@ -67,7 +67,7 @@ class S2TXParameters(TrainingParameters):
         "bidirectional": ["boolean"],
         "d_model": [whole(1)],
         "n_heads": [whole(1)],
-        "n_layers": [whole(1)],
+        "n_layers": [whole(1, 1000)],
         "n_global_layers": [whole(1)],
         "d_ff": [whole(1)],
         "d_state": [whole(1)],

@@ -37,7 +37,7 @@ class STIDParameters(TrainingParameters):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainingParameters._parameter_constraints,
         "d_model": [whole(1)],
-        "n_layers": [whole(0)],
+        "n_layers": [whole(0, 1000)],
         "dropout": [real(0, 1)],
     }
 

@@ -11,7 +11,8 @@ import pandas as pd
 from ..data.panel import Panel
 from ..data.savable import savable
 from ..exceptions import ParameterError
-from .predictor import BasePredictor, Shapes
+from .predictor import BasePredictor
+from .rules import Shapes
 
 __all__ = ["MeanPredictor"]
 

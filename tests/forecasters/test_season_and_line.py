@@ -33,9 +33,9 @@ def test_auto_takes_the_cycle_that_the_data_follow():
     model = RidgeForecaster(input_length=6, horizon=3).fit(X[:1200])
     assert model.profile_.cycle == "time_of_week"
     assert model.score(X[1200:]) > 0.97
-    assert (
-        RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(X[:1200]).score(X[1200:]) < 0.9
-    )
+    # without it, and without dates by which to look up earlier weeks
+    plain = RidgeForecaster(input_length=6, horizon=3, seasonal_profile=None).fit(X[:1200].to_numpy())
+    assert plain.score(X[1200:].to_numpy()) < 0.5
 
 
 def test_auto_takes_none_where_there_is_no_cycle():

@@ -142,7 +142,7 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
     --------
     >>> from stmest import STMambaForecaster, make_sensor_network
     >>> data = make_sensor_network(n_nodes=5, n_times=300, random_state=0)
-    >>> model = STMambaForecaster(input_length=12, horizon=3, max_epochs=1, random_state=0)
+    >>> model = STMambaForecaster(input_length=12, horizon=3, linear_skip=False, max_epochs=1, random_state=0)
     >>> model.fit(data.values, data.graph).predict().shape
     (3, 5)
     >>> model.attention_weights(data.values[-100:]).shape

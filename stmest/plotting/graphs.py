@@ -150,7 +150,7 @@ class GraphDisplay(Display):
     >>> from stmest import STMambaForecaster, make_sensor_network
     >>> from stmest.plotting import GraphDisplay
     >>> data = make_sensor_network(n_nodes=6, n_times=200, random_state=0)
-    >>> model = STMambaForecaster(d_model=4, graph="learned", max_epochs=1, random_state=0)
+    >>> model = STMambaForecaster(d_model=4, graph="learned", linear_skip=False, max_epochs=1, random_state=0)
     >>> display = GraphDisplay.from_estimator(model.fit(data.values, data.graph))
     >>> [axis.get_xlabel() for axis in display.axes_]
     ['... to this node', 'x']

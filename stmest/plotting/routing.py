@@ -109,7 +109,7 @@ class RoutingDisplay(Display):
     >>> from stmest import STM3Forecaster, make_sensor_network
     >>> from stmest.plotting import RoutingDisplay
     >>> X = make_sensor_network(n_nodes=6, n_times=200, random_state=0).values
-    >>> model = STM3Forecaster(n_experts=2, max_epochs=2, random_state=0).fit(X)
+    >>> model = STM3Forecaster(n_experts=2, linear_skip=False, max_epochs=2, random_state=0).fit(X)
     >>> RoutingDisplay.from_estimator(model).axes_[0].get_ylabel()
     'expert'
     """

@@ -16,7 +16,7 @@ from .calendar import calendar_cycles
 from .moments import mean_of_observed
 from .time_index import usual_step, wall_clock
 
-__all__ = ["History", "choose_history", "history_length", "known_kinds"]
+__all__ = ["History", "beside_season", "choose_history", "history_length", "known_kinds"]
 
 # What is looked up: time between two looks, and how many looks are averaged
 _LOOKS: dict[str, tuple[pd.Timedelta, int]] = {
@@ -97,6 +97,26 @@ def history_length(kinds: Sequence[str | int], index: pd.Index | None, horizon: 
         lag, looks = (kind, 1) if isinstance(kind, int) else (round(_LOOKS[kind][0] / step), _LOOKS[kind][1])
         lengths.append(lag * (-(-horizon // lag) + looks - 1))
     return max(lengths)
+
+
+def beside_season(season: np.ndarray | None, past: np.ndarray, features: Sequence[int]) -> np.ndarray:
+    """What is known of target steps: their seasonal mean, and then what `History.look_up` finds.
+
+    Parameters
+    ----------
+    season : ndarray of shape (b, h, n_nodes, n_features) or None
+        Less its mean over the cycle; None counts as 0.
+    past : ndarray of shape (b, h, n_nodes, n_kinds * n_features)
+        As `History.look_up` returns it.
+    features : sequence of int
+        Which features.
+
+    Returns
+    -------
+    ndarray of shape (b, h, n_nodes, (1 + n_kinds) * n_features)
+    """
+    season = np.zeros((*past.shape[:3], len(features))) if season is None else season
+    return np.concatenate([season, past], axis=-1)
 
 
 class History:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .chunks import row_chunks
-from .history import History
+from .history import History, beside_season
 
 __all__ = ["Batch", "Windows", "forward_filled"]
 
@@ -120,9 +120,7 @@ class Windows:
         season = None if season_at is None else season_at(steps, self.target)
         if self.history is None:
             return season
-        past = self.history.look_up(self.values, steps, origins, self.target)
-        season = np.zeros((*past.shape[:3], len(self.target))) if season is None else season
-        return np.concatenate([season, past], axis=-1)
+        return beside_season(season, self.history.look_up(self.values, steps, origins, self.target), self.target)
 
     def of(self, values: Any) -> Windows:
         """The same windows of other values.

@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from ..data.calendar import calendar_features
-from ..data.history import History, history_length, known_kinds
+from ..data.history import History, beside_season, history_length, known_kinds
 from ..data.input_spec import InputSpec
 from ..data.node_record import NodeRecord
 from ..data.panel import Panel
@@ -421,8 +421,7 @@ class Predictor(BasePredictor):
         if timeline.history is None:
             return season
         past = timeline.history.look_up(timeline.residuals, at, first, self.target, places - starts)
-        season = np.zeros((*past.shape[:3], len(self.target))) if season is None else season
-        return np.concatenate([season, past], axis=-1)
+        return beside_season(season, past, self.target)
 
     @staticmethod
     def _places(panel: Panel, starts: np.ndarray, ahead: int) -> np.ndarray:

@@ -120,7 +120,9 @@ class Windows:
         season = None if season_at is None else season_at(steps, self.target)
         if self.history is None:
             return season
-        return beside_season(season, self.history.look_up(self.values, steps, origins, self.target), self.target)
+        return beside_season(
+            season, self.history.look_up(self.values, steps, origins, self.target), self.target
+        )
 
     def of(self, values: Any) -> Windows:
         """The same windows of other values.

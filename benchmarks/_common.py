@@ -39,7 +39,8 @@ def machine() -> dict[str, Any]:
         "torch_capability": torch.backends.cpu.get_cpu_capability(),
         "versions": versions(),
         "commit": _git("rev-parse", "HEAD") or "none yet",
-        "uncommitted_changes": bool(_git("status", "--porcelain")),
+        # results are what is being measured, not what is measured
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")),
         "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
     }
 

@@ -2,6 +2,7 @@
 # make check  lint, types, and the tests of the parts that forecasters are made of: a minute, after every change
 # make test   lint, types, and all tests but the exhaustive ones
 # make exhaustive  the tests that `make test` leaves out: what is decided once, repeated for every forecaster
+# make results-check  compare the tables in README and docs with the stored results; benchmarks/page_tables.py --write renews them
 # make docs   build the documentation into docs/_build/html, the examples of the gallery included
 # make clean  remove what the two left behind
 # Python >= 3.10 with pip is all that is needed; everything is installed into .venv. Another Python: make PYTHON=python3.12 demo
@@ -13,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
 # What `make check` tests: the parts that forecasters are made of, the borders, what all forecasters promise, saved models
 PARTS := $(addprefix tests/,data faults golden graphs io layers linear metrics networks ops prediction storage training test_house.py test_package.py test_registry.py)
 
-.PHONY: help demo lint check test exhaustive docs clean
+.PHONY: help demo lint check test exhaustive results-check docs clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -41,6 +42,10 @@ test: lint
 exhaustive: $(VENV)/.test
 	@echo "==> pytest: exhaustive"
 	$(PYTEST) -m exhaustive --durations=15
+
+results-check:
+	@echo "==> tables of README and docs"
+	$(PYTHON) benchmarks/page_tables.py
 
 docs: $(VENV)/.docs
 	@echo "==> sphinx"

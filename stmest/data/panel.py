@@ -17,16 +17,8 @@ from ..exceptions import DataError, ParameterError
 from .output import AsList
 from .savable import savable
 from .splits import window_starts
-from .time_index import (
-    follows,
-    frequency,
-    future_index,
-    kind_of_times,
-    positions,
-    rows_are_missing,
-    wall_clock,
-    whole_index,
-)
+from .time_frequency import frequency, positions, wall_clock
+from .time_index import follows, future_index, kind_of_times, rows_are_missing, whole_index
 
 __all__ = ["Panel", "feature_positions", "join_panels", "regular"]
 

@@ -18,7 +18,7 @@ from ..data.moments import binary_unit, deviations, first_observed, standard_dev
 from ..data.panel import Panel
 from ..data.savable import savable
 from ..data.scaling import as_single, filled_from_others
-from ..data.time_index import usual_step, wall_clock
+from ..data.time_frequency import usual_step, wall_clock
 from ..exceptions import DataError
 
 __all__ = ["CYCLES", "Residuals", "SeasonalProfile", "detect_period", "less_season", "supported_cycles"]

@@ -15,7 +15,8 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from sktime.forecasting.base import ForecastingHorizon
 
-from ..data.time_index import follows, frequency, future_index, offset_of
+from ..data.time_frequency import frequency, offset_of
+from ..data.time_index import follows, future_index
 from ..data.times import read_times
 from ..exceptions import DataError
 

@@ -7,17 +7,8 @@ import pandas as pd
 import pytest
 
 from stmest.data.calendar import calendar_cycles, choose_calendar, slots_per_day
-from stmest.data.time_index import (
-    breaks,
-    follows,
-    frequency,
-    future_index,
-    positions,
-    rows_are_missing,
-    usual_step,
-    wall_clock,
-    whole_index,
-)
+from stmest.data.time_frequency import breaks, frequency, positions, usual_step, wall_clock
+from stmest.data.time_index import follows, future_index, rows_are_missing, whole_index
 from stmest.linear.seasonal_mean import supported_cycles
 
 

@@ -116,9 +116,10 @@ def _of_uneven_numbers(index: pd.Index) -> Times | None:
     distinct = pd.Index(np.unique(whole))
     if not breaks(distinct):
         return None
-    if len(distinct) > 3 and whole.min() >= 0 and whole.max() < 2400 and (whole % 100 < 60).all():
-        if not breaks(pd.Index(distinct // 100 * 60 + distinct % 100)):
-            raise DataError(NO_DATE.format(str(whole[-1])))
+    minutes = distinct // 100 * 60 + distinct % 100
+    of_day = whole.min() >= 0 and whole.max() < 2400 and bool((whole % 100 < 60).all())
+    if of_day and len(distinct) > 3 and not breaks(minutes):
+        raise DataError(NO_DATE.format(str(whole[-1])))
     found: dict[str, pd.DatetimeIndex] = {}
     for name in (order + clock for order in _ORDERS for clock in _CLOCKS):
         read = number_reading(values, name)

@@ -275,7 +275,9 @@ def test_dates_of_any_type(column):
 def test_zones_of_arrow_and_nullable_numbers():
     zoned = HOURS.tz_localize("Europe/Berlin")
     assert read_times(zoned.astype("timestamp[us, tz=Europe/Berlin][pyarrow]")).index.equals(zoned)
-    assert read_times(pd.Index([1, 2, 3], dtype="UInt8")).index.dtype == np.int64  # so that 255 goes on with 256
+    assert (
+        read_times(pd.Index([1, 2, 3], dtype="UInt8")).index.dtype == np.int64
+    )  # so that 255 goes on with 256
     assert read_times(pd.Index([1.5, 2.5], dtype="Float64")).index.tolist() == [1.5, 2.5]
     assert list(read_times(pd.Index([pd.Period("2024-01", "M")], dtype=object)).index) == [
         pd.Period("2024-01", "M")

@@ -41,17 +41,12 @@ _LONG_COLUMNS = (("time", "node", "value"), ("ds", "unique_id", "y"))
 NODE_NAMES = (
     "node", "nodes", "sensor", "sensors", "station", "stations", "unique_id", "instance", "instances", "series", "id", "item_id",
     "sensor_id", "node_id", "station_id", "series_id", "location", "site", "detector", "detector_id", "meter_id",
+    "meter", "ticker", "cell", "region", "city",
 )  # fmt: skip
 _FEATURE_NAMES = (
-    "feature",
-    "features",
-    "channel",
-    "channels",
-    "variable",
-    "variables",
-    "quantity",
-    "measure",
-)
+    "feature", "features", "channel", "channels", "variable", "variables", "var", "quantity", "measure", "measurement",
+    "measurements", "attribute", "attributes", "parameter", "parameters", "param", "metric", "kpi", "signal", "field", "fields",
+)  # fmt: skip
 
 
 # A time as a name has a year of four figures; without marks between its parts, it has at least eight
@@ -263,6 +258,11 @@ def _is_text_of_dates(column: pd.Series) -> bool:
 def _from_wide(frame: pd.DataFrame, reading: str | None) -> Panel:
     if not frame.columns.is_unique:
         raise DataError(f"X names a node twice: {frame.columns[frame.columns.duplicated()][0]!r}.")
+    unnamed = [i for i, name in enumerate(frame.columns.to_flat_index()) if pd.isna(name) is True]
+    if unnamed:
+        raise DataError(
+            f"column {unnamed[0] + 1} of {frame.shape[1]} of X has no name; needed: a name for each node."
+        )
     array = _checked_values(_numbers(frame))
     _refuse_times_in_columns(frame)
     index, reading = _checked_index(frame.index, reading)

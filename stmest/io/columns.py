@@ -214,7 +214,7 @@ def _time_column(table: Cells) -> int | None:
     if table.names[0].lower() in NODE_NAMES and not _counts(first):
         raise DataError(
             f"{table.file}: column {table.name(0)} seems to name nodes ({first.iloc[0]}, ...), but no column holds times, and no "
-            "name of a column is one. If it is the time: name it 'time'; if there is a row per node: name its columns by the times."
+            "name of a column is one. If it is the time, name it 'time'; of a row per node, name the columns by the times."
         )
     if _is_regular(first) or isinstance(times(first.rename(table.names[0]), table.file), pd.DatetimeIndex):
         return 0

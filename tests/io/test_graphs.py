@@ -97,7 +97,7 @@ def test_weights_come_before_distances_and_what_is_not_used_is_said(tmp_path):
         ("from,to,weight\na,,3\n", "edge 1 has no target"),
         ("from;to;weight\na;b;1,234\n", "'1,234' can have a decimal comma"),
         ("x,y,z\n1,2,0.5\n2,3,0.5\n4,5,0.1\n7,8,0.3\n", "the first begins with 'x', 'y', 'z'"),
-        (b"\x00\x01\x02,3\n", "binary data"),
+        (b"\x00\x01\x02,3\n", "is no text"),
     ],
 )
 def test_lists_that_do_not_fit(tmp_path, text, words):

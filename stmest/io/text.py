@@ -54,6 +54,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_BYTES_OF_CELL = 100  # as a text of its own
 _HEAD_LINES, _HEAD_CHARACTERS, _CHUNK = 200, 2**22, 2**20
 
 
@@ -126,7 +127,10 @@ def read_lines(path: Path) -> list[str]:
     with _explained(path):
         encoding, _ = _encoding(path)
         with _opened(path, encoding) as stream:
-            return stream.read().splitlines()
+            text = stream.read()
+        n_cells = text.count("\n") + max(map(text.count, _SEPARATORS))
+        check_size(len(text) + _BYTES_OF_CELL * n_cells, path.name)
+        return text.splitlines()
 
 
 @contextmanager

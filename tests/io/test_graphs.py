@@ -266,3 +266,21 @@ def test_an_array_too_large_for_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 2_000_000}))
     with pytest.raises(DataError, match="of memory are free"):
         read_graph(tmp_path / "graph.npz")
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz"])
+def test_compressed_lists(tmp_path, ending):
+    from stmest.io.text import COMPRESSED
+
+    path = tmp_path / f"edges.csv{ending}"
+    with COMPRESSED[ending](path, "wb") as file:
+        file.write(b"from;to;weight\na;b;0,5\n")
+    assert read_graph(path, ["a", "b"]).edges()[1].tolist() == [0.5]
+
+
+def test_cells_are_counted_before_they_are_made(tmp_path, monkeypatch):
+    path = tmp_path / "edges.csv"
+    path.write_bytes(b"0,1\n" * 1000)
+    monkeypatch.setattr("stmest.runtime.free_memory", lambda: 100_000)
+    with pytest.raises(DataError, match=r"KiB of values"):
+        read_graph(path)

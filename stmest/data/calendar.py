@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..exceptions import ParameterError
 from ..runtime import require
-from .time_index import usual_step, wall_clock
+from .time_frequency import usual_step, wall_clock
 
 __all__ = [
     "CALENDAR_FEATURES",

@@ -29,28 +29,24 @@ from .fields import (
 )
 from .output import AsList, AsTuple, Stacked, ToArray, ToDataset, ToLong, ToTable, ToTensor, ToWide
 from .panel import Panel, join_panels
-from .times import STEP_NAMES, TIME_NAMES, join_time_columns, looks_like_times, read_times
+from .time_columns import join_time_columns
+from .times import STEP_NAMES, looks_like_times, names_times, read_times
 from .validation import array_of_tensor, as_floats, refuse_extremes
 
-__all__ = ["as_panel", "are_times", "long_columns"]
+__all__ = ["NODE_NAMES", "are_times", "as_panel", "long_columns"]
 
 # (time, node, value) column names of long tables that are recognised without being specified, lower case
 _LONG_COLUMNS = (("time", "node", "value"), ("ds", "unique_id", "y"))
-# names, lower case, of levels that hold the nodes, and of those that hold the features
-_NODE_NAMES = (
+# Names, lower case, of columns and levels that name the nodes, and of levels that name the features
+NODE_NAMES = (
     "node", "nodes", "sensor", "sensors", "station", "stations", "unique_id", "instance", "instances", "series", "id", "item_id",
-    "sensor_id", "node_id", "station_id", "series_id", "location", "site", "detector",
+    "sensor_id", "node_id", "station_id", "series_id", "location", "site", "detector", "detector_id", "meter_id",
+    "meter", "ticker", "cell", "region", "city",
 )  # fmt: skip
 _FEATURE_NAMES = (
-    "feature",
-    "features",
-    "channel",
-    "channels",
-    "variable",
-    "variables",
-    "quantity",
-    "measure",
-)
+    "feature", "features", "channel", "channels", "variable", "variables", "var", "quantity", "measure", "measurement",
+    "measurements", "attribute", "attributes", "parameter", "parameters", "param", "metric", "kpi", "signal", "field", "fields",
+)  # fmt: skip
 
 
 # A time as a name has a year of four figures; without marks between its parts, it has at least eight
@@ -205,7 +201,7 @@ def _numbers(frame: pd.DataFrame) -> np.ndarray:
 
 
 def _refuse_columns_of_times(frame: pd.DataFrame) -> None:
-    """Refuse a table of numbered rows whose times lie in a column: they are no readings of a sensor."""
+    """Refuse a table of numbered rows whose times lie in a column: they are no values of a node."""
     index = frame.index
     if not isinstance(index, pd.RangeIndex) or (index.start, index.step, index.name) != (0, 1, None):
         return
@@ -217,25 +213,60 @@ def _refuse_columns_of_times(frame: pd.DataFrame) -> None:
             f"X has numbered rows and its times in {lower['year']!r}, {lower['month']!r}, {lower['day']!r}. Make it the "
             "index: pandas.to_datetime of these columns (and the hour), then X.set_index(...)."
         )
-    named = [lower[name] for name in TIME_NAMES if name in lower]
-    times = [name for name in frame.columns if looks_like_times(frame[name])]
+    named = [name for name in frame.columns if names_times(name)]
+    times = [
+        name for name in frame.columns if looks_like_times(frame[name]) or _is_text_of_dates(frame[name])
+    ]
+    nodes = [name for name in frame.columns if str(name).strip().lower() in NODE_NAMES]
     for name in dict.fromkeys([*times, *named]):
         column = frame[name]
-        numeric = pd.api.types.is_numeric_dtype(column)
-        if numeric and not (len(column) > 1 and column.is_monotonic_increasing and column.is_unique):
+        if (
+            pd.api.types.is_numeric_dtype(column)
+            and not _rises(column)
+            and not (nodes and _rises(column.drop_duplicates().sort_values()))
+        ):
             continue
+        way_out = f"Make it the index: X.set_index({name!r})."
+        if nodes:
+            way_out = f"Make it and the names of the nodes the index: X.set_index([{name!r}, {nodes[0]!r}])."
         raise DataTypeError(
-            f"X has numbered rows, and column {name!r} of type {column.dtype} holds times, which are no readings. Make it the "
-            f"index: X.set_index({name!r}). Leave it out, or rename it, if it is no time."
+            f"X has numbered rows, and column {name!r} of type {column.dtype} holds times, which are no values of a node. "
+            f"{way_out} Leave it out, or rename it, if it is no time."
         )
+
+
+def _rises(column: pd.Series) -> bool:
+    return len(column) > 1 and bool(column.is_monotonic_increasing and column.is_unique)
+
+
+def _is_text_of_dates(column: pd.Series) -> bool:
+    """Whether the first cells of a column of text read as dates, perhaps in two ways."""
+    if not (
+        pd.api.types.is_object_dtype(column)
+        or isinstance(column.dtype, (pd.StringDtype, pd.CategoricalDtype))
+    ):
+        return False
+    cells = column.dropna().iloc[:20].tolist()
+    if not cells or not all(isinstance(cell, str) for cell in cells):
+        return False
+    try:
+        return isinstance(read_times(cells).index, pd.DatetimeIndex)
+    except DataError as error:
+        return "two ways" in str(error)
 
 
 def _from_wide(frame: pd.DataFrame, reading: str | None) -> Panel:
     if not frame.columns.is_unique:
         raise DataError(f"X names a node twice: {frame.columns[frame.columns.duplicated()][0]!r}.")
+    unnamed = [i for i, name in enumerate(frame.columns.to_flat_index()) if pd.isna(name) is True]
+    if unnamed:
+        raise DataError(
+            f"column {unnamed[0] + 1} of {frame.shape[1]} of X has no name; needed: a name for each node."
+        )
     array = _checked_values(_numbers(frame))
+    _refuse_times_in_columns(frame)
     index, reading = _checked_index(frame.index, reading)
-    _refuse_columns_of_files(frame, index)
+    _refuse_columns_of_files(frame)
     names = tuple(frame.columns.names)
     restore = ToWide(names=() if set(names) == {None} else names)
     if frame.columns.nlevels == 1:
@@ -285,18 +316,35 @@ def are_times(names: Iterable[Hashable]) -> list[bool]:
     ]
 
 
-def _refuse_columns_of_files(frame: pd.DataFrame, index: pd.Index) -> None:
-    """Refuse what a file leaves in a table that was read without looking: times as columns, numbers of rows, empty columns."""
+def _refuse_times_in_columns(frame: pd.DataFrame) -> None:
+    """Refuse a table with a row per node, whose times are the names of its columns."""
+    if (
+        frame.columns.nlevels > 1
+        or frame.shape[1] < 2
+        or isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex))
+    ):
+        return
+    dated = are_times(frame.columns)
+    if sum(dated) < 2 or sum(dated) <= len(dated) / 2:
+        return
+    rows = frame.index.to_series()
+    if looks_like_times(rows) or _is_text_of_dates(rows):
+        return
+    others = [name for name, is_time in zip(frame.columns, dated, strict=True) if not is_time]
+    times = [name for name, is_time in zip(frame.columns, dated, strict=True) if is_time]
+    turned = f"X.set_index({others[0]!r}).T" if others else "X.T"
+    raise DataError(
+        f"the columns of X are times, {times[0]!s} to {times[-1]!s}, and its rows are none: there seems to be a row per node. "
+        f"Needed: a row per time; give {turned}."
+    )
+
+
+def _refuse_columns_of_files(frame: pd.DataFrame) -> None:
+    """Refuse what a file leaves in a table that was read without looking: numbers of rows, empty columns."""
     if frame.columns.nlevels > 1:
         return
-    dated = isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex))
-    if not dated and frame.shape[1] > 1 and all(are_times(frame.columns)):
-        raise DataError(
-            f"the columns of X are times, {frame.columns[0]!s} to {frame.columns[-1]!s}, and its rows are none: there seems to "
-            "be a row per node. Needed: a row per time; give X.T."
-        )
     for place, name in enumerate(frame.columns):
-        if not isinstance(name, str) or not re.fullmatch(r"Unnamed: \d+", name):
+        if not isinstance(name, str) or not re.fullmatch(r"Unnamed: \d+(\.\d+)?", name):
             continue
         column = frame.iloc[:, place]
         counts = len(column) > 1 and np.array_equal(
@@ -313,8 +361,8 @@ def _refuse_columns_of_files(frame: pd.DataFrame, index: pd.Index) -> None:
 def _node_level(names: Any) -> int:
     """Which of two levels of the columns holds the nodes: by their names, else the first."""
     first, second = (str(name).strip().lower() for name in names)
-    swapped = first in _FEATURE_NAMES or second in _NODE_NAMES
-    return int(swapped and first not in _NODE_NAMES and second not in _FEATURE_NAMES)
+    swapped = first in _FEATURE_NAMES or second in NODE_NAMES
+    return int(swapped and first not in NODE_NAMES and second not in _FEATURE_NAMES)
 
 
 def long_columns(frame: pd.DataFrame) -> tuple[Hashable, ...] | None:
@@ -339,7 +387,14 @@ def long_columns(frame: pd.DataFrame) -> tuple[Hashable, ...] | None:
 
 
 def _exactly_long(frame: pd.DataFrame) -> tuple[Hashable, ...] | None:
-    return long_columns(frame) if frame.shape[1] == 3 else None
+    """Time, node and value of a table of these three columns only, of which the first two are known by their names."""
+    if frame.shape[1] != 3:
+        return None
+    times = [name for name in frame.columns if names_times(name)]
+    nodes = [name for name in frame.columns if str(name).strip().lower() in NODE_NAMES]
+    values = [name for name in frame.columns if name not in times and name not in nodes]
+    by_names = (*times, *nodes, *values) if len(times) == len(nodes) == len(values) == 1 else None
+    return long_columns(frame) or by_names
 
 
 def _from_long(frame: pd.DataFrame, reading: str | None) -> Panel:
@@ -380,9 +435,9 @@ def _time_level(index: pd.MultiIndex) -> int:
     found = [looks_like_times(level.to_series()) for level in index.levels]
     if sum(found) != 1:
         names = [str(name).strip().lower() for name in index.names]
-        found = [name in TIME_NAMES for name in names]
-    if sum(found) != 1 and sum(name in _NODE_NAMES for name in names) == 1:
-        found = [name not in _NODE_NAMES for name in names]
+        found = [names_times(name) for name in names]
+    if sum(found) != 1 and sum(name in NODE_NAMES for name in names) == 1:
+        found = [name not in NODE_NAMES for name in names]
     if sum(found) != 1:
         found = [name in STEP_NAMES for name in names]
     if sum(found) != 1:
@@ -431,9 +486,10 @@ def _from_arrow(table: Any, reading: str | None) -> Panel:
 
 def _column_of_times(frame: pd.DataFrame) -> Hashable | None:
     """Name of the column that holds the times: by its name, else by its type; None where there is none."""
-    lower = {str(name).strip().lower(): name for name in reversed(frame.columns)}
-    named = [lower[name] for name in TIME_NAMES if name in lower]
-    typed = [name for name in frame.columns if looks_like_times(frame[name])]
+    named = [name for name in frame.columns if names_times(name)]
+    typed = [
+        name for name in frame.columns if looks_like_times(frame[name]) or _is_text_of_dates(frame[name])
+    ]
     both = [name for name in named if name in typed]
     for found in (both, typed, named):
         if len(found) > 1:

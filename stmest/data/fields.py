@@ -15,10 +15,9 @@ import pandas as pd
 from ..exceptions import DataError
 from .output import VARIABLE, AlongDimension, ToXarray
 from .panel import Panel, join_panels
-from .times import STEP_NAMES, TIME_NAMES, looks_like_times
+from .times import STEP_NAMES, looks_like_times, names_times
 
 __all__ = [
-    "TIME_NAMES",
     "field_from_array",
     "joined_along",
     "merged_variables",
@@ -191,7 +190,7 @@ def _time_dimension(array: Any, space: tuple[Hashable | None, ...]) -> Hashable:
     if len(dated) == 1:
         return dated[0]
     others = [dim for dim in dims if dim not in space and dim != VARIABLE]
-    named = _named(dims, TIME_NAMES) or _named(tuple(others), STEP_NAMES)
+    named = next(filter(names_times, dims), None) or _named(tuple(others), STEP_NAMES)
     if named is not None:
         return named
     return others[0] if others else dims[0]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from .calendar import calendar_cycles
 from .moments import mean_of_observed
-from .time_index import usual_step, wall_clock
+from .time_frequency import usual_step, wall_clock
 
 __all__ = ["History", "beside_season", "choose_history", "history_length", "known_kinds"]
 

@@ -15,7 +15,8 @@ from ..exceptions import DataError
 from .containers import as_panel
 from .panel import Panel, join_panels
 from .savable import savable
-from .time_index import frequency, positions, zone_name
+from .time_frequency import frequency, positions
+from .time_index import zone_name
 
 __all__ = ["InputSpec"]
 

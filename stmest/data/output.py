@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,11 @@ class ToWide:
     node_level: int = 0
     names: tuple[Hashable, ...] = ()
 
+    def named_like(self, earlier: Any) -> ToWide:
+        """The same with the names of an earlier one where this has none."""
+        alike = isinstance(earlier, ToWide) and earlier.node_level == self.node_level
+        return replace(self, names=earlier.names) if alike and not self.names else self
+
     def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> pd.DataFrame:
         """The values under the names of time, nodes and features."""
         columns = (
@@ -138,6 +143,16 @@ class ToLong:
     time_level: int
     columns: tuple[Hashable, ...] | None
     column_name: Hashable = None
+
+    def named_like(self, earlier: Any) -> ToLong:
+        """The same with the names of an earlier one where this has none."""
+        if not isinstance(earlier, ToLong) or earlier.time_level != self.time_level:
+            return self
+        names = tuple(
+            known if name is None else name for name, known in zip(self.names, earlier.names, strict=True)
+        )
+        column_name = earlier.column_name if self.column_name is None else self.column_name
+        return replace(self, names=names, column_name=column_name)
 
     def __call__(self, values: np.ndarray, index: pd.Index | None, panel: Any) -> pd.DataFrame:
         """The values, a row per (time, node)."""

@@ -14,19 +14,11 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import DataError, ParameterError
-from .output import AsList
+from .output import AsList, ToLong, ToWide
 from .savable import savable
 from .splits import window_starts
-from .time_index import (
-    follows,
-    frequency,
-    future_index,
-    kind_of_times,
-    positions,
-    rows_are_missing,
-    wall_clock,
-    whole_index,
-)
+from .time_frequency import frequency, positions, wall_clock
+from .time_index import follows, future_index, kind_of_times, rows_are_missing, whole_index
 
 __all__ = ["Panel", "feature_positions", "join_panels", "regular"]
 
@@ -190,11 +182,17 @@ class Panel:
         Returns
         -------
         Panel
-            Those of both; container kind and names of `other`, `clock` of this one.
+            Those of both; container kind of `other`, with its names, or those of this one where it has none; `clock` of this one.
         """
-        index = None if other.index is None or self.index is None else self.index.append(other.index)
+        index = None
+        if other.index is not None and self.index is not None:
+            index = self.index.append(other.index)
+            index = index.rename(self.index.name if other.index.name is None else other.index.name)
+        restore: Any = other.restore
+        if isinstance(restore, (ToWide, ToLong)):
+            restore = restore.named_like(self.restore)
         values = np.concatenate([self.values, other.values])
-        return replace(other, values=values, index=index, clock=self.clock, filled=None)
+        return replace(other, values=values, index=index, restore=restore, clock=self.clock, filled=None)
 
     def precedes(self, other: Panel) -> bool:
         """Whether the time index of another panel begins one step after this one ends."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..data.panel import Panel
-from ..data.time_index import breaks, usual_step
+from ..data.time_frequency import breaks, usual_step
 from ..data.validation import repeated_outlier
 from .tables import plain
 

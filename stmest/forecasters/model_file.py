@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..data.input_spec import InputSpec
 from ..data.panel import Panel
-from ..data.time_index import offset_of
+from ..data.time_frequency import offset_of
 from ..exceptions import ModelFileError
 from ..graphs import as_graph
 from ..prediction.calibration import Calibration

@@ -41,7 +41,7 @@ from ..prediction.calibration import Calibration
 from ..prediction.predictor import Predictor
 from ..prediction.rules import NetworkRule
 from ..runtime import deterministic_algorithms, resolve_device, seeded
-from ..training.diagnostics import explain_size
+from ..training.diagnostics import build_network
 from ..training.encoding import Encoding, has_gaps
 from ..training.trainer import Trained, Trainer
 from .base import BaseForecaster, learnt
@@ -291,8 +291,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
 
     def _new_network(self, predictor: Predictor, graph: Graph | None) -> ForecastNetwork:
         """An untrained network; one that forecasts a residual starts with a forecast of 0."""
-        with explain_size(type(self).__name__):
-            network = self._build_network(predictor, graph)
+        network = build_network(type(self).__name__, lambda: self._build_network(predictor, graph))
         if predictor.rule.linear is not None:
             network.start_at_zero()
         return network

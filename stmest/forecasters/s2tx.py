@@ -68,7 +68,7 @@ class S2TXParameters(TrainingParameters):
         "d_model": [whole(1)],
         "n_heads": [whole(1)],
         "n_layers": [whole(1, 1000)],
-        "n_global_layers": [whole(1)],
+        "n_global_layers": [whole(1, 1000)],
         "d_ff": [whole(1)],
         "d_state": [whole(1)],
         "d_conv": [whole(1)],

@@ -60,7 +60,7 @@ class STM3Parameters(TrainingParameters):
         "scales": [tuple, list],
         "d_model": [whole(3)],
         "n_layers": [whole(1, 1000)],
-        "n_experts": [whole(0)],
+        "n_experts": [whole(0, 1000)],
         "top_k": [whole(1)],
         "shared_expert": ["boolean"],
         "node_embedding_dim": [whole(1)],

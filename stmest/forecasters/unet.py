@@ -31,7 +31,7 @@ class UNetParameters(TrainingParameters):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **TrainingParameters._parameter_constraints,
         "channels": [whole(1)],
-        "depth": [whole(0)],
+        "depth": [whole(0, 30)],
     }
 
 

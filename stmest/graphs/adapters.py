@@ -226,11 +226,17 @@ def _is_triple(obj: Any) -> bool:
     """Whether it is (ids, id_to_index, matrix), as the files of DCRNN hold it."""
     if not (isinstance(obj, (tuple, list)) and len(obj) == 3 and isinstance(obj[1], Mapping)):
         return False
-    return len(getattr(obj[2], "shape", ())) == 2
+    matrix = obj[2]
+    if isinstance(matrix, (list, tuple)):
+        return len(matrix) > 0 and all(
+            isinstance(row, (list, tuple)) and len(row) == len(matrix) for row in matrix
+        )
+    return len(getattr(matrix, "shape", ())) == 2
 
 
 def _from_triple(ids: Any, position: Mapping[Hashable, Any], matrix: Any) -> Graph:
     """Read (ids, id_to_index, matrix); the indexes say which row belongs to which name."""
+    matrix = np.asarray(matrix, dtype=np.float64) if isinstance(matrix, (list, tuple)) else matrix
     names = sorted(position, key=lambda name: int(position[name]))
     if [int(position[name]) for name in names] != list(range(matrix.shape[0])) or set(ids) != set(names):
         raise GraphError(
@@ -255,6 +261,7 @@ def _from_networkx(obj: Any) -> Graph:
         for attributes in (parallel.values() if obj.is_multigraph() else [parallel])
     ]
     role, key = _attribute({name for *_, attributes in edges for name in attributes})
+    _mention_unused(key, [attributes for *_, attributes in edges])
     weights = np.array([_networkx_weight(edge, source, target, key) for source, target, edge in edges])
     ends = np.array([[position[edge[side]] for edge in edges] for side in (0, 1)], dtype=np.int64).reshape(
         2, -1
@@ -279,6 +286,27 @@ def _attribute(names: Iterable[Hashable]) -> tuple[str, str]:
         if keys:
             return role, keys[0]
     return "weight", "weight"
+
+
+def _mention_unused(key: str, attributes: list[Mapping[str, Any]]) -> None:
+    """Say in one line that all weights are 1, although edges have numbers of another name."""
+    if any(key in edge for edge in attributes):
+        return
+    numbers = sorted(
+        {
+            str(name)
+            for edge in attributes
+            for name, value in edge.items()
+            if isinstance(value, (int, float, np.number))
+        }
+    )
+    if numbers:
+        warnings.warn(
+            f"all weights are 1; edge attributes that are not used: {show_names(numbers)}. If one holds the weights, set it as "
+            "the attribute 'weight', or 'distance' if near nodes have small numbers.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def _of_role(ends: np.ndarray, values: np.ndarray, role: str, key: str, n_nodes: int) -> Graph:

@@ -57,13 +57,15 @@ def check_size(needed: int, name: str, stored: int | None = None) -> None:
         )
 
 
-def check_zip(path: str | Path) -> None:
+def check_zip(path: str | Path, copies: int = 1) -> None:
     """Refuse a zip file (npz, xlsx) that would not fit, from its directory; see `check_size`.
 
     Parameters
     ----------
     path : str or Path
         A file.
+    copies : int, default=1
+        How many times its contents must fit into memory, for the work that follows.
 
     Raises
     ------
@@ -79,6 +81,7 @@ def check_zip(path: str | Path) -> None:
             f"{path.name}: is no {path.suffix[1:] or 'zip'} archive ({_one_line(error)})."
         ) from error
     check_size(needed, path.name, path.stat().st_size)
+    check_size(copies * needed, path.name)
 
 
 def array_names(path: str | Path) -> list[str]:

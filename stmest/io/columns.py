@@ -13,8 +13,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from ..data.containers import are_times, as_panel, long_columns
-from ..data.times import STEP_NAMES, TIME_NAMES, join_time_columns, looks_like_times, read_times
+from ..data.containers import NODE_NAMES, are_times, as_panel, long_columns
+from ..data.time_columns import join_time_columns
+from ..data.times import STEP_NAMES, looks_like_times, names_times, read_times
 from ..exceptions import DataError
 from .cells import Cells, kind_of
 from .numerals import numbers_of
@@ -25,13 +26,9 @@ LAYOUTS = (
     "a wide table (time in the first column, one column per node), a long table (columns time, node, value or ds, "
     "unique_id, y) or an npz with `values`"
 )
-# Names in lower case of columns that name nodes, and that number rows
-_NODE_NAMES = (
-    "node", "node_id", "unique_id", "id", "sensor", "sensor_id", "station", "station_id", "detector", "detector_id", "series",
-    "series_id", "item_id", "location", "site", "meter_id",
-)  # fmt: skip
+# Names in lower case of columns that number rows
 _ROW_NAMES = ("", "index", "row", "no", "no.", "nr", "nr.", "number", "#", "id", "level_0", "rownames")
-_UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")  # pandas' name of a column that has none
+_UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?(_level_\d+)?")  # pandas' name of a column that has none
 
 
 def wide_table(table: Cells, missing: Sequence[str] = ()) -> pd.DataFrame:
@@ -108,7 +105,7 @@ def _named(table: Cells) -> Cells:
     if not names or table.n_written != len(names) - 1 or not all(names[:-1]) or not len(table.frame):
         return table
     # The first column may count the rows, or hold the times if none of the names means a time
-    if names[0].lower() in (*TIME_NAMES, *STEP_NAMES) and not _counts(table.frame.iloc[:, 0]):
+    if (names_times(names[0]) or names[0].lower() in STEP_NAMES) and not _counts(table.frame.iloc[:, 0]):
         raise DataError(
             f"{table.file}: the header has {len(names) - 1} names ({_some(table)}), the rows have {len(names)} cells; needed: a "
             "name for each."
@@ -156,20 +153,34 @@ def _refuse_unnamed(table: Cells, time: int | None) -> None:
 
 def _without_row_numbers(table: Cells, time: int | None) -> tuple[Cells, int | None]:
     """The table without columns before the time that only number its rows."""
-    if table.names is None or time is None:
+    if time is None:
         return table, time
     labels = list(table.frame.columns)
-    before = range(time) if labels[time] >= 0 else range(1, len(labels))  # times that were joined come first
-    counting = [
-        i
-        for i in before
-        if (labels[i] == 0 and not table.names[i])
-        or (table.names[i].lower() in _ROW_NAMES and _counts(table.frame.iloc[:, i]))
-    ]
+    names = table.names or [""] * len(labels)
+    if table.names is None:  # without names, only what counts from 0 or 1 surely numbers the rows
+        counting = [i for i in range(time) if _counts(table.frame.iloc[:, i])]
+    else:
+        before = (
+            range(time) if labels[time] >= 0 else range(1, len(labels))
+        )  # times that were joined come first
+        counting = [i for i in before if _numbers_rows(table, i)]
     for i in counting:
         table.notes.append(f"column {table.name(i)} numbers the rows and was left out")
-    kept = [i for i in range(len(table.names)) if i not in counting]
+    kept = [i for i in range(len(names)) if i not in counting]
     return (table.keep(kept), kept.index(time)) if counting else (table, time)
+
+
+def _numbers_rows(table: Cells, i: int) -> bool:
+    """Whether a column before the time numbers the rows: the first one without a name; others by name and values."""
+    name, column = (table.names or [""])[i].lower(), table.frame.iloc[:, i]
+    if not name and table.frame.columns[i] == 0:
+        return True
+    if name in STEP_NAMES:
+        return _counts(column)
+    if name not in _ROW_NAMES or not pd.api.types.is_integer_dtype(column):
+        return False
+    # in any order, as after sorting, and from any number on
+    return bool(column.is_unique and column.max() - column.min() == len(column) - 1)
 
 
 def _counts(column: pd.Series) -> bool:
@@ -188,7 +199,7 @@ def _time_column(table: Cells) -> int | None:
     dated = [i for i in range(frame.shape[1]) if _holds_dates(frame.iloc[:, i])]
     if table.names is None:
         return _one_of(dated, table) if dated else _time_without_names(table)
-    named = [i for i, name in enumerate(table.names) if name.lower() in TIME_NAMES]
+    named = [i for i, name in enumerate(table.names) if names_times(name)]
     if dated or named:
         both = [i for i in dated if i in named]
         return _one_of(both or sorted({*dated, *named}), table)
@@ -200,6 +211,11 @@ def _time_column(table: Cells) -> int | None:
     first = frame.iloc[:, 0]
     if not pd.api.types.is_numeric_dtype(first):
         return 0  # refused with what it holds, as long tables have been found already
+    if table.names[0].lower() in NODE_NAMES and not _counts(first):
+        raise DataError(
+            f"{table.file}: column {table.name(0)} seems to name nodes ({first.iloc[0]}, ...), but no column holds times, and no "
+            "name of a column is one. If it is the time, name it 'time'; of a row per node, name the columns by the times."
+        )
     if _is_regular(first) or isinstance(times(first.rename(table.names[0]), table.file), pd.DatetimeIndex):
         return 0
     if first.is_monotonic_increasing and first.is_unique and len(first) > 1:
@@ -313,7 +329,7 @@ def _from_wide(table: Cells, time: int | None, missing: Sequence[str]) -> pd.Dat
     if table.names is not None:
         # A column that names nodes among the values: a long table that was not recognised
         for i in columns:
-            if table.names[i].lower() in _NODE_NAMES and not pd.api.types.is_float_dtype(
+            if table.names[i].lower() in NODE_NAMES and not pd.api.types.is_float_dtype(
                 table.frame.iloc[:, i]
             ):
                 raise DataError(
@@ -353,7 +369,7 @@ def _long(table: Cells, time: int | None) -> tuple[int, int, int] | None:
     if table.names is None:
         nodes = [i for i in others if all(kind_of(cell) == "text" for cell in table.frame.iloc[:50, i])]
     else:
-        nodes = [i for i in others if table.names[i].lower() in _NODE_NAMES]
+        nodes = [i for i in others if table.names[i].lower() in NODE_NAMES]
     if len(nodes) != 1:
         return None
     return time, nodes[0], next(i for i in others if i != nodes[0])
@@ -401,7 +417,7 @@ def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | Non
         table = table.keep(range(1, len(table.names)))  # numbers of rows before the names of the sensors
     first, *rest = table.names  # type: ignore[misc]
     ids = table.frame.iloc[:, 0]
-    if _holds_dates(ids) or first.lower() in TIME_NAMES or len(rest) < 2:
+    if _holds_dates(ids) or names_times(first) or len(rest) < 2:
         return None
     label_is_date, *dated = are_times([first, *rest])
     index = _times_of_header(table, [first, *rest] if label_is_date else rest)
@@ -430,7 +446,7 @@ def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | Non
 def _times_of_header(table: Cells, names: list[str]) -> pd.Index | None:
     """The times of a table with a row per sensor, from the names of its columns; None where these are no times."""
     ids, label = table.frame.iloc[:, 0], (table.names or [""])[0]
-    named = _is_text(ids) or label.lower() in _NODE_NAMES
+    named = _is_text(ids) or label.lower() in NODE_NAMES
     header = pd.Series(names)
     if all(are_times(names)):
         return times(header, table.file, "the header")

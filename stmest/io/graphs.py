@@ -6,10 +6,8 @@ Builds on `graphs`; used by `tables` and the command line.
 from __future__ import annotations
 
 import csv
-import gzip
 import re
 import warnings
-import zlib
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from ..graphs import Graph
 from ..graphs.edge_tables import edge_columns, graph_from_edge_table
 from ..graphs.names import places_of
 from .arrays import array_names, load_array, load_arrays
+from .text import COMPRESSED, read_lines, separator_of, split
 
 __all__ = ["read_graph"]
 
@@ -30,7 +29,6 @@ _LAYOUTS = (
 )
 _TEXT = (".csv", ".tsv", ".txt")
 _PICKLES = (".pkl", ".pickle", ".p")
-_SEPARATORS = ("\t", ";", "|", ",")
 _COPIES = 4  # of a matrix, on its way to a graph
 
 Cells = list[list[str]]
@@ -44,8 +42,9 @@ def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Gra
     path : str or Path
         One of
 
-        - csv (also .tsv, .txt, .gz; separated by comma, semicolon, tab, bar or blanks), matrix: n rows of n weights, row i
-          and column j the edge from i to j; with node names in the first row, or in the first row and the first column;
+        - csv (also .tsv, .txt; compressed as .gz, .bz2, .xz or .zip; separated by comma, semicolon, tab, bar or blanks), matrix:
+          n rows of n weights, row i and column j the edge from i to j; with node names in the first row, or in the first row
+          and the first column;
         - csv, edge list: one directed edge a row, in columns such as source, target and weight, or from, to and distance;
           without names of columns, source, target and optionally weight. Weights are 1 where absent. Distances become
           weights by a Gaussian kernel, as in `graph_from_distances`;
@@ -79,7 +78,7 @@ def read_graph(path: str | Path, nodes: Sequence[Hashable] | None = None) -> Gra
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    kind = next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSED), "")
     if kind in _TEXT:
         return _read_text(path, nodes)
     if kind in _PICKLES:
@@ -251,20 +250,12 @@ def _weights(cells: Cells, name: str) -> np.ndarray:
 
 def _cells(path: Path) -> Cells:
     """The cells of a text file without blanks around them, as many in each line; a last column of nothing is left out."""
+    lines = read_lines(path)
+    comments = [line.lstrip().lstrip("#").lstrip(" ") for line in lines if line.lstrip().startswith("#")]
+    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    separator = separator_of(lines[:200])
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name}: cannot be read as csv ({error}); needed: {_LAYOUTS}.") from error
-    text = _decoded(content)
-    if "\0" in text:
-        raise DataError(f"{path.name}: cannot be read as csv (it holds binary data); needed: {_LAYOUTS}.")
-    lines = [line for line in text.splitlines() if line.strip()]
-    comments = [line for line in lines if line.lstrip().startswith("#")]
-    lines = [line for line in lines if not line.lstrip().startswith("#")]
-    separator = _separator(lines)
-    try:
-        rows = _split(lines, separator)
-        above = _split([line.lstrip().lstrip("#").lstrip(" ") for line in comments[-1:]], separator)
+        rows, above = _rows(lines, separator), _rows(comments[-1:], separator)
     except csv.Error as error:
         raise DataError(f"{path.name}: cannot be read as csv ({error}); needed: {_LAYOUTS}.") from error
     if not rows:
@@ -278,26 +269,8 @@ def _cells(path: Path) -> Cells:
     return rows if separator == "," else _with_points(rows, path.name)
 
 
-def _split(lines: list[str], separator: str) -> Cells:
-    parsed = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    rows = [[cell.strip() for cell in row if cell or separator != " "] for row in parsed]
-    return [row for row in rows if any(row)]
-
-
-def _decoded(content: bytes) -> str:
-    """Text in UTF-8, in UTF-16 with its mark, or else in Latin-1."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16", "replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
-def _separator(lines: list[str]) -> str:
-    """The first separator that stands in every line; blanks where none does."""
-    some = lines[:100]
-    return next((mark for mark in _SEPARATORS if some and all(mark in line for line in some)), " ")
+def _rows(lines: list[str], separator: str) -> Cells:
+    return [[cell.strip() for cell in row] for row in split(iter(lines), separator)]
 
 
 def _with_points(rows: Cells, name: str) -> Cells:

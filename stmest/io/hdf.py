@@ -80,13 +80,15 @@ def _frame(group: Any, name: str) -> pd.DataFrame:
             f"{name}: holds a pandas table of the layout {layout!r}, which is not read; {_CONVERT}."
         )
     columns, index = _axis(group, "axis0", name), _axis(group, "axis1", name)
+    blocks = [group[f"block{block}_values"] for block in range(int(group.attrs["nblocks"]))]
+    check_size(2 * sum(_n_bytes(block) for block in blocks), name)  # they are joined
     parts = []
-    for block in range(int(group.attrs["nblocks"])):
-        values = _values(group[f"block{block}_values"], name)
-        kind = _attribute(group[f"block{block}_values"], "value_type")
+    for number, block in enumerate(blocks):
+        values = _values(block, name)
+        kind = _attribute(block, "value_type")
         if values.dtype.kind not in "fiub" or kind is not None:
             raise DataError(f"{name}: holds columns that are no numbers; needed: numbers only.")
-        parts.append(pd.DataFrame(values, index=index, columns=_axis(group, f"block{block}_items", name)))
+        parts.append(pd.DataFrame(values, index=index, columns=_axis(group, f"block{number}_items", name)))
     return pd.concat(parts, axis=1)[columns]
 
 
@@ -94,6 +96,8 @@ def _axis(group: Any, key: str, name: str) -> pd.Index:
     if _attribute(group, f"{key}_variety") != "regular":
         raise DataError(f"{name}: rows or columns have several levels, which are not read; {_CONVERT}.")
     kind = _attribute(group[key], "kind") or ""
+    if _attribute(group[key], "index_class") == "period":  # its numbers count steps since 1970
+        raise DataError(f"{name}: rows or columns are periods, which are not read; {_CONVERT}.")
     values = _values(group[key], name)
     if kind.startswith("datetime64"):
         index = pd.DatetimeIndex(values.view(kind if "[" in kind else "M8[ns]"))
@@ -111,9 +115,13 @@ def _attribute(item: Any, key: str) -> str | None:
     return value.decode() if isinstance(value, bytes) else value
 
 
+def _n_bytes(dataset: Any) -> int:
+    return math.prod(dataset.shape or ()) * max(1, dataset.dtype.itemsize)
+
+
 def _values(dataset: Any, name: str) -> np.ndarray:
     """An array, once it is known to fit into memory; text as str."""
-    check_size(math.prod(dataset.shape or ()) * max(1, dataset.dtype.itemsize), name)
+    check_size(_n_bytes(dataset), name)
     values = np.asarray(dataset[()])
     if values.dtype == object:
         values = np.array([v.decode() if isinstance(v, bytes) else str(v) for v in values.ravel()]).reshape(

@@ -112,10 +112,12 @@ def numbers_of(table: Cells, marks: Sequence[str]) -> pd.DataFrame:
                 f"{table.file}: column {table.name(_place(frame, column))} holds {dtype} values; needed: numbers."
             )
     is_text = [not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
-    if any(is_text) and table.as_text is not None:
+    floats = [column for column in frame.columns if pd.api.types.is_float_dtype(frame[column].dtype)]
+    if any(is_text) and floats and table.as_text is not None:
         # Where one column has decimal commas, what looks like a decimal point elsewhere may part thousands
-        frame = table.as_text().loc[frame.index, frame.columns]
-        is_text = [True] * frame.shape[1]
+        written = table.as_text(usecols=floats).loc[frame.index]
+        frame = pd.concat([frame.drop(columns=floats), written], axis=1)[list(frame.columns)]
+        is_text = [not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
     texts = {
         place: (table.as_text and _plain(frame.iloc[:, place], marks))
         or _Text(table, place, frame.iloc[:, place], marks)
@@ -150,19 +152,19 @@ class _Plain:
 
 def _plain(column: pd.Series, marks: Sequence[str]) -> _Plain | None:
     """A column as `_Plain`; None where its cells have to be looked at one by one."""
-    text = column[~column.isin(marks)].dropna()
-    has = {mark: bool(text.str.contains(mark, regex=False).any()) for mark in _READINGS}
+    text = column.mask(column.isin(marks)) if marks else column
+    with_mark = {mark: text.str.contains(mark, regex=False, na=False) for mark in _READINGS}
+    has = {mark: bool(found.any()) for mark, found in with_mark.items()}
     if all(has.values()):
         return None
     decimal, other = (",", ".") if has[","] else (".", ",")
     read = pd.to_numeric(text.str.replace(",", ".", regex=False) if has[","] else text, errors="coerce")
-    if read.isna().any() or np.isinf(read).any():
+    values = read.to_numpy(dtype=np.float64, na_value=np.nan)
+    if (np.isnan(values) & text.notna().to_numpy()).any() or np.isinf(values).any():
         return None
-    marked = text[text.str.contains(decimal, regex=False)] if has[decimal] else []
+    marked = text[with_mark[decimal]] if has[decimal] else []
     if len(marked) and all(_READINGS[other].fullmatch(cell) for cell in marked):
         return None  # or it parts thousands
-    values = np.full(len(column), np.nan)
-    values[column.index.get_indexer(text.index)] = read
     return _Plain({decimal: True, other: not len(marked)}, without_marks(values, marks))
 
 
@@ -170,7 +172,13 @@ class _Text:
     """A column of text, by its different cells."""
 
     def __init__(self, table: Cells, place: int, column: pd.Series, marks: Sequence[str]) -> None:
-        self.codes, cells = pd.factorize(column, use_na_sentinel=True)
+        try:
+            self.codes, cells = pd.factorize(column, use_na_sentinel=True)
+        except TypeError as error:  # lists and the like
+            raise DataError(
+                f"{table.file}: column {table.name(place)} holds {column.dropna().iloc[0]!r:.60}, which is no number; needed: "
+                "numbers, empty where missing."
+            ) from error
         self.dtype_is_number = [kind_of(cell) == "number" and not isinstance(cell, str) for cell in cells]
         self.cells = [str(cell).strip().replace("\u2212", "-") for cell in cells]
         marked = set(pd.to_numeric(pd.Series(marks, dtype=object), errors="coerce").dropna())

@@ -95,25 +95,40 @@ def _read_parquet(path: Path, missing: Sequence[str]) -> Read:
     from ..runtime import require  # here, because it loads torch
 
     parquet = require("pyarrow.parquet", extra="io")
-    return _read_arrow(path, missing, lambda: parquet.ParquetFile(path).metadata, pd.read_parquet)
+
+    def size() -> tuple[int, int]:
+        header = parquet.ParquetFile(path).metadata
+        return header.num_rows, header.num_columns
+
+    return _read_arrow(path, missing, size, pd.read_parquet)
 
 
 def _read_feather(path: Path, missing: Sequence[str]) -> Read:
     from ..runtime import require
 
-    require("pyarrow.feather", extra="io")
-    return _read_arrow(path, missing, lambda: None, pd.read_feather)
+    dataset = require("pyarrow.dataset", extra="io")
+
+    def size() -> tuple[int, int]:
+        with path.open("rb") as file:
+            if file.read(4) == b"FEA1":  # the first version, which is never compressed
+                return path.stat().st_size // 8, 1
+        table = dataset.dataset(path, format="feather")
+        return table.count_rows(), len(table.schema)  # from the headers of the parts
+
+    return _read_arrow(path, missing, size, pd.read_feather)
 
 
 def _read_arrow(
-    path: Path, missing: Sequence[str], header: Callable[[], Any], read: Callable[[Path], pd.DataFrame]
+    path: Path,
+    missing: Sequence[str],
+    size: Callable[[], tuple[int, int]],
+    read: Callable[[Path], pd.DataFrame],
 ) -> Read:
     try:
-        size = header()
-        if size is not None:
-            check_size(8 * size.num_rows * size.num_columns, path.name)
+        n_rows, n_columns = size()
+        check_size(8 * n_rows * n_columns, path.name)
         frame = read(path)
-    except (ValueError, OSError, MemoryError) as error:  # pyarrow's own errors are ValueErrors
+    except (ValueError, OSError, MemoryError, TypeError) as error:  # pyarrow's own errors are ValueErrors
         if isinstance(error, DataError):
             raise
         raise DataError(
@@ -136,7 +151,7 @@ def _read_excel(path: Path, missing: Sequence[str]) -> Read:
     from ..runtime import require
 
     require("openpyxl", extra="io")
-    check_zip(path)
+    check_zip(path, copies=4)  # a number in memory takes about four times its text
     try:
         sheets = pd.read_excel(path, sheet_name=None, header=None, engine="openpyxl")
     except Exception as error:  # whatever openpyxl raises on what is no workbook

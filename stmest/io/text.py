@@ -1,6 +1,6 @@
 """Text files (csv and its relatives) as cells: encoding, separator and header are found by looking.
 
-Builds on csv and pandas' parser; used by `tables`.
+Builds on csv and pandas' parser; used by `tables` and `graphs`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -24,7 +25,7 @@ from ..exceptions import DataError
 from .arrays import check_size, check_zip
 from .cells import Cells, is_header, kind_of
 
-__all__ = ["COMPRESSED", "read_text"]
+__all__ = ["COMPRESSED", "read_lines", "read_text", "separator_of", "split"]
 
 
 def _only_member(path: Path) -> BinaryIO:
@@ -53,6 +54,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_BYTES_OF_CELL = 100  # as a text of its own
 _HEAD_LINES, _HEAD_CHARACTERS, _CHUNK = 200, 2**22, 2**20
 
 
@@ -75,13 +77,13 @@ def read_text(path: Path) -> Cells:
     DataError
         If the file is no text, or its lines do not make a table.
     """
-    try:
+    with _explained(path):
         encoding, notes = _encoding(path)
         with _opened(path, encoding) as stream:
             lines = _head(stream)
-        separator = _separator(lines)
-        _refuse_short_rows(list(_rows(iter(lines), separator)), path.name)
-        rows = list(_rows(iter(lines), separator))
+        separator = separator_of(lines)
+        _refuse_short_rows(list(split(iter(lines), separator)), path.name)
+        rows = list(split(iter(lines), separator))
         if not rows:
             raise DataError(f"{path.name}: cannot be read as csv (there is nothing in it); needed: a table.")
         names = [cell.strip() for cell in rows[0]] if is_header(rows, path.name) else None
@@ -92,10 +94,50 @@ def read_text(path: Path) -> Cells:
                 if (
                     names is not None
                 ):  # consumed here, as pandas would make other names unique, and shift columns
-                    next(_rows(iter(stream.readline, ""), separator))
+                    next(split(iter(stream.readline, ""), separator))
                 return _parsed(stream, width, separator, **settings)
 
         frame = parsed()
+    n_written = None if names is None else len(names)
+    if names is not None:
+        names += [""] * (width - len(names))
+    return Cells(
+        path.name, names, frame, notes, separator, lambda **settings: parsed(dtype=str, **settings), n_written
+    )
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a text file, without their ends.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read_text`.
+
+    Returns
+    -------
+    list of str
+        All lines, those that are empty too.
+
+    Raises
+    ------
+    DataError
+        If the file is no text, or does not fit into memory.
+    """
+    with _explained(path):
+        encoding, _ = _encoding(path)
+        with _opened(path, encoding) as stream:
+            text = stream.read()
+        n_cells = text.count("\n") + max(map(text.count, _SEPARATORS))
+        check_size(len(text) + _BYTES_OF_CELL * n_cells, path.name)
+        return text.splitlines()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Raise a `DataError` in place of the errors of what reads text."""
+    try:
+        yield
     except (ValueError, OSError, EOFError, zlib.error, lzma.LZMAError, csv.Error) as error:
         if isinstance(error, DataError):
             raise
@@ -105,12 +147,6 @@ def read_text(path: Path) -> Cells:
         ) from error
     except MemoryError as error:
         raise DataError(f"{path.name}: does not fit into memory.") from error
-    n_written = None if names is None else len(names)
-    if names is not None:
-        names += [""] * (width - len(names))
-    return Cells(
-        path.name, names, frame, notes, separator, lambda **settings: parsed(dtype=str, **settings), n_written
-    )
 
 
 def _parsed(stream: TextIO, width: int, separator: str, **settings: Any) -> pd.DataFrame:
@@ -191,8 +227,21 @@ def _head(stream: TextIO) -> list[str]:
     return lines
 
 
-def _rows(lines: Iterator[str], separator: str) -> Iterator[list[str]]:
-    """The rows of some lines, without those that are empty."""
+def split(lines: Iterator[str], separator: str) -> Iterator[list[str]]:
+    """Split lines into cells.
+
+    Parameters
+    ----------
+    lines : iterator of str
+        With or without their ends.
+    separator : str
+        From `separator_of`.
+
+    Yields
+    ------
+    list of str
+        The cells of each line that is not empty.
+    """
     if separator == _BLANKS:
         single = (re.sub(r"\s+", " ", line.strip()) for line in lines)
         yield from csv.reader((line for line in single if line), delimiter=" ")
@@ -214,18 +263,30 @@ def _refuse_short_rows(rows: list[list[str]], name: str) -> None:
         )
 
 
-def _separator(lines: list[str]) -> str:
-    """The separator whose cells read best as numbers and dates, in rows of equal length."""
+def separator_of(lines: list[str]) -> str:
+    """Find the separator whose cells read best as numbers and dates, in rows of equal length.
+
+    Parameters
+    ----------
+    lines : list of str
+        The first lines of a file.
+
+    Returns
+    -------
+    str
+        Comma, semicolon, tab or bar, or a pattern for blanks.
+    """
 
     def fitness(separator: str) -> tuple[float, int]:
-        rows = list(_rows(iter(lines), separator))
+        rows = list(split(iter(lines), separator))
         widths = [len(row) for row in rows[1:] or rows]
         usual = max(set(widths), key=widths.count)
         if usual < 2:
             return (-1.0, 1)
         cells = [cell for row in rows[1:] for cell in row[:50]]
         clean = sum(kind_of(cell) != "text" for cell in cells) / max(1, len(cells))
-        return (round(clean * widths.count(usual) / len(widths), 6), usual)
+        # a separator that does not part the names above is none, as the comma in 1,5 between semicolons
+        return (round(clean * widths.count(usual) / len(widths), 6) - (len(rows[0]) < 2), usual)
 
     if not any(line.strip() for line in lines):
         return ","

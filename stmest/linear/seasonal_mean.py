@@ -6,6 +6,7 @@ subtracts when values are accessed, so that memory maps stay on disk. Builds on 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +19,8 @@ from ..data.moments import binary_unit, deviations, first_observed, standard_dev
 from ..data.panel import Panel
 from ..data.savable import savable
 from ..data.scaling import as_single, filled_from_others
-from ..data.time_index import usual_step, wall_clock
-from ..exceptions import DataError
+from ..data.time_frequency import usual_step, wall_clock
+from ..exceptions import DataError, OutOfMemoryError
 
 __all__ = ["CYCLES", "Residuals", "SeasonalProfile", "detect_period", "less_season", "supported_cycles"]
 
@@ -87,6 +88,7 @@ class SeasonalProfile:
         # sums of what is left are exact where a node never changes
         level = first_observed(values[without[1] :])
         level = np.where(np.isnan(level), first_observed(values[: without[0]]), level)
+        _refuse_long(self.n_steps, values.shape[1:])
         total = np.zeros((self.n_steps, *values.shape[1:]))
         count = np.zeros_like(total)
         for first, chunk in row_chunks(values):
@@ -240,6 +242,18 @@ class Residuals:
     def season_at(self, steps: np.ndarray, target: Sequence[int]) -> np.ndarray:
         """What was taken away at some time steps, less its mean over the cycle: (*steps.shape, n_nodes, n_targets)."""
         return self.profile.deviation[self.seasonal_index[steps]][..., list(target)]
+
+
+def _refuse_long(n_steps: int, sizes: tuple[int, ...]) -> None:
+    """Raise an error where the table of a season does not fit into memory."""
+    from ..runtime import free_memory  # here, because it loads torch
+
+    free, needed = free_memory(), 16 * n_steps * math.prod(sizes)  # sums and counts
+    if free is not None and needed > free:
+        raise OutOfMemoryError(
+            f"a season of {n_steps} steps for {sizes[0]} nodes needs {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free; "
+            "take a shorter seasonal_profile."
+        )
 
 
 def less_season(panel: Panel, season: SeasonalProfile | None) -> Any:

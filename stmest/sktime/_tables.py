@@ -15,7 +15,8 @@ import pandas as pd
 from pandas.tseries.frequencies import to_offset
 from sktime.forecasting.base import ForecastingHorizon
 
-from ..data.time_index import follows, frequency, future_index, offset_of
+from ..data.time_frequency import frequency, offset_of
+from ..data.time_index import follows, future_index
 from ..data.times import read_times
 from ..exceptions import DataError
 
@@ -40,6 +41,8 @@ class Layout:
         Time from one time step of y to the next.
     reading : str or None
         How the times of y were read; see `stmest.data.times.read_times`.
+    time_name, column_name : hashable
+        Names of the row index of a wide y, and of the columns of y; forecasts have them too.
     """
 
     nodes: list[Hashable]
@@ -48,6 +51,8 @@ class Layout:
     levels: tuple[Hashable, ...] | None
     freq: Any = None
     reading: str | None = None
+    time_name: Hashable = None
+    column_name: Hashable = None
 
     @classmethod
     def of(cls, y: pd.DataFrame, X: pd.DataFrame | None) -> Layout:
@@ -65,10 +70,14 @@ class Layout:
         """
         exogenous = [] if X is None else list(X.columns)
         times = y.index if y.index.nlevels == 1 else y.index.get_level_values(-1).unique().sort_values()
-        clock = frequency(times), read_times(times).reading
+        clock = frequency(times), read_times(times).reading, times.name, y.columns.name
         if y.index.nlevels == 1:
             return cls(list(y.columns), [None], exogenous, None, *clock)
         nodes = list(dict.fromkeys(_instances(y.index)))
+        if any(pd.isna(part) for node in nodes for part in (node if isinstance(node, tuple) else (node,))):
+            raise DataError(
+                f"y has an instance without a name; it names {nodes[:5]} ...; needed: a name in each row."
+            )
         return cls(nodes, list(y.columns), exogenous, tuple(y.index.names), *clock)
 
     @property
@@ -223,11 +232,17 @@ class Layout:
         """
         variables = self.nodes if self.levels is None else self.channels
         if labels is None:
-            values, columns = values[..., None], pd.Index(variables, tupleize_cols=False)
+            values, columns = (
+                values[..., None],
+                pd.Index(variables, name=self.column_name, tupleize_cols=False),
+            )
         else:
             columns = pd.MultiIndex.from_tuples([(name, *label) for name in variables for label in labels])
+            columns = columns.set_names(self.column_name, level=0)
         if self.levels is None:
-            return pd.DataFrame(values.reshape(len(index), -1), index=index, columns=columns)
+            return pd.DataFrame(
+                values.reshape(len(index), -1), index=index.rename(self.time_name), columns=columns
+            )
         by_node = values.transpose(1, 0, 2, 3).reshape(len(self.nodes) * len(index), -1)
         keys = [node if isinstance(node, tuple) else (node,) for node in self.nodes]
         rows = pd.MultiIndex.from_tuples([(*key, time) for key in keys for time in index], names=self.levels)

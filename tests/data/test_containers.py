@@ -412,3 +412,68 @@ def test_model_calendars(calendar):
     days = xr.date_range("2001-02-27", periods=6, freq="D", calendar="360_day", use_cftime=True)
     with pytest.raises(DataError, match="convert_calendar"):
         as_panel(_field(time=days))
+
+
+# ---------------------------------------------------------------- what hides in columns
+
+
+HOURS = pd.date_range("2024-01-01", periods=30, freq="h")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("sensor", "timestamp", "speed"), ("unique_id", "Date", "value"), ("station_id", "epoch", "flow")],
+)
+def test_long_tables_by_the_names_of_their_columns(names):
+    node, time, value = names
+    table = pd.DataFrame({node: [7] * 30 + [9] * 30, time: [*range(30), *range(30)], value: np.arange(60.0)})
+    for order in ([node, time, value], [value, time, node]):
+        panel = as_panel(table[order])
+        assert (panel.nodes, panel.values.shape) == ([7, 9], (30, 2, 1))
+        assert panel.values[0].ravel().tolist() == [0, 30]
+    with pytest.raises(DataError, match=rf"X.set_index\(\['{time}', '{node}'\]\)"):
+        as_panel(table.assign(more=1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("when", HOURS.astype(str)),
+        ("stamp", HOURS.strftime("%d/%m/%Y")),
+        ("epoch", 1_700_000_000 + 3600 * np.arange(30)),
+    ],
+)
+def test_times_in_a_column_of_any_name_are_no_node(name, times):
+    with pytest.raises(DataError, match=rf"column '{name}' of type .* holds times.*X.set_index\('{name}'\)"):
+        as_panel(pd.DataFrame({name: list(times), "a": np.arange(30.0)}))
+
+
+def test_a_row_per_node_is_refused_with_the_way_out():
+    rows = pd.DataFrame(np.ones((5, 4)), columns=["id", "2024-01-01", "2024-01-02", "2024-01-03"])
+    with pytest.raises(DataError, match=r"there seems to be a row per node.*X.set_index\('id'\).T"):
+        as_panel(rows)
+    with pytest.raises(DataError, match=r"there seems to be a row per node.*give X.T"):
+        as_panel(pd.DataFrame(np.ones((2, 30)), index=["a", "b"], columns=HOURS))
+
+
+@pytest.mark.parametrize("name", [np.nan, None])
+def test_nodes_without_a_name_are_refused(name):
+    with pytest.raises(DataError, match="column 2 of 3 of X has no name"):
+        as_panel(pd.DataFrame(np.ones((5, 3)), columns=["a", name, "c"]))
+
+
+@pytest.mark.parametrize("names", [("Attributes", "Ticker"), ("param", "site"), ("var", "cell")])
+def test_more_names_of_levels(names):
+    columns = pd.MultiIndex.from_product([["flow", "speed"], ["x", "y", "z"]], names=names)
+    panel = as_panel(pd.DataFrame(np.ones((5, 6)), columns=columns))
+    assert (panel.nodes, panel.features) == (["x", "y", "z"], ["flow", "speed"])
+
+
+def test_later_rows_without_names_take_those_of_the_earlier_ones():
+    X = pd.DataFrame(
+        np.ones((5, 2)), index=HOURS[:5].rename("t"), columns=pd.Index(["a", "b"], name="station")
+    )
+    later = pd.DataFrame(np.ones((2, 2)), index=HOURS[5:7], columns=["a", "b"])
+    both = as_panel(X).followed_by(as_panel(later))
+    forecast = both.like(np.ones((1, 2, 1)), [0])
+    assert (forecast.index.name, forecast.columns.name) == ("t", "station")

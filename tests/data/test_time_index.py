@@ -7,17 +7,8 @@ import pandas as pd
 import pytest
 
 from stmest.data.calendar import calendar_cycles, choose_calendar, slots_per_day
-from stmest.data.time_index import (
-    breaks,
-    follows,
-    frequency,
-    future_index,
-    positions,
-    rows_are_missing,
-    usual_step,
-    wall_clock,
-    whole_index,
-)
+from stmest.data.time_frequency import breaks, frequency, positions, usual_step, wall_clock
+from stmest.data.time_index import follows, future_index, rows_are_missing, whole_index
 from stmest.linear.seasonal_mean import supported_cycles
 
 
@@ -223,3 +214,21 @@ def test_names_of_an_index_come_along():
         pd.Index([1, 2], name="t"),
     ):
         assert future_index(index, 2).name == "t"
+
+
+@pytest.mark.parametrize("freq", ["SMS-15", "SMS-10", "SME-15", "LWOM-FRI", "WOM-3TUE"])
+@pytest.mark.parametrize("gone", [[], [20]])
+def test_two_days_of_a_month_and_its_last_week(freq, gone):
+    index = pd.DatetimeIndex(list(pd.date_range("2019-01-01", periods=63, freq=freq)))
+    assert frequency(index[:60].delete(gone)) == freq
+    assert list(future_index(index[:60].delete(gone), 3, freq)) == list(index[60:])
+
+
+@pytest.mark.parametrize(
+    "late", [np.arange(300) % 5, np.arange(300) % 2, np.random.default_rng(0).integers(0, 9, 300)]
+)
+@pytest.mark.parametrize("step", ["15min", "1h", "5min"])
+def test_stamps_that_are_a_little_late(late, step):
+    index = pd.date_range("2024-01-01", periods=300, freq=step) + pd.to_timedelta(late, "s")
+    for given in (index, index.delete([7, 8, 100])):
+        assert frequency(pd.DatetimeIndex(given)) == pd.Timedelta(step)

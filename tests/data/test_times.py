@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import namedtuple
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from stmest.data.times import join_time_columns, looks_like_times, read_times
+from stmest.data.time_columns import join_time_columns
+from stmest.data.times import looks_like_times, names_times, read_times
 from stmest.exceptions import DataError
 
 HOURS = pd.date_range("2024-03-01", periods=8 * 24, freq="h")  # no day exceeds 12
@@ -274,7 +276,9 @@ def test_dates_of_any_type(column):
 def test_zones_of_arrow_and_nullable_numbers():
     zoned = HOURS.tz_localize("Europe/Berlin")
     assert read_times(zoned.astype("timestamp[us, tz=Europe/Berlin][pyarrow]")).index.equals(zoned)
-    assert read_times(pd.Index([1, 2, 3], dtype="UInt8")).index.dtype == np.uint8
+    assert (
+        read_times(pd.Index([1, 2, 3], dtype="UInt8")).index.dtype == np.int64
+    )  # so that 255 goes on with 256
     assert read_times(pd.Index([1.5, 2.5], dtype="Float64")).index.tolist() == [1.5, 2.5]
     assert list(read_times(pd.Index([pd.Period("2024-01", "M")], dtype=object)).index) == [
         pd.Period("2024-01", "M")
@@ -357,3 +361,68 @@ def test_columns_that_hold_no_dates_are_refused():
         join_time_columns(_parts(DAYS).assign(day=31))
     with pytest.raises(DataError, match=r"'month' holds 1\.5 in row 1"):
         join_time_columns(_parts(DAYS).assign(month=1.5))
+
+
+@pytest.mark.parametrize(
+    "form", ["%d%m%Y", "%m%d%Y", "%y%m%d", "%Y%j", "%d%m%Y%H", "%d%m%Y%H%M", "%y%m%d%H%M%S", "%Y%j%H"]
+)
+@pytest.mark.parametrize("kind", ["text", "numbers"])
+def test_figures_in_another_order(form, kind):
+    times = pd.date_range("2024-02-20", periods=400, freq="h" if "%H" in form else "D")
+    written = [time.strftime(form) for time in times]
+    read = read_times(written if kind == "text" else [int(text) for text in written])
+    assert list(read.index) == list(times)
+    later = read_times([int(times[-1].strftime(form))], read.reading)
+    assert later.index[0] == times[-1]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[0, 1, 2, 5, 6], [10101, 10102, 10104, 10110], [240101, 240103, 240104, 240199], [5, 7, 30, 31]],
+)
+def test_uneven_numbers_that_are_no_dates_stay_numbers(numbers):
+    assert read_times(numbers).index.tolist() == numbers
+
+
+def test_figures_that_are_times_of_day_are_refused():
+    with pytest.raises(DataError, match="times of day without a date"):
+        read_times([0, 30, 100, 130, 200])
+    with pytest.raises(DataError, match=r"equally good: as ddmmyyyy .* or as mmddyyyy"):
+        read_times([1012024, 2022024, 3032024])
+
+
+def test_the_day_before_the_month_after_the_year():
+    times = pd.date_range("2024-03-01", periods=8 * 24, freq="h")
+    read = read_times([f"{time:%Y-%d-%m %H:%M}" for time in times])
+    assert list(read.index) == list(times)
+    assert list(read_times([f"{times[0]:%Y-%d-%m %H:%M}"], read.reading).index) == [times[0]]
+    months = pd.date_range("2024-01-01", periods=9, freq="MS")  # as good in the usual order, which is taken
+    assert list(read_times([f"{time:%Y-%m-%d}" for time in months]).index) == list(months)
+    gap = times.delete([5, 6])
+    assert list(read_times([f"{time:%Y-%m-%d %H:%M}" for time in gap]).index) == list(gap)
+
+
+@pytest.mark.parametrize("wrong", ["2024-02-30", "30.02.2024", "30/02/2024"])
+def test_the_message_names_the_time_that_is_none(wrong):
+    form = "%Y-%m-%d" if wrong.startswith("2024") else "%d.%m.%Y" if "." in wrong else "%d/%m/%Y"
+    days = [day.strftime(form) for day in pd.date_range("2024-02-10", periods=30)]
+    with pytest.raises(DataError, match=f"such as '{wrong}'"):
+        read_times([*days[:20], wrong, *days[20:]])
+
+
+def test_numbers_among_objects_and_spans():
+    assert read_times(pd.Index([0, 1, Decimal(2)], dtype=object)).index.tolist() == [0, 1, 2]
+    assert read_times(np.arange(3, dtype="uint64")).index.dtype == np.int64
+    with pytest.raises(DataError, match=r"Add the time of the start: pandas.Timestamp"):
+        read_times(pd.to_timedelta([1, 2], "h"))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_time"),
+    [
+        ("Time", True), ("DateTime (UTC)", True), ("Date/Time", True), ("time_stamp", True), ("valid_time", True),
+        ("epoch", True), ("unix_time", True), ("travel_time", False), ("update", False), ("hour", False), ("utc", False), (7, False),
+    ],
+)  # fmt: skip
+def test_names_of_times(name, is_time):
+    assert names_times(name) is is_time

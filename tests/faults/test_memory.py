@@ -5,10 +5,12 @@ Losses that are no numbers belong here too: the error names the value that is mo
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
 import sys
+from numbers import Integral
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +20,9 @@ import pytest
 import torch
 
 from stmest import runtime
-from stmest.exceptions import DataError, OutOfMemoryError, TrainingError
+from stmest.exceptions import DataError, OutOfMemoryError, ParameterError, TrainingError
+from stmest.forecasters.network import NetworkForecaster
+from stmest.forecasters.registry import entries
 from stmest.training import diagnostics as memory
 from stmest.training.diagnostics import MemoryEstimate, available_memory, estimate_training, is_out_of_memory
 from stmest.training.engine import ShuffledWindows
@@ -301,3 +305,59 @@ def test_a_network_that_cannot_be_built_is_explained(name, sizes):
     with pytest.raises(OutOfMemoryError, match=rf"weights of {name}.*d_model, head_width"):
         model.fit(observations())
     assert not hasattr(model, "predictor_")
+
+
+# ------------------------------------------------------------------ networks too large to be built
+
+
+def _sizes():
+    """Every whole number that the constructor of a network takes, for each network of the registry."""
+    for name, entry in entries().items():
+        if not issubclass(entry.cls, NetworkForecaster):
+            continue
+        known = inspect.signature(entry.cls._network_class).parameters
+        for parameter, constraints in entry.cls._parameter_constraints.items():
+            whole = (
+                [c for c in constraints if getattr(c, "type", None) is Integral] if parameter in known else []
+            )
+            if whole and parameter not in ("input_length", "horizon"):
+                yield name, parameter, int(min(10**6, whole[0].right))
+
+
+class _Built(Exception):
+    """The network was built: training would begin."""
+
+
+@pytest.mark.parametrize(("name", "parameter", "size"), _sizes())
+def test_large_sizes_end_in_a_message_and_fill_no_memory(monkeypatch, name, parameter, size):
+    def train(*_, **__):
+        raise _Built
+
+    monkeypatch.setattr("stmest.training.trainer.Trainer.train", train)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2**26)
+    entry = entries()[name]
+    known = inspect.signature(entry.cls).parameters
+    plain = {"linear_skip": False, "seasonal_profile": None} | {**entry.smallest_parameters, parameter: size}
+    X = np.random.default_rng(0).normal(size=(40, 4, 4, 1) if entry.grids_only else (40, 4))
+    before = psutil.Process().memory_info().rss
+    with pytest.raises((OutOfMemoryError, ParameterError, _Built)):
+        entry.cls(**{key: value for key, value in plain.items() if key in known}).fit(X)
+    assert psutil.Process().memory_info().rss - before < 2**28
+
+
+@pytest.mark.parametrize(
+    "size", [{"d_model": 10**6}, {"head_width": 10**9}, {"cheb_order": 10**6}, {"d_state": 10**9}]
+)
+def test_sizes_of_stm3_are_explained(size):
+    with pytest.raises(
+        OutOfMemoryError,
+        match="memory does not suffice for the weights of STM3Forecaster: take smaller widths",
+    ):
+        make("STM3Forecaster", **size).fit(observations())
+
+
+def test_the_weights_of_a_training_are_counted_before_they_are_copied(monkeypatch):
+    network = torch.nn.Linear(1000, 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda: 10**6)
+    monkeypatch.setattr(memory.copy, "deepcopy", None)
+    assert estimate_training(network, None, CPU).fixed > 5 * 4 * 10**6

@@ -146,6 +146,10 @@ def test_triple_of_ids_indexes_and_matrix(kind, matrix):
         767541,
         767542,
     ]
+    assert (
+        as_graph((ids, {name: i for i, name in enumerate(ids)}, MATRIX.tolist()), 3, ids).to_dense().tolist()
+        == MATRIX.tolist()
+    )
     for wrong in ({"773869": 0}, dict.fromkeys(ids, 0), {name: i + 1 for i, name in enumerate(ids)}):
         with pytest.raises(GraphError, match="one id and one index from 0 for each row"):
             as_graph((ids, wrong, matrix), 3)
@@ -196,3 +200,15 @@ def test_names_of_matrices_in_many_spellings():
         assert as_graph(Graph(MATRIX, spelled), 2, names[:2]).to_dense().tolist() == [[0, 1], [0, 0]]
     with pytest.raises(GraphError, match="unknown to the graph"):  # either could be meant
         as_graph(Graph(MATRIX, ["007", "07", "x"]), 1, [7])
+
+
+def test_numbers_of_edges_that_are_not_used_are_mentioned():
+    graph = nx.DiGraph()
+    graph.add_edge("a", "b", capacity=3.0, road="E1")
+    with pytest.warns(
+        UserWarning, match=r"all weights are 1; edge attributes that are not used: \['capacity'\]"
+    ):
+        assert as_graph(graph, 2, ["a", "b"]).edges()[1].tolist() == [1]
+    graph = nx.DiGraph()
+    graph.add_edge("a", "b", road="E1")
+    as_graph(graph, 2, ["a", "b"])

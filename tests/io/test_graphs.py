@@ -97,7 +97,7 @@ def test_weights_come_before_distances_and_what_is_not_used_is_said(tmp_path):
         ("from,to,weight\na,,3\n", "edge 1 has no target"),
         ("from;to;weight\na;b;1,234\n", "'1,234' can have a decimal comma"),
         ("x,y,z\n1,2,0.5\n2,3,0.5\n4,5,0.1\n7,8,0.3\n", "the first begins with 'x', 'y', 'z'"),
-        (b"\x00\x01\x02,3\n", "binary data"),
+        (b"\x00\x01\x02,3\n", "is no text"),
     ],
 )
 def test_lists_that_do_not_fit(tmp_path, text, words):
@@ -266,3 +266,21 @@ def test_an_array_too_large_for_the_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("memory", (), {"available": 2_000_000}))
     with pytest.raises(DataError, match="of memory are free"):
         read_graph(tmp_path / "graph.npz")
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz"])
+def test_compressed_lists(tmp_path, ending):
+    from stmest.io.text import COMPRESSED
+
+    path = tmp_path / f"edges.csv{ending}"
+    with COMPRESSED[ending](path, "wb") as file:
+        file.write(b"from;to;weight\na;b;0,5\n")
+    assert read_graph(path, ["a", "b"]).edges()[1].tolist() == [0.5]
+
+
+def test_cells_are_counted_before_they_are_made(tmp_path, monkeypatch):
+    path = tmp_path / "edges.csv"
+    path.write_bytes(b"0,1\n" * 1000)
+    monkeypatch.setattr("stmest.runtime.free_memory", lambda: 100_000)
+    with pytest.raises(DataError, match=r"KiB of values"):
+        read_graph(path)

@@ -534,3 +534,64 @@ def test_arrow_types_and_text_numbers_in_parquet(tmp_path):
     ).convert_dtypes(dtype_backend="pyarrow")
     frame.to_parquet(tmp_path / "data.parquet")
     _check(_read(tmp_path / "data.parquet"))
+
+
+# ---------------------------------------------------------------- neighbours
+
+
+@pytest.mark.parametrize("name", ["row", "index", "No", "Unnamed: 0.1", "step"])
+def test_labels_of_rows_in_front_are_no_sensor(tmp_path, name):
+    order = np.arange(24) if name in ("step", "Unnamed: 0.1") else 1000 + 5 * np.arange(24) % 24
+    front = [name] if name != "Unnamed: 0.1" else ["Unnamed: 0.1", "Unnamed: 0"]
+    rows = [[str(n)] * len(front) + row for n, row in zip(order, _rows(), strict=True)]
+    _check(_read(_file(tmp_path, _lines([*front, "time", "meter", "b"], rows))))
+
+
+def test_a_running_number_without_a_header(tmp_path):
+    frame = _read(_file(tmp_path, _lines(None, [[str(i), *row] for i, row in enumerate(_rows())])))
+    assert frame.columns.tolist() == [0, 1]
+    assert list(frame.index) == list(TIMES)
+    np.testing.assert_array_equal(frame[0], METER)
+
+
+@pytest.mark.parametrize("name", ["Date/Time", "time (UTC)", "unixtime", "DATETIME_UTC"])
+def test_a_running_number_before_other_names_of_times(tmp_path, name):
+    rows = [[str(i), str(1700000000 + 3600 * i), *row[1:]] for i, row in enumerate(_rows())]
+    index = pd.date_range("2023-11-14 22:13:20", periods=24, freq="h")
+    _check(_read(_file(tmp_path, _lines(["", name, "meter", "b"], rows))), index=index)
+
+
+def test_names_of_nodes_are_no_times(tmp_path):
+    with pytest.raises(DataError, match=r"column 'sensor' seems to name nodes"):
+        _read(_file(tmp_path, "sensor,Mon,Tue,Wed\n" + "".join(f"{400001 + i},1,2,3\n" for i in range(9))))
+
+
+def test_cells_that_are_lists(tmp_path):
+    pd.DataFrame({"time": TIMES, "a": [[1, 2]] * 24}).to_parquet(tmp_path / "lists.parquet")
+    with pytest.raises(DataError, match=r"column 'a' holds .* no number"):
+        _read(tmp_path / "lists.parquet")
+
+
+def test_feather_is_measured_before_it_is_read(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"time": TIMES, "meter": METER, "b": B})
+    frame.to_feather(tmp_path / "a.feather", compression="zstd")
+    _check(_read(tmp_path / "a.feather"))
+    monkeypatch.setattr("stmest.runtime.free_memory", lambda: 500)
+    monkeypatch.setattr(pd, "read_feather", None)
+    with pytest.raises(DataError, match="576 bytes of values, 500 bytes of memory are free"):
+        _read(tmp_path / "a.feather")
+
+
+@pytest.mark.parametrize("integers", [True, False])
+def test_decimal_commas_beside_whole_numbers_and_what_parts_thousands(tmp_path, integers):
+    text = "time;a;b\n" + "".join(
+        f"{t};{i},5;{'1.000' if not integers else 1000}\n" for i, t in enumerate(WRITTEN)
+    )
+    path = _file(tmp_path, text)
+    if integers:
+        frame = _read(path)
+        assert frame["b"].tolist() == [1000] * 24
+        assert frame["a"].tolist() == [i + 0.5 for i in range(24)]
+    else:
+        with pytest.raises(DataError, match=r"column 'b' holds '1.000', which may be"):
+            _read(path)

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from sktime.forecasting.base import ForecastingHorizon
 
+import stmest
 from stmest.exceptions import DataError
-from stmest.sktime import RidgeForecaster
+from stmest.sktime import RidgeForecaster, from_sklearn
 
 N_TIMES = 80
 INDEXES = {
@@ -71,3 +72,37 @@ def test_jittered_stamps():
     model.update(table(index)[70:78], update_params=False)
     assert len(model.forecaster_.context_.index) == model.forecaster_.context_length_
     assert abs(model.predict(fh=[1, 2]).index - INDEXES["5 minutes"][78:]).max() < pd.Timedelta(30, "s")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        pd.RangeIndex(40),
+        pd.date_range("2024-01-01", periods=40, freq="h"),
+        pd.period_range("2024-01", periods=40, freq="M"),
+    ],
+)
+def test_names_of_index_and_columns_come_back(index):
+    y = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), index=index.rename("t"))
+    y.columns = pd.Index(["a", "b"], name="station")
+    model = RidgeForecaster(input_length=4).fit(y, fh=[1, 2])
+    forecast = model.predict()
+    tables = [forecast, model.predict_interval(coverage=0.5), model.predict_quantiles(alpha=[0.1])]
+    model.update(forecast.rename_axis(index=None, columns=None), update_params=False)
+    for table in (*tables, model.predict()):
+        assert (table.index.name, table.columns.names[0]) == ("t", "station")
+
+
+def test_names_of_a_fitted_model_come_along():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), index=pd.RangeIndex(40, name="t"))
+    X.columns = pd.Index(["a", "b"], name="station")
+    forecast = from_sklearn(stmest.RidgeForecaster(input_length=4, horizon=2).fit(X)).predict(fh=[1])
+    assert (forecast.index.name, forecast.columns.name) == ("t", "station")
+
+
+def test_instances_without_a_name_are_refused():
+    rows = pd.MultiIndex.from_arrays(
+        [["a"] * 20 + [np.nan] * 20, [*range(20), *range(20)]], names=["node", "time"]
+    )
+    with pytest.raises(DataError, match="an instance without a name"):
+        RidgeForecaster(input_length=4).fit(pd.DataFrame({"y": np.arange(40.0)}, index=rows), fh=[1])

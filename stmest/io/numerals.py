@@ -15,6 +15,7 @@ import pandas as pd
 
 from ..exceptions import DataError
 from .cells import Cells, kind_of
+from .named import called
 
 __all__ = ["missing_marks", "numbers_of", "without_marks"]
 
@@ -266,6 +267,8 @@ def _refuse(table: Cells, place: int, column: pd.Series, asked: list[str]) -> No
     hint = ""
     if not any(letter.isdigit() for letter in bad):
         hint = f" If it marks a missing value, say so: missing={bad!r}."
+    if any(map(str.isalpha, bad)) and not any(p.fullmatch(c) for c in asked for p in _READINGS.values()):
+        hint += f" If the column names the nodes of a long table, say so: node_column={called(table, place)}."
     raise DataError(
         f"{table.file}: column {table.name(place)} holds {bad!r} in row {row}, which is no number; needed: numbers, empty where "
         f"missing.{hint}"

@@ -116,6 +116,15 @@ def test_columns_of_a_long_table_by_name_or_number(read):
         read(text, time_column="when", node_column="pump", value_column="pump")
 
 
+def test_a_column_of_text_may_name_the_nodes(read):
+    with pytest.raises(
+        DataError, match=r"column 'pump' holds 'a' in row 1.*long table, say so: node_column='pump'\."
+    ):
+        read("when,pump,flag,flow\n2024-01-01,a,7,1\n2024-01-02,b,7,2\n")
+    with pytest.raises(DataError, match=r"column 'a' holds '-' in row 1.*say so: missing='-'\.$"):
+        read("time,a,b\n0,-,1\n1,-,2\n")
+
+
 def test_further_columns_of_a_known_long_table(read):
     text = "time,node,value,quality\n0,a,1,9\n0,b,2,9\n1,a,3,9\n1,b,4,9\n"
     with pytest.raises(DataError, match=r"extra column\(s\) quality.*value_column='value'"):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stmest import DLinearForecaster, EnsembleForecaster, LastValue, RidgeForecaster, SeasonalNaive, compare
+from stmest import EnsembleForecaster, LastValue, RidgeForecaster, SeasonalNaive, STIDForecaster, compare
 from stmest.evaluation.results import ModelResult
 from stmest.evaluation.verdict import judge
 
@@ -124,8 +124,8 @@ def report():
         walk[t] += 0.9 * walk[t - 1]
     X = pd.DataFrame(walk + 3 * np.sin(np.arange(600) * np.pi / 12)[:, None], index, list("abc"))
     sizes = {"horizon": 3, "input_length": 6}
-    network = DLinearForecaster(**sizes, max_epochs=1, random_state=0)
-    alone = DLinearForecaster(**sizes, max_epochs=1, random_state=0, linear_skip=False)
+    network = STIDForecaster(**sizes, max_epochs=1, random_state=0)
+    alone = STIDForecaster(**sizes, max_epochs=1, random_state=0, linear_skip=False)
     models = {
         "last": LastValue(horizon=3),
         "day": SeasonalNaive(horizon=3, season=24),

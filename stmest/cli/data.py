@@ -129,11 +129,15 @@ def describe(X: Any, graph: Graph | None, title: str, say: Callable[[str], None]
     index = index_of(X)
     missing = float(pd.isna(X.values).mean())
     edges = "no graph: it is learned" if graph is None else f"graph of {graph.n_edges} edges"
-    where = f"{X.shape[1]} nodes" if X.ndim == 2 else f"a field of {X.shape[1]} x {X.shape[2]} cells"
+    where = f"{_n_nodes(X)} nodes" if X.ndim == 2 else f"a field of {X.shape[1]} x {X.shape[2]} cells"
     size = f"{len(X):,} rows from {index[0]} to {index[-1]}, {where}, {missing:.1%} missing"
     say(f"{title}: {size}" + (f", {edges}" if X.ndim == 2 else ""))
     for line in quality_lines(inspect_data(X, graph), short=True):
         say(f"  {in_options(line)}")
+
+
+def _n_nodes(X: pd.DataFrame) -> int:
+    return X.columns.get_level_values(0).nunique()
 
 
 def index_of(X: Any) -> pd.Index:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data import describe, index_of, load
-from .interrupt import how_it_ended, stoppable
+from .interrupt import stoppable
 from .models import build, chosen, help_text
 from .options import Formatter, add_data_options, add_model_options, fraction
 from .output import saved_picture, show, silent
@@ -105,24 +105,24 @@ def _run(options: argparse.Namespace) -> int:
             models, X, graph, test_fraction=options.test_fraction, season=options.season, unit=unit,
             progress=progress,
         )  # fmt: skip
-    report.settings |= {
-        "command": {
-            key: str(value) for key, value in vars(options).items() if key != "run" and value is not None
-        },
-        "data": title,
-    }
+    report.settings |= {"command": _said(options), "data": title}
     if X.attrs.get("notes"):
         report.settings["notes"] = "; ".join(X.attrs["notes"])
     say("")
     show(report.to_text())
-    for row in report.rows:
-        if (ended := how_it_ended(row.forecaster)) is not None:
-            show(f"{row.name}: {ended}")
     say("")
     _write(report, options, title)
     if options.save_models is not None:
         _save_models(report, options.save_models)
     return 0 if all(row.error is None for row in report.rows) else 1
+
+
+def _said(options: argparse.Namespace) -> dict[str, str]:
+    """The options as text, by name, from which the page writes the command again."""
+    said = {key: value for key, value in vars(options).items() if key != "run" and value is not None}
+    if said.get("dayfirst") is False:
+        said["no_dayfirst"] = True
+    return {key: str(value) for key, value in said.items()}
 
 
 def _check_page(path: Path) -> None:

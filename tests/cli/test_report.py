@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -62,6 +63,21 @@ def test_html_writes_a_page_that_repeats_the_command(csv, tmp_path, capsys):
     assert "<h1>readings.csv</h1>" in page
     assert f"stmest report --data {csv} --models {QUICK} " in page
     assert page.count("<img") == 2
+
+
+def test_the_page_repeats_how_the_file_was_read(csv, tmp_path, capsys):
+    text = csv.read_text(encoding="utf-8").replace("2024-03-", "03/").replace(" ", "/2024 ")
+    csv.write_text(text.replace(",", ";"), encoding="utf-8")
+    target = tmp_path / "x.html"
+    said = ["--sep", ";", "--no-dayfirst", "--time-column", "time"]
+    arguments = ["--data", csv, *said, "--models", "last-value", "--out", tmp_path, "--html", target]
+    code, text, errors = _report(capsys, *arguments)
+    assert (code, errors) == (0, "")
+    assert "240 rows from 2024-03-01" in text
+    command = re.search(r"stmest report .*", target.read_text(encoding="utf-8"))[0]
+    for option in ("--sep &#39;;&#39; ", "--no-dayfirst ", "--time-column time "):
+        assert option in command
+    assert "--dayfirst" not in command
 
 
 def test_html_without_its_packages_is_told_before_anything_is_fitted(csv, tmp_path, capsys, monkeypatch):

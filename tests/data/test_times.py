@@ -421,7 +421,8 @@ def test_numbers_among_objects_and_spans():
     ("name", "is_time"),
     [
         ("Time", True), ("DateTime (UTC)", True), ("Date/Time", True), ("time_stamp", True), ("valid_time", True),
-        ("epoch", True), ("unix_time", True), ("travel_time", False), ("update", False), ("hour", False), ("utc", False), (7, False),
+        ("epoch", True), ("unix_time", True), ("travel_time", False), ("update", False), ("hour", False), ("utc", False),
+        (7, False),
     ],
 )  # fmt: skip
 def test_names_of_times(name, is_time):

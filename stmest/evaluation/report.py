@@ -152,6 +152,7 @@ class _Trial:
             forecaster.fit(self.panel.rows(0, self.cut), adj=self.graph)
             row.fit_seconds = time.perf_counter() - start
             row.n_parameters = _count(forecaster)
+            row.network, row.note = _has_network(forecaster), _note(forecaster)
             row.predict_ms, truth, forecast = self._forecast(forecaster)
             self._score(row, truth, forecast)
             self._look_ahead(name, forecaster)
@@ -353,6 +354,17 @@ def _spread(n_windows: int, n_wanted: int) -> np.ndarray:
 def _count(forecaster: Any) -> int | None:
     count = getattr(forecaster, "n_parameters_", None)
     return None if count is None else int(count)
+
+
+def _has_network(forecaster: Any) -> bool:
+    """Whether a network is trained, by the forecaster or by a member of it."""
+    members = getattr(forecaster, "estimators_", [])
+    return hasattr(forecaster, "residual_weight_") or any(map(_has_network, members))
+
+
+def _note(forecaster: Any) -> str | None:
+    """What a table of errors does not show: that a network added nothing to the linear forecast."""
+    return "kept the linear forecast" if getattr(forecaster, "residual_weight_", 1.0) == 0 else None
 
 
 def _quiet(line: str) -> None:

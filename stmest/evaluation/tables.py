@@ -31,9 +31,9 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
     str
         Heading, table, and a line for each forecaster that failed.
     """
-    cells = _cells(frame)
-    aligns = ["left", *["right"] * (len(cells[0]) - 1)]
+    cells, aligns = _cells(frame)
     heading, *lines = tabulate(cells, tablefmt="plain", colalign=aligns, disable_numparse=True).splitlines()
+    lines = [line.rstrip() for line in lines]
     return "\n".join([*_legend(settings, unit), "", heading, "-" * len(heading), *lines, *_failures(frame)])
 
 
@@ -50,16 +50,15 @@ def html_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | None) 
     str
         Table, and paragraphs for what it shows and for each forecaster that failed.
     """
-    heading, *rows = _cells(frame)
-    aligns = ["left", *["right"] * (len(heading) - 1)]
+    (heading, *rows), aligns = _cells(frame)
     table = tabulate(rows, heading, tablefmt="html", colalign=aligns, disable_numparse=True)
     return "\n".join(
         [table, *(f"<p>{escape(line)}</p>" for line in [*_legend(settings, unit), *_failures(frame)])]
     )
 
 
-def _cells(frame: pd.DataFrame) -> list[list[str]]:
-    """The texts of the table row by row, the first its heading."""
+def _cells(frame: pd.DataFrame) -> tuple[list[list[str]], list[str]]:
+    """The texts of the table row by row, the first its heading, and the alignment of each column."""
     steps = [column for column in frame if str(column).startswith("MAE@")]
     digits = _decimals(frame["MAE"])
     formats: dict[str, Callable[[Any], str]] = {
@@ -75,7 +74,11 @@ def _cells(frame: pd.DataFrame) -> list[list[str]]:
         columns.append(
             [titles.get(column, column), *("-" if pd.isna(v) else as_text(v) for v in frame[column])]
         )
-    return [list(row) for row in zip(*columns, strict=True)]
+    aligns = ["left", *["right"] * len(formats)]
+    if frame["note"].notna().any():
+        columns.append(["", *("" if note is None else note for note in frame["note"])])
+        aligns.append("left")
+    return [list(row) for row in zip(*columns, strict=True)], aligns
 
 
 def _legend(settings: dict[str, Any], unit: str | None) -> list[str]:

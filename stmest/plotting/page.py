@@ -92,7 +92,7 @@ def report_page(report: Any, *, title: str = "Forecasts compared") -> str:
         title=plain_text(title),
         report=report,
         summary=_summary(report),
-        verdict=_verdict(report, best),
+        verdict=[plain_text(line) for line in report.verdict().text.splitlines()],
         tiles=[] if best is None else _tiles(report, best),
         best=None if best is None else plain_text(best.name),
         unit=plain_text(report.unit or "the unit of the data"),
@@ -133,17 +133,6 @@ def _summary(report: Any) -> str:
     if "first_time" in data:
         parts.append(f"{data['first_time']} to {data['last_time']}")
     return ", ".join([*parts, f"{report.settings['horizon']} steps ahead"])
-
-
-def _verdict(report: Any, best: Any) -> list[str]:
-    if best is None:
-        return ["No forecaster succeeded; the table says why."]
-    unit = plain_text(report.unit or "the unit of the data")
-    sentence = (
-        f"{plain_text(best.name)} has the lowest mean absolute error: {best.scores['MAE']:.4g} ({unit}), over "
-        f"{report.settings['windows']:,} test windows of {report.settings['horizon']} steps, the same for every forecaster."
-    )
-    return [sentence]
 
 
 def _tiles(report: Any, best: Any) -> list[dict[str, str]]:
@@ -199,12 +188,8 @@ def _rows(report: Any) -> list[dict[str, Any]]:
             for column, (_, fixed) in columns.items()
         ]
         cells.append(share(float("nan") if row.coverage is None else row.coverage))
-        out.append({"name": plain_text(row.name), "error": row.error, "note": _note(row), "cells": cells})
+        out.append({"name": plain_text(row.name), "error": row.error, "note": row.note, "cells": cells})
     return out
-
-
-def _note(row: Any) -> str | None:
-    return None if row.error is not None or _is_used(row) else "kept the linear forecast"
 
 
 # ---------------------------------------------------------------- pictures

@@ -52,9 +52,10 @@ def report_picture(
 
 
 def by_error(report: Any) -> list[Any]:
-    """The rows that did not fail, the best first; of equal ones the earlier first."""
+    """The rows that did not fail, by their errors; first the best one of the verdict."""
+    best = report.verdict().best
     done = [row for row in report.rows if row.error is None]
-    return sorted(done, key=lambda row: (math.isnan(row.scores["MAE"]), row.scores["MAE"]))
+    return sorted(done, key=lambda row: (row.name != best, math.isnan(row.scores["MAE"]), row.scores["MAE"]))
 
 
 def _from_easy_to_hard(report: Any, row: Any) -> list[int]:

@@ -21,18 +21,18 @@ from .numerals import numbers_of
 from .options import ReadOptions
 from .times import ORDERS, holds_dates, times
 
-__all__ = ["LAYOUTS", "wide_table"]
+__all__ = ["LAYOUTS", "NODE_NAMES", "wide_table"]
 
 LAYOUTS = (
     "a wide table (time in the first column, one column per node), a long table (columns time, node, value or ds, "
     "unique_id, y) or an npz with `values`"
 )
 # Names in lower case of columns that name nodes, and that number rows
-_NODE_NAMES = (
+NODE_NAMES = (
     "node", "node_id", "unique_id", "id", "sensor", "sensor_id", "station", "station_id", "detector", "detector_id", "series",
     "series_id", "item_id", "location", "site", "meter_id",
 )  # fmt: skip
-_LONG_NAMES = {"node_column": _NODE_NAMES, "value_column": ("value", "y")}
+_LONG_NAMES = {"node_column": NODE_NAMES, "value_column": ("value", "y")}
 _ROW_NAMES = ("", "index", "row", "no", "no.", "nr", "nr.", "number", "#", "id", "level_0", "rownames")
 _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")  # pandas' name of a column that has none
 
@@ -286,7 +286,7 @@ def _from_wide(table: Cells, time: int | None, said: ReadOptions) -> pd.DataFram
     if table.names is not None:
         # A column that names nodes among the values: a long table that was not recognised
         for i in columns:
-            if table.names[i].lower() in _NODE_NAMES and not pd.api.types.is_float_dtype(
+            if table.names[i].lower() in NODE_NAMES and not pd.api.types.is_float_dtype(
                 table.frame.iloc[:, i]
             ):
                 raise DataError(
@@ -329,7 +329,7 @@ def _long(table: Cells, time: int | None) -> tuple[int, int, int] | None:
     if table.names is None:
         nodes = [i for i in others if all(kind_of(cell) == "text" for cell in table.frame.iloc[:50, i])]
     else:
-        nodes = [i for i in others if table.names[i].lower() in _NODE_NAMES]
+        nodes = [i for i in others if table.names[i].lower() in NODE_NAMES]
     if len(nodes) != 1:
         return None
     return time, nodes[0], next(i for i in others if i != nodes[0])
@@ -412,7 +412,7 @@ def _sensors_as_rows(table: Cells, said: ReadOptions) -> pd.DataFrame | None:
 def _times_of_header(table: Cells, names: list[str], said: ReadOptions) -> pd.Index | None:
     """The times of a table with a row per sensor, from the names of its columns; None where these are no times."""
     ids, label = table.frame.iloc[:, 0], (table.names or [""])[0]
-    named = _is_text(ids) or label.lower() in _NODE_NAMES or said.node_column is not None
+    named = _is_text(ids) or label.lower() in NODE_NAMES or said.node_column is not None
     header = pd.Series(names)
     if all(are_times(names)):
         return times(header, table.file, "the header", said.dayfirst).index

@@ -298,7 +298,8 @@ def sensor_map(report: Any, best: Any, drawn: list[int]) -> dict[str, Any] | Non
     edges, n_edges = _edges(report.graph, x, y, set(placed.tolist()))
     text = f"Mean absolute error of {plain_text(best.name)}; the reddest five percent have errors beyond the scale."
     if len(placed) < len(places):
-        text += f" {len(places) - len(placed):,} sensors without coordinates are not shown."
+        n_lost = len(places) - len(placed)
+        text += f" {n_lost:,} sensor{'s' if n_lost > 1 else ''} without coordinates {'are' if n_lost > 1 else 'is'} not shown."
     if n_edges:
         some = "" if n_edges == len(edges) else f", the {len(edges):,} strongest of {n_edges:,}"
         text += f" Lines are the edges of the graph{some}."

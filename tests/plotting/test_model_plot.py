@@ -17,14 +17,14 @@ pytestmark = pytest.mark.usefixtures("believed")
 
 @pytest.fixture(scope="module")
 def data():
-    index = pd.date_range("2024-03-01", periods=120, freq="1h")
-    values = np.sin(np.arange(120) * np.pi / 12)[:, None] + np.random.default_rng(0).normal(0, 0.1, (120, 4))
+    index = pd.date_range("2024-03-01", periods=220, freq="1h")
+    values = np.sin(np.arange(220) * np.pi / 12)[:, None] + np.random.default_rng(0).normal(0, 0.1, (220, 4))
     return pd.DataFrame(values, index=index, columns=["a", "b", "c", "d"])
 
 
 @pytest.fixture(scope="module")
 def model(data):
-    return RidgeForecaster(input_length=12, horizon=6).fit(data[:100])
+    return RidgeForecaster(input_length=12, horizon=6).fit(data[:200])
 
 
 def test_the_last_steps_of_the_data_are_forecast_with_intervals(model, data):
@@ -42,7 +42,7 @@ def test_without_data_the_future_is_drawn(model, data):
     display = model.plot(coverage=None)
     assert np.isnan(display.truth).all()
     assert display.intervals is None
-    assert display.time[-1] == data.index[105]
+    assert display.time[-1] == data.index[205]
     np.testing.assert_allclose(display.forecasts["RidgeForecaster"], model.predict().to_numpy())
 
 

@@ -53,19 +53,27 @@ def read_coordinates(path: str | Path, nodes: Sequence[Hashable]) -> dict[Hashab
     columns = [_column(table, names, wanted) for wanted in (_FIRST, _SECOND)]
     others = [i for i in range(len(names)) if i not in columns]
     if not others:
-        raise DataError(f"{path.name}: has no column of names beside {', '.join(names)}; needed: node, lat and lon.")
+        raise DataError(
+            f"{path.name}: has no column of names beside {', '.join(names)}; needed: node, lat and lon."
+        )
     named = next((i for i in others if names[i] in NODE_NAMES), others[0])
     frame = table.as_text() if table.as_text is not None else table.frame  # 007 is a name, not a number
     found = frame.loc[table.frame.index].iloc[:, named].astype(str).str.strip().tolist()
     repeated = sorted({name for name in found if found.count(name) > 1})
     if repeated:
-        raise DataError(f"{path.name}: places {show_names(repeated)} more than once; needed: a line per node.")
-    places = dict(zip(found, map(tuple, numbers_of(table.keep(columns), ()).to_numpy(dtype=float).tolist()), strict=True))
+        raise DataError(
+            f"{path.name}: places {show_names(repeated)} more than once; needed: a line per node."
+        )
+    places = dict(
+        zip(
+            found, map(tuple, numbers_of(table.keep(columns), ()).to_numpy(dtype=float).tolist()), strict=True
+        )
+    )
     known = {node: places[str(node)] for node in nodes if str(node) in places}
     if not any(np.isfinite(place).all() for place in known.values()):
         raise DataError(
-            f"{path.name}: places {show_names(found)}, and none of the nodes of the data, {show_names(list(nodes))}; needed: the same "
-            "names."
+            f"{path.name}: places {show_names(found)}, and none of the nodes of the data, {show_names(list(nodes))}; needed: the "
+            "same names."
         )
     return known  # type: ignore[return-value]
 

@@ -42,7 +42,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
   function said(value) {
     if (value === null || value === undefined) { return "–"; }
-    return value.toLocaleString("en", { maximumFractionDigits: data.decimals });
+    return value.toLocaleString("en", { maximumFractionDigits: 15 });  // rounded before
   }
 
   // Round numbers that lie within a range, about as many as wanted
@@ -51,7 +51,18 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const step = power * [1, 2, 5, 10].find(function (factor) { return factor * power >= rough; });
     const out = [];
     for (let i = Math.ceil(low / step); i * step <= high + step * 1e-9; i += 1) { out.push(i * step); }
-    return { values: out, decimals: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
+    return { values: out, step: step, decimals: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
+  }
+
+  // Round numbers as text: with all their digits where these are few, else with an exponent
+  function written(grid) {
+    const digits = Math.min(15, grid.decimals), largest = Math.max(...grid.values.map(Math.abs));
+    const texts = grid.values.map(function (value) {
+      return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    });
+    if (texts.every(function (text) { return text.length <= 11; })) { return texts; }
+    const figures = Math.max(0, Math.min(15, Math.ceil(Math.log10(largest / grid.step)) - 1));
+    return grid.values.map(function (value) { return value.toExponential(figures); });
   }
 
   // Positions along the horizontal axis that get a label: round steps, from the first midnight on where there is one
@@ -91,9 +102,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     low = content.fromZero ? Math.min(0, low) : low - pad;
     high += pad;
     const grid = ticks(low, high, 5), labels = shortened(content.labels), n = labels.length;
-    const texts = grid.values.map(function (value) {
-      return value.toLocaleString("en", { minimumFractionDigits: grid.decimals, maximumFractionDigits: grid.decimals });
-    });
+    const texts = written(grid);
     const left = 14 + 7 * Math.max(...texts.map(function (text) { return text.length; })), right = width - 10, top = 24, bottom = height - 40;
     const x = function (i) { return n === 1 ? (left + right) / 2 : left + (right - left) * i / (n - 1); };
     const y = function (value) { return bottom - (bottom - top) * (value - low) / (high - low); };
@@ -127,7 +136,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
       let path = "", pen = false;
       line.values.forEach(function (value, i) {
         if (value === null) { pen = false; return; }
-        path += (pen ? "L" : "M") + at(line.start + i, value) + (pen ? "" : "h0");
+        path += (pen ? "L" : "M") + at(line.start + i, value);
+        if (!pen && typeof line.values[i + 1] !== "number") {  // alone, so that no line shows it
+          add(svg, "circle", { class: "dot " + line.kind, cx: x(line.start + i), cy: y(value), r: 2.5 });
+        }
         pen = true;
       });
       add(svg, "path", { class: "line " + line.kind, d: path });

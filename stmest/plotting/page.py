@@ -132,7 +132,8 @@ def _summary(report: Any) -> str:
     parts = [f"{data['n_nodes']:,} sensors", f"{data['n_times']:,} rows"]
     if "first_time" in data:
         parts.append(f"{data['first_time']} to {data['last_time']}")
-    return ", ".join([*parts, f"{report.settings['horizon']} steps ahead"])
+    horizon = report.settings["horizon"]
+    return ", ".join([*parts, "1 step ahead" if horizon == 1 else f"{horizon} steps ahead"])
 
 
 def _tiles(report: Any, best: Any) -> list[dict[str, str]]:

@@ -124,7 +124,6 @@ def sensor_charts(report: Any, rows: list[Any]) -> dict[str, Any]:
             "report.plot(nodes=[...]) draws any."
         )
     step_errors = [row.horizon_mae for row in rows[:MOST_MODELS]]
-    digits = decimals([sample.history for sample in samples])
     shown = [plain_text(name) for name in names]
     return {
         "nodes": nodes,
@@ -138,7 +137,6 @@ def sensor_charts(report: Any, rows: list[Any]) -> dict[str, Any]:
         "numbers": {
             "unit": plain_text(report.unit or "value"),
             "coverage": f"{report.settings['coverage']:.0%}",
-            "decimals": digits,
             "models": shown,
             "origins": origins,
             "future": future,
@@ -222,12 +220,13 @@ def sensor_table(report: Any, rows: list[Any], drawn: list[int]) -> dict[str, An
     best, place = rows[0], {node: i for i, node in enumerate(drawn)}
     missing = report.data["missing_by_node"]
     errors = np.array([row.node_mae for row in rows], dtype=float)
-    digits = decimals(np.nanmedian(errors, axis=0)) if np.isfinite(errors).any() else 3
+    known = errors[np.isfinite(errors)]
+    digits = decimals(np.median(known) if known.size else 0)
     nodes = _spread(report, best, _MOST_ROWS)
     lines = []
     for node in nodes:
-        known = np.where(np.isfinite(errors[:, node]), errors[:, node], np.inf)
-        lowest = int(known.argmin()) if np.isfinite(known).any() else None
+        own = np.where(np.isfinite(errors[:, node]), errors[:, node], np.inf)
+        lowest = int(own.argmin()) if np.isfinite(own).any() else None
         cells = [
             number(math.nan if best.node_mase is None else best.node_mase[node], 3),
             share(math.nan if best.node_coverage is None else best.node_coverage[node]),

@@ -191,7 +191,8 @@ frame.addEventListener("load", function () {{
   inside.querySelector("#by-sensor [data-node='4']").click(); seen.chosen = sensor.value;
   seen.marked = inside.querySelectorAll("tr.marked [data-node='4'], circle.marked[data-node='4']").length;
   inside.getElementById("next").click(); seen.next = sensor.value;
-  seen.numbers = Array.from(inside.querySelectorAll("#future-numbers tbody tr"), function (row) {{ return row.cells[1].textContent; }});
+  const numbers = inside.getElementById("future-numbers").tBodies[0].rows;
+  seen.numbers = Array.from(numbers, function (row) {{ return row.cells[1].textContent; }});
   seen.charts = Array.from(inside.querySelectorAll(".chart svg"), size);
   seen.texts = Array.from(inside.querySelectorAll(".chart text")).filter(function (text) {{
     const box = text.getBoundingClientRect(); return box.right > inside.documentElement.clientWidth || box.left < 0;

@@ -33,10 +33,10 @@ ORDER = (
     ("layers",),
     ("networks",),
     ("storage", "training"),
-    ("prediction",),
+    ("prediction", "plotting"),
     ("forecasters",),
     ("evaluation", "sktime"),
-    ("plotting", "cli"),
+    ("cli",),
 )
 # Beside the order: makes data for the others. What each of them may use.
 BESIDE = {"datasets": ("exceptions", "runtime", "data", "graphs")}

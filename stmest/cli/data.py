@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..graphs import Graph
 
-__all__ = ["describe", "index_of", "load"]
+__all__ = ["describe", "index_of", "load", "place"]
 
 
 def load(
@@ -64,6 +64,20 @@ def load(
         nodes = list(dict.fromkeys(X.columns.get_level_values(0)))
         graph = None if options.adj.lower() == "none" else _graph_file(options.adj, nodes, say)
     return X, graph, title if channel is None else f"{title}, {channel}"
+
+
+def place(X: Any, path: str, say: Callable[[str], None]) -> None:
+    """Note where the nodes are, as a file says."""
+    from ..io.coordinates import read_coordinates
+
+    if X.ndim == 3:
+        say("the cells of a field are no sensors: --coords is not used")
+        return
+    _check_path(path)
+    nodes = list(X.columns)
+    X.attrs["coordinates"] = read_coordinates(path, nodes)
+    if len(X.attrs["coordinates"]) < len(nodes):
+        say(f"{Path(path).name}: places {len(X.attrs['coordinates'])} of {len(nodes)} nodes")
 
 
 def _check_path(path: str) -> None:

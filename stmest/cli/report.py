@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .data import describe, index_of, load
+from .data import describe, index_of, load, place
 from .interrupt import stoppable
 from .models import build, chosen, help_text
 from .options import READING, Formatter, add_data_options, add_model_options, fraction
@@ -64,6 +64,11 @@ def add_to(subparsers: Any) -> None:
         help="also write the report as one HTML page that needs no network",
     )
     add(
+        "--coords",
+        metavar="FILE",
+        help="places of the sensors, for the map of the page: csv with the columns node, lat and lon",
+    )
+    add(
         "--save-models",
         metavar="DIR",
         type=Path,
@@ -82,6 +87,8 @@ def _run(options: argparse.Namespace) -> int:
     from ..evaluation.report import compare
 
     X, graph, title = load(options, say)
+    if options.coords is not None:
+        place(X, options.coords, say)
     names = names or chosen(_DEFAULT_FIELD_MODELS if X.ndim == 3 else _DEFAULT_MODELS)
     season = season_length(index_of(X)) if options.season is None else options.season
     if options.models is None and 7 * season > (1 - options.test_fraction) * len(X):

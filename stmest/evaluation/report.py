@@ -24,8 +24,9 @@ from ..data.containers import as_panel
 from ..data.output import ToArray
 from ..data.panel import Panel, regular
 from ..exceptions import DataError, ParameterError
-from ..graphs import as_graph
-from ..metrics.point import horizon_errors, mae, mase, origin_errors, r2, rmse
+from ..graphs import Graph, as_graph
+from ..metrics.intervals import interval_coverage
+from ..metrics.point import horizon_errors, mae, mase, origin_errors, r2, rmse, scaled_errors
 from .machine import describe_machine
 from .results import ModelResult, Report, Sample
 from .summary import summarise
@@ -34,8 +35,9 @@ from .verdict import KEPT_LINEAR
 
 __all__ = ["Report", "compare", "how_training_ended"]
 
-# Origins, spread over the test part, of which the forecasts are kept for pictures; coverage of their intervals
-_N_KEPT = 5
+# Origins, spread over the test part: those of which the forecasts are kept for pictures, and those whose intervals are scored
+_N_KEPT, _N_INTERVALS = 5, 50
+# Share of the values that the intervals are to contain
 _COVERAGE = 0.9
 
 
@@ -56,7 +58,8 @@ def compare(
     models : mapping of str to forecaster
         Unfitted forecasters by name, all with the same horizon; they are cloned, and stay as they are.
     X : array-like, DataFrame, DataArray or Tensor
-        Values, as for `fit`, of one series; the cells of a field count as nodes.
+        Values, as for `fit`, of one series; the cells of a field count as nodes. ``X.attrs["coordinates"]``, a dict from
+        nodes to (latitude, longitude) or (x, y), is where a report draws them; default: the coordinates of the graph.
     adj : graph, optional
         Graph, in any container that `fit` takes; given to every forecaster.
     test_fraction : float, default=0.2
@@ -112,12 +115,16 @@ def compare(
             "first_test_time": None if panel.index is None else str(panel.index[cut]),
             "horizon": horizon, "windows": panel.n_times - cut - horizon + 1, "season": int(season),
             "graph_edges": None if graph is None else graph.n_edges, "coverage": _COVERAGE,
+            "interval_origins": len(trial.scored),
         },
         machine=describe_machine(),
         unit=unit,
         nodes=_node_names(panel),
         samples=trial.samples(),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        future=trial.future(),
+        graph=graph,
+        coordinates=_coordinates(X, graph, _node_names(panel)),
     )  # fmt: skip
 
 
@@ -127,13 +134,13 @@ class _Trial:
     def __init__(self, panel: Panel, cut: int, horizon: int, season: int, graph: Any) -> None:
         self.panel, self.cut, self.horizon, self.season, self.graph = panel, cut, horizon, season, graph
         self.n_windows = panel.n_times - cut - horizon + 1
-        self.kept = np.unique(
-            np.linspace(0, self.n_windows - 1, min(_N_KEPT, self.n_windows)).round().astype(int)
-        )
+        self.kept, self.scored = _spread(self.n_windows, _N_KEPT), _spread(self.n_windows, _N_INTERVALS)
+        self.after_the_last = self.n_windows - 1 + horizon  # the window that begins where the data end
         self.truth: np.ndarray | None = None
         self.targets: list[int] = []
         self.forecasts: dict[str, np.ndarray] = {}
-        self.intervals: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        self.intervals: dict[str, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
+        self.next: dict[str, np.ndarray] = {}
 
     def run(self, name: str, model: Any, label: str, progress: Callable[[str], None]) -> ModelResult:
         """Fit and score one forecaster; whatever it raises becomes the text of its row."""
@@ -149,7 +156,8 @@ class _Trial:
             row.network, row.note = _has_network(forecaster), _note(forecaster)
             row.predict_ms, truth, forecast = self._forecast(forecaster)
             self._score(row, truth, forecast)
-            self._keep_intervals(name, forecaster)
+            self._look_ahead(name, forecaster)
+            self._score_intervals(row, forecaster)
             self.forecasts[name] = forecast[self.kept]
             row.forecaster = forecaster
             told = [f"MAE {row.scores['MAE']:.4g}", *([] if row.note is None else [row.note])]
@@ -159,7 +167,14 @@ class _Trial:
             )
         except Exception as error:
             row.error = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            row.scores, row.horizon_mae, row.node_mae, row.origin_mae = {}, None, None, None
+            row.scores, row.horizon_mae, row.node_mae, row.node_mase, row.origin_mae = (
+                {},
+                None,
+                None,
+                None,
+                None,
+            )
+            row.coverage = row.node_coverage = None
             progress(f"{label}: failed, {row.error}")
         return row
 
@@ -181,22 +196,43 @@ class _Trial:
             )
         return milliseconds, truth, forecast
 
-    def _keep_intervals(self, name: str, forecaster: Any) -> None:
+    def _look_ahead(self, name: str, forecaster: Any) -> None:
+        """Forecast the steps after the last time step."""
+        try:
+            forecast = forecaster.predict(self._past(forecaster, self.after_the_last))
+        except (DataError, ParameterError):  # for instance if inputs have to be known in advance
+            return
+        self.next[name] = self._by_node(forecast[None])[0]
+
+    def _score_intervals(self, row: ModelResult, forecaster: Any) -> None:
+        """Bounds of the kept origins and of the future, and how many of the targets lie within theirs."""
+        windows = {*self.kept, *self.scored, *([self.after_the_last] if row.name in self.next else [])}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", UserWarning)
-                self.intervals[name] = [self._interval(forecaster, window) for window in self.kept]
+                bounds = {int(window): self._interval(forecaster, window) for window in sorted(windows)}
         except (DataError, UserWarning):  # too little to calibrate them on: the forecasts stand without
             return
+        assert self.truth is not None  # scored before
+        truth = self.truth[self.scored]
+        lower, upper = (np.stack([bounds[int(w)][end] for w in self.scored]) for end in (0, 1))
+        row.coverage = interval_coverage(truth, lower, upper)
+        row.node_coverage = np.array(
+            [interval_coverage(truth[:, :, i], lower[:, :, i], upper[:, :, i]) for i in range(truth.shape[2])]
+        )
+        kept = {*map(int, self.kept), self.after_the_last}
+        self.intervals[row.name] = {window: pair for window, pair in bounds.items() if window in kept}
 
     def _interval(self, forecaster: Any, window: int) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds of the forecasts from one origin."""
-        origin = self.cut + int(window)
-        past = replace(
-            self.panel.rows(max(0, origin - forecaster.context_length_), origin), restore=ToArray()
-        )
-        lower, upper = forecaster.predict_interval(past, coverage=_COVERAGE)
+        lower, upper = forecaster.predict_interval(self._past(forecaster, window), coverage=_COVERAGE)
         return self._by_node(lower[None])[0], self._by_node(upper[None])[0]
+
+    def _past(self, forecaster: Any, window: int) -> Panel:
+        """What a forecast of one window is made from."""
+        origin = self.cut + int(window)
+        past = self.panel.rows(max(0, origin - forecaster.context_length_), origin)
+        return replace(past, restore=ToArray())
 
     def _by_node(self, windows: np.ndarray) -> np.ndarray:
         """Forecasts of windows with the cells of a field, if it is one, as nodes."""
@@ -218,29 +254,40 @@ class _Trial:
         row.horizon_mae = horizon_errors(truth, forecast)
         row.origin_mae = origin_errors(truth, forecast)
         row.node_mae = np.array([mae(truth[:, :, i], forecast[:, :, i]) for i in range(truth.shape[2])])
+        row.node_mase = _by_row(scaled_errors(truth, forecast, train, self.season))
 
     def samples(self) -> list[Sample]:
         """Truth and forecasts of the kept origins."""
-        out: list[Sample] = []
         if self.truth is None:
-            return out
-        for position, window in enumerate(self.kept):
-            origin = self.cut + int(window)
-            begin = max(0, origin - max(2 * self.horizon, min(self.season, 200)))
-            history = self.panel.values[begin:origin][..., self.targets]
-            out.append(
-                Sample(
-                    row=origin,
-                    history=history[..., 0] if self.panel.ndim == 2 else history,
-                    truth=self.truth[window],
-                    forecasts={name: kept[position] for name, kept in self.forecasts.items()},
-                    intervals={name: kept[position] for name, kept in self.intervals.items()},
-                    time=None
-                    if self.panel.index is None
-                    else self.panel.index[begin : origin + self.horizon],
-                )
-            )
-        return out
+            return []
+        return [
+            self._sample(int(window), self.truth[window], {name: f[i] for name, f in self.forecasts.items()})
+            for i, window in enumerate(self.kept)
+        ]
+
+    def future(self) -> Sample | None:
+        """Forecasts of the steps after the last time step, of the forecasters that did not fail."""
+        forecasts = {name: forecast for name, forecast in self.next.items() if name in self.forecasts}
+        if not forecasts:
+            return None
+        unknown = np.full(next(iter(forecasts.values())).shape, np.nan)
+        return self._sample(self.after_the_last, unknown, forecasts)
+
+    def _sample(self, window: int, truth: np.ndarray, forecasts: dict[str, np.ndarray]) -> Sample:
+        origin = self.cut + window
+        begin = max(0, origin - max(2 * self.horizon, min(self.season, 200)))
+        shown = self.panel.rows(begin, min(origin + self.horizon, self.panel.n_times))
+        history, time = shown.values[: origin - begin][..., self.targets], shown.index
+        if window == self.after_the_last and time is not None:
+            time = time.append(shown.future(self.horizon))  # type: ignore[arg-type]
+        return Sample(
+            row=origin,
+            history=history[..., 0] if self.panel.ndim == 2 else history,
+            truth=truth,
+            forecasts=forecasts,
+            intervals={name: bounds[window] for name, bounds in self.intervals.items() if window in bounds},
+            time=time,
+        )
 
 
 def _checked(models: Mapping[str, Any], panel: Panel, test_fraction: float) -> tuple[int, int]:
@@ -280,6 +327,30 @@ def _node_names(panel: Panel) -> list[Any]:
     if panel.grid is not None:
         return [f"{row},{column}" for row in range(panel.grid[0]) for column in range(panel.grid[1])]
     return list(range(panel.values.shape[1])) if panel.nodes is None else list(panel.nodes)
+
+
+def _coordinates(X: Any, graph: Graph | None, nodes: list[Any]) -> np.ndarray | None:
+    """Where the nodes are, as the data or else the graph say; NaN for nodes that the data do not place."""
+    placed = getattr(X, "attrs", {}).get("coordinates")
+    if placed is None:
+        return None if graph is None else graph.coordinates
+    by_name = {str(node): place for node, place in placed.items()}
+    unknown = (float("nan"), float("nan"))
+    return np.array([by_name.get(str(node), unknown) for node in nodes], dtype=float)
+
+
+def _by_row(values: np.ndarray) -> np.ndarray:
+    """Mean over the features of each node, of those that are known."""
+    if values.ndim == 1:
+        return values
+    known = ~np.isnan(values)
+    sums = np.where(known, values, 0.0).sum(1)
+    return np.divide(sums, known.sum(1), out=np.full(len(values), np.nan), where=known.any(1))
+
+
+def _spread(n_windows: int, n_wanted: int) -> np.ndarray:
+    """Positions of windows, evenly spread from the first to the last."""
+    return np.unique(np.linspace(0, n_windows - 1, min(n_wanted, n_windows)).round().astype(int))
 
 
 def _count(forecaster: Any) -> int | None:

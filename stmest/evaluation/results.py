@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .tables import aligned_table, filled_rows, finite_or_none, outlier_hint, plain
+from ..graphs import Graph
+from .tables import aligned_table, filled_rows, finite_or_none, html_table, outlier_hint, plain
 from .verdict import Verdict, judge
 
 __all__ = ["ModelResult", "Report", "Sample"]
@@ -33,8 +35,15 @@ class ModelResult:
         Mean absolute error of each step by itself.
     node_mae : ndarray of shape (n_nodes,) or None
         Mean absolute error of each node; NaN for nodes without an observed target.
+    node_mase : ndarray of shape (n_nodes,) or None
+        MASE of each node; NaN for nodes without an observed target, and for those that never change.
     origin_mae : ndarray of shape (n_windows,) or None
         Mean absolute error of each test window, for `stmest.evaluation.diebold_mariano`; not in `Report.to_dict`.
+    coverage : float or None
+        Share of the observed targets that lie within the prediction intervals, over origins spread over the test part; None
+        where there are no intervals. `Report.settings` has the share that they are to contain, and the number of origins.
+    node_coverage : ndarray of shape (n_nodes,) or None
+        The same of each node.
     fit_seconds, predict_ms : float or None
         Seconds to fit, milliseconds to forecast one window (all nodes and steps).
     n_parameters : int or None
@@ -55,7 +64,10 @@ class ModelResult:
     scores: dict[str, float] = field(default_factory=dict)
     horizon_mae: np.ndarray | None = None
     node_mae: np.ndarray | None = None
+    node_mase: np.ndarray | None = None
     origin_mae: np.ndarray | None = field(default=None, repr=False)
+    coverage: float | None = None
+    node_coverage: np.ndarray | None = None
     fit_seconds: float | None = None
     predict_ms: float | None = None
     n_parameters: int | None = None
@@ -77,7 +89,7 @@ class Sample:
     history : ndarray of shape (n_history, n_nodes[, n_targets])
         Values before it.
     truth : ndarray of shape (horizon, n_nodes[, n_targets])
-        Values that were to be forecast.
+        Values that were to be forecast; NaN where they are not known.
     forecasts : dict of str to ndarray of shape (horizon, n_nodes[, n_targets])
         Forecasts by name.
     intervals : dict of str to (lower, upper)
@@ -117,6 +129,12 @@ class Report:
         Truth and forecasts of a few origins spread over the test part.
     created : str
         When, in UTC.
+    future : Sample or None
+        Forecasts of the steps after the last time step, by the forecasters as they were fitted on the first part.
+    graph : Graph or None
+        The graph that all forecasters were given.
+    coordinates : ndarray of shape (n_nodes, 2) or None
+        Latitude and longitude, or any x and y, of the nodes; NaN where they are not known.
     """
 
     rows: list[ModelResult]
@@ -127,6 +145,9 @@ class Report:
     nodes: list[Any]
     samples: list[Sample] = field(repr=False)
     created: str
+    future: Sample | None = field(default=None, repr=False)
+    graph: Graph | None = field(default=None, repr=False)
+    coordinates: np.ndarray | None = field(default=None, repr=False)
 
     def __getitem__(self, name: str) -> ModelResult:
         """Row of the forecaster of that name."""
@@ -208,6 +229,9 @@ class Report:
                 "scores": plain(row.scores),
                 "horizon_mae": plain(row.horizon_mae),
                 "node_mae": plain(row.node_mae),
+                "node_mase": plain(row.node_mase),
+                "coverage": row.coverage,
+                "node_coverage": plain(row.node_coverage),
                 "fit_seconds": row.fit_seconds,
                 "predict_ms_per_window": row.predict_ms,
                 "n_parameters": row.n_parameters,
@@ -232,5 +256,33 @@ class Report:
         """Return `to_dict` as JSON text; what is not a finite number is null."""
         return json.dumps(finite_or_none(self.to_dict()), indent=2, allow_nan=False)
 
+    def plot(self, nodes: Sequence[Any] | None = None, *, title: str | None = None) -> Any:
+        """Draw the forecasts of the best forecaster, with its intervals, and of the two next best.
+
+        Parameters
+        ----------
+        nodes : sequence, optional
+            Names or positions of the nodes; default one with a small, one with a middling and one with a large error.
+        title : str, optional
+            Title of the figure.
+
+        Returns
+        -------
+        ForecastDisplay or None
+            The picture, which a notebook shows; ``.figure_.savefig(path)`` writes it. None if every forecaster failed.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        from ..plotting import report_picture
+
+        return report_picture(self, title, nodes=nodes)
+
     def __str__(self) -> str:
         return self.to_text()
+
+    def _repr_html_(self) -> str:
+        """Table for notebooks."""
+        return html_table(self.to_frame(), self.settings, self.unit)

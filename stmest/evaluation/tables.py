@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-__all__ = ["aligned_table", "filled_rows", "finite_or_none", "outlier_hint", "plain"]
+__all__ = ["aligned_table", "filled_rows", "finite_or_none", "html_table", "outlier_hint", "plain"]
 
 
 def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | None) -> str:
@@ -30,7 +31,34 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
     str
         Heading, table, and a line for each forecaster that failed.
     """
-    unit = "the unit of the data" if unit is None else unit
+    cells, aligns = _cells(frame)
+    heading, *lines = tabulate(cells, tablefmt="plain", colalign=aligns, disable_numparse=True).splitlines()
+    lines = [line.rstrip() for line in lines]
+    return "\n".join([*_legend(settings, unit), "", heading, "-" * len(heading), *lines, *_failures(frame)])
+
+
+def html_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | None) -> str:
+    """Write the table of a report in HTML, every text escaped.
+
+    Parameters
+    ----------
+    frame, settings, unit
+        As in `aligned_table`.
+
+    Returns
+    -------
+    str
+        Table, and paragraphs for what it shows and for each forecaster that failed.
+    """
+    (heading, *rows), aligns = _cells(frame)
+    table = tabulate(rows, heading, tablefmt="html", colalign=aligns, disable_numparse=True)
+    return "\n".join(
+        [table, *(f"<p>{escape(line)}</p>" for line in [*_legend(settings, unit), *_failures(frame)])]
+    )
+
+
+def _cells(frame: pd.DataFrame) -> tuple[list[list[str]], list[str]]:
+    """The texts of the table row by row, the first its heading, and the alignment of each column."""
     steps = [column for column in frame if str(column).startswith("MAE@")]
     digits = _decimals(frame["MAE"])
     formats: dict[str, Callable[[Any], str]] = {
@@ -46,22 +74,27 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
         columns.append(
             [titles.get(column, column), *("-" if pd.isna(v) else as_text(v) for v in frame[column])]
         )
-    failed = [f"{name} failed: {reason}" for name, reason in frame["error"].items() if reason is not None]
-    count = (
-        f"{settings['windows']:,} test windows, {settings['horizon']} steps ahead; the same for every row."
-    )
-    legend = (
-        f"MAE, RMSE in {unit}; MAE@k: k steps ahead alone; MASE: 1 is a naive forecast of season {settings['season']} "
-        "on the training rows."
-    )
     aligns = ["left", *["right"] * len(formats)]
     if frame["note"].notna().any():
         columns.append(["", *("" if note is None else note for note in frame["note"])])
         aligns.append("left")
-    cells = zip(*columns, strict=True)
-    heading, *lines = tabulate(cells, tablefmt="plain", colalign=aligns, disable_numparse=True).splitlines()
-    lines = [line.rstrip() for line in lines]
-    return "\n".join([count, legend, "", heading, "-" * len(heading), *lines, *failed])
+    return [list(row) for row in zip(*columns, strict=True)], aligns
+
+
+def _legend(settings: dict[str, Any], unit: str | None) -> list[str]:
+    """What was scored, and in which units."""
+    count = (
+        f"{settings['windows']:,} test windows, {settings['horizon']} steps ahead; the same for every row."
+    )
+    units = (
+        f"MAE, RMSE in {'the unit of the data' if unit is None else unit}; MAE@k: k steps ahead alone; MASE: 1 is a naive "
+        f"forecast of season {settings['season']} on the training rows."
+    )
+    return [count, units]
+
+
+def _failures(frame: pd.DataFrame) -> list[str]:
+    return [f"{name} failed: {reason}" for name, reason in frame["error"].items() if reason is not None]
 
 
 def filled_rows(data: dict[str, Any]) -> list[str]:

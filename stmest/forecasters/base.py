@@ -478,6 +478,42 @@ class BaseForecaster(ABC, BaseEstimator):
         # nothing varies, and scikit-learn's searches need a number
         return float(np.array_equal(y_true[np.isfinite(y_true)], y_pred[np.isfinite(y_true)]))
 
+    def plot(
+        self, X: Any = None, *, nodes: Any = None, coverage: float | None = 0.9, title: str | None = None
+    ) -> Any:
+        """Draw forecasts beside the observed values, with their prediction intervals; of fields the fields.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame, DataArray or Tensor, optional
+            Values, of which the last `horizon` time steps are forecast from those before them. Default: what follows the
+            time steps that `fit` (and `update`) saw last, without observed values beside it; of fields, X is needed.
+        nodes : sequence, optional
+            Names or positions of the nodes; default the first three. Not used for fields.
+        coverage : float or None, default=0.9
+            Share of the values that the intervals must contain, between 0 and 1; None for no intervals. Not used for fields.
+        title : str, optional
+            Title of the figure.
+
+        Returns
+        -------
+        ForecastDisplay or FieldDisplay
+            The picture, which a notebook shows; ``.figure_.savefig(path)`` writes it.
+
+        Raises
+        ------
+        DataError
+            If X is too short, or a node is not known.
+        MissingDependencyError
+            If matplotlib is not installed.
+        """
+        from ..plotting import FieldDisplay, ForecastDisplay
+
+        check_is_fitted(self)
+        if self.grid_shape_ is not None:
+            return FieldDisplay.from_estimator(self, X, title=title)
+        return ForecastDisplay.from_estimator(self, X, nodes=nodes, coverage=coverage, title=title)
+
     def update(self, X: Any) -> Any:
         """Append newly observed time steps, without training.
 

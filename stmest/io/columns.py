@@ -22,7 +22,7 @@ from .numerals import numbers_of
 from .options import ReadOptions
 from .times import ORDERS, holds_dates, times
 
-__all__ = ["LAYOUTS", "wide_table"]
+__all__ = ["LAYOUTS", "NODE_NAMES", "wide_table"]
 
 LAYOUTS = (
     "a wide table (time in the first column, one column per node), a long table (columns time, node, value or ds, "

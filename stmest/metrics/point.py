@@ -18,7 +18,8 @@ from ..data.moments import binary_unit, deviations
 from ..exceptions import DataError, ParameterError
 
 __all__ = [
-    "horizon_errors", "mae", "mase", "mse", "named_metric", "origin_errors", "paired", "r2", "rmse", "weighted_r2",
+    "horizon_errors", "mae", "mase", "mse", "named_metric", "origin_errors", "paired", "r2", "rmse",
+    "scaled_errors", "weighted_r2",
 ]  # fmt: skip
 
 
@@ -119,6 +120,38 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int =
     >>> mase(y_true=[[[6.0], [7.0]]], y_pred=[[[5.0], [5.0]]], y_train=rise, season=1)
     1.5
     """
+    ratios = scaled_errors(y_true, y_pred, y_train, season)
+    ratio = _mean(ratios[~np.isnan(ratios)])
+    return ratio if np.isfinite(ratio) else float("nan")
+
+
+def scaled_errors(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int = 1) -> np.ndarray:
+    """Mean absolute scaled error of each node by itself; `mase` is the mean of these.
+
+    Parameters
+    ----------
+    y_true, y_pred, y_train, season
+        As for `mase`.
+
+    Returns
+    -------
+    ndarray of shape (n_nodes[, n_features])
+        Without unit; NaN for nodes without a scale or an observed target, infinite where a forecast is NaN.
+
+    Raises
+    ------
+    DataError
+        If the shapes do not agree.
+    ParameterError
+        If `season` is no positive integer below the number of training time steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rise = np.arange(6.0)[:, None] * [1, 2]
+    >>> scaled_errors(y_true=[[[6.0, 12.0]]], y_pred=[[[5.0, 11.0]]], y_train=rise).tolist()
+    [1.0, 0.5]
+    """
     truth, forecast = paired(y_true, y_pred)
     train = np.asarray(y_train, dtype=np.float64)
     if truth.ndim < 3 or train.shape[1:] != truth.shape[2:]:
@@ -135,9 +168,9 @@ def mase(y_true: ArrayLike, y_pred: ArrayLike, y_train: ArrayLike, season: int =
     # A forecast of NaN must not pass for a missing target.
     errors[np.isnan(forecast) & ~np.isnan(truth)] = np.inf
     errors = _column_mean(errors.reshape(-1, scale.size))
-    counted = np.isfinite(scale) & (scale > 0) & ~np.isnan(errors)
-    ratio = _mean(errors[counted] / scale[counted])
-    return ratio if np.isfinite(ratio) else float("nan")
+    counted = np.isfinite(scale) & (scale > 0)
+    ratios = np.divide(errors, scale, out=np.full(scale.shape, np.nan), where=counted)
+    return ratios.reshape(truth.shape[2:])
 
 
 def r2(y_true: ArrayLike, y_pred: ArrayLike) -> float:

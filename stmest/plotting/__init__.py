@@ -13,7 +13,8 @@ from .fields import FieldDisplay, plot_fields
 from .forecast import ForecastDisplay, plot_forecast
 from .graphs import GraphDisplay, plot_graph_map, plot_graph_matrix
 from .history import HistoryDisplay, plot_history
-from .page import report_page, report_picture
+from .page import report_page
+from .report_picture import report_picture
 from .routing import RoutingDisplay, plot_routing, plot_routing_change
 
 __all__ = [

@@ -230,9 +230,9 @@ class FieldDisplay(Display):
         DataError
             If X holds no fields, or is too short.
         """
-        cut = len(X) - estimator.horizon
         shape = np.shape(X)
-        if len(shape) not in (3, 4) or cut < 1:
+        cut = shape[0] - estimator.horizon if len(shape) in (3, 4) else 0
+        if cut < 1:
             raise DataError(
                 f"X has shape {shape}; needed: (n_times, n_rows, n_columns[, n_features]), more than horizon = "
                 f"{estimator.horizon} time steps."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..data.containers import as_panel
+from ..data.output import ToArray
 from ..data.panel import Panel
 from ..exceptions import DataError, ParameterError
 from ..runtime import require
@@ -207,10 +208,11 @@ class ForecastDisplay(Display):
         horizon = _common_horizon(models)
         first_name, first = next(iter(models.items()))
         past, truth, future = _origin(first, X, horizon)
+        past = replace(past, restore=ToArray())
         begin = max(0, past.n_times - (3 * horizon if n_history is None else n_history))
         display = cls(
             truth,
-            {name: _first_target(model.predict(past)) for name, model in models.items()},
+            {name: _first_target(model.predict(past), past) for name, model in models.items()},
             intervals=None if coverage is None else {first_name: _interval(first, past, coverage)},
             coverage=0.9 if coverage is None else coverage,
             history=past.values[begin:, :, first.target_[0]],
@@ -262,14 +264,16 @@ def _common_horizon(models: Mapping[str, Any]) -> int:
     return next(iter(horizons.values()))
 
 
-def _first_target(forecast: Any) -> np.ndarray:
-    return as_panel(forecast).values[:, :, 0]
+def _first_target(forecast: Any, past: Panel) -> np.ndarray:
+    """The first forecast feature of an array, node by node; the cells of a field row by row."""
+    values = np.asarray(forecast, dtype=float)
+    return values.reshape(len(values), past.values.shape[1], -1)[:, :, 0]
 
 
 def _interval(model: Any, past: Any, coverage: float) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds of the first forecast feature."""
     lower, upper = model.predict_interval(past, coverage=coverage)
-    return _first_target(lower), _first_target(upper)
+    return _first_target(lower, past), _first_target(upper, past)
 
 
 def _origin(model: Any, X: Any, horizon: int) -> tuple[Panel, np.ndarray, pd.Index | None]:

@@ -1,7 +1,7 @@
-"""A report as one picture, and as one HTML page: table, pictures, data and settings, with nothing to load from elsewhere.
+"""A report as one HTML page: verdict, tables, charts, map, data and settings, with nothing to load from elsewhere.
 
-The template is `page.html.jinja`. Pictures are part of the page, and its content policy forbids the browser to fetch
-anything. Builds on the displays; used by the command line.
+The template is `page.html.jinja`, with `page.css` and `page.js`. Numbers and pictures are part of the page, and its content
+policy forbids the browser to fetch anything. Builds on the displays and on `sensors`; used by the command line.
 """
 
 from __future__ import annotations
@@ -14,34 +14,33 @@ from functools import partial
 from importlib.resources import files
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from ..runtime import require
 from ._canvas import plain_text, png
-from ._docs import fill_in
-from .errors import ErrorDisplay
 from .fields import FieldDisplay
-from .forecast import ForecastDisplay
 from .graphs import GraphDisplay
 from .history import HistoryDisplay
+from .report_picture import by_error
 from .routing import RoutingDisplay
+from .sensors import (
+    decimals,
+    first_target,
+    head,
+    looks_geographic,
+    number,
+    sensor_charts,
+    sensor_map,
+    sensor_table,
+    share,
+)
 
-__all__ = ["report_page", "report_picture"]
+__all__ = ["report_page"]
 
-_N_NODES = 2  # nodes drawn of each kind: best, worst
 _MOST_NAMED = 10  # names of nodes that one line lists
+# Columns of the table of the models: head and decimals, where these do not depend on the values
 _COLUMNS = {
-    "MAE": "MAE", "RMSE": "RMSE", "MASE": "MASE", "R2": "R²", "fit_seconds": "fit s", "predict_ms": "ms/window",
-    "n_parameters": "parameters",
+    "MAE": ("MAE", None), "RMSE": ("RMSE", None), "MASE": ("MASE", 3), "R2": ("R²", 3), "fit_seconds": ("fit s", 1),
+    "predict_ms": ("ms/window", 2), "n_parameters": ("parameters", 0),
 }  # fmt: skip
-_LITTLE = {
-    "MASE": 3,
-    "R2": 3,
-    "fit_seconds": 1,
-    "predict_ms": 2,
-    "n_parameters": 0,
-}  # decimals; others by size
 
 
 def report_page(report: Any, *, title: str = "Forecasts compared") -> str:
@@ -57,9 +56,11 @@ def report_page(report: Any, *, title: str = "Forecasts compared") -> str:
     Returns
     -------
     str
-        HTML with everything in it: a table that sorts by a click, errors by step and node, forecasts of the best and the
-        worst nodes (with intervals where the forecaster has them), what the networks learnt, a summary of the data, and
-        settings and versions to repeat the run.
+        HTML with everything in it: the verdict; tables of the models and of the sensors, which sort by a click; errors by step;
+        forecasts of any sensor beside what was observed, and of the steps after the last row, with intervals where the
+        forecaster has them; a map where the places of the sensors are known; what the networks learnt, where forecasts
+        use it; a summary of the data, and settings and versions to repeat the run. Of very many sensors it shows
+        those at even distances between the smallest and the largest error, and says so.
 
     Raises
     ------
@@ -80,17 +81,30 @@ def report_page(report: Any, *, title: str = "Forecasts compared") -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    template = environment.from_string((files(__package__) / "page.html.jinja").read_text(encoding="utf-8"))
-    done = [row for row in report.rows if row.error is None]
-    best = min(done, key=lambda row: row.scores["MAE"]) if done else None
-    page = template.render(
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    own = {name: (files(__package__) / name).read_text(encoding="utf-8") for name in _FILES}
+    done = by_error(report)
+    best = done[0] if done else None
+    sensors = sensor_charts(report, done) if done else None
+    page = environment.from_string(own["page.html.jinja"]).render(
+        style=environment.filters["safe"](own["page.css"]),
+        script=environment.filters["safe"](own["page.js"]),
         title=plain_text(title),
         report=report,
-        best=None if best is None else {"name": plain_text(best.name), "MAE": best.scores["MAE"]},
+        summary=_summary(report),
+        verdict=[plain_text(line) for line in report.verdict().text.splitlines()],
+        tiles=[] if best is None else _tiles(report, best),
+        best=None if best is None else plain_text(best.name),
         unit=plain_text(report.unit or "the unit of the data"),
+        coverage=f"{report.settings['coverage']:.0%}",
         header=_header(report),
         rows=_rows(report),
-        pictures=[] if best is None else _pictures(report, best),
+        sensors=None
+        if sensors is None
+        else sensors | _in_names(sensors, report) | sensor_table(report, done, sensors["nodes"]),
+        map=None if sensors is None else sensor_map(report, best, sensors["nodes"]),
+        pictures=[_fields(report, best)] if done and "grid" in report.data else [],
+        unused=[_unused(row) for row in done if not _is_used(row)],
         learnt=[picture for row in done for picture in _learnt(row)],
         data=_data(report.data),
         settings=_settings(report.settings),
@@ -100,8 +114,86 @@ def report_page(report: Any, *, title: str = "Forecasts compared") -> str:
     return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", page)
 
 
+_FILES = ("page.html.jinja", "page.css", "page.js")
 # Half characters and control characters, which no file in UTF-8 and no page may hold
 _UNFIT = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ud800-\\udfff]")
+
+
+def _in_names(sensors: dict[str, Any], report: Any) -> dict[str, Any]:
+    """The sensors that have a chart, by name."""
+    return {"nodes": [plain_text(report.nodes[node]) for node in sensors["nodes"]]}
+
+
+# ---------------------------------------------------------------- what comes first
+
+
+def _summary(report: Any) -> str:
+    data = report.data
+    parts = [f"{data['n_nodes']:,} sensors", f"{data['n_times']:,} rows"]
+    if "first_time" in data:
+        parts.append(f"{data['first_time']} to {data['last_time']}")
+    horizon = report.settings["horizon"]
+    return ", ".join([*parts, "1 step ahead" if horizon == 1 else f"{horizon} steps ahead"])
+
+
+def _tiles(report: Any, best: Any) -> list[dict[str, str]]:
+    """The few numbers that everybody looks for."""
+    scores, settings = best.scores, report.settings
+    tiles = [
+        (
+            "mean absolute error",
+            f"{scores['MAE']:.4g}",
+            f"{plain_text(best.name)}, {plain_text(report.unit or 'unit of the data')}",
+        ),
+        (
+            "MASE",
+            number(scores["MASE"], 3)["text"],
+            f"below 1: better than a naive forecast of season {settings['season']}",
+        ),
+        ("R²", number(scores["R2"], 3)["text"], "1 is perfect"),
+    ]
+    if best.coverage is not None:
+        tiles.append(
+            (
+                "coverage",
+                share(best.coverage)["text"],
+                f"of the {settings['coverage']:.0%} intervals, measured on the test part",
+            )
+        )
+    tiles.append(("missing values", share(report.data["missing_share"])["text"], "of the data"))
+    return [{"name": name, "value": value, "text": text} for name, value, text in tiles]
+
+
+# ---------------------------------------------------------------- the table of the models
+
+
+def _header(report: Any) -> list[dict[str, Any]]:
+    names = [name for name, _ in _COLUMNS.values()]
+    names[2:2] = [f"MAE@{step}" for step in report.steps]
+    return [head("model", text=True), *map(head, [*names, "coverage"])]
+
+
+def _rows(report: Any) -> list[dict[str, Any]]:
+    """Name, note, reason of failure or cells of each forecaster."""
+    frame = report.to_frame()
+    columns = (
+        dict(list(_COLUMNS.items())[:2]) | {f"MAE@{step}": ("", None) for step in report.steps} | _COLUMNS
+    )
+    digits = decimals(frame["MAE"])
+    lowest = {column: frame[column].min() for column in columns if column.startswith(("MA", "RM"))}
+    out = []
+    for row, (_, line) in zip(report.rows, frame.iterrows(), strict=True):
+        cells = [
+            number(line[column], digits if fixed is None else fixed)
+            | {"lowest": line[column] == lowest.get(column)}
+            for column, (_, fixed) in columns.items()
+        ]
+        cells.append(share(float("nan") if row.coverage is None else row.coverage))
+        out.append({"name": plain_text(row.name), "error": row.error, "note": row.note, "cells": cells})
+    return out
+
+
+# ---------------------------------------------------------------- pictures
 
 
 def _picture(draw: Callable[[], Any], heading: str, text: str) -> dict[str, str | None]:
@@ -113,121 +205,38 @@ def _picture(draw: Callable[[], Any], heading: str, text: str) -> dict[str, str 
     return {"heading": plain_text(heading), "text": plain_text(text), "source": source}
 
 
-def _pictures(report: Any, best: Any) -> list[dict[str, str | None]]:
-    """Errors and forecasts; the whole field too, where the nodes are the cells of one."""
-    pictures = [_errors(report), _forecasts(report, best)]
-    return pictures if "grid" not in report.data else [*pictures, _fields(report, best)]
-
-
-def _errors(report: Any) -> dict[str, str | None]:
-    text = "Mean absolute error by step ahead (above) and by node (below), over all test windows."
-    return _picture(lambda: ErrorDisplay.from_report(report), "Where the errors are", text)
-
-
-def _forecasts(report: Any, best: Any) -> dict[str, str | None]:
-    """Forecasts of the nodes with the smallest and the largest errors, from an origin in the middle of the test part."""
-    order = _from_easy_to_hard(report, best)
-    chosen = list(dict.fromkeys([*order[:_N_NODES], *order[-_N_NODES:]])) or [0]
-    display = _sample_display(report, [best, *_rivals(report, best)[:1]])
-    band = f", with its {report.settings['coverage']:.0%} interval" if display.intervals else ""
-    text = (
-        f"The nodes where {plain_text(best.name)} errs least (first) and most (last), from one origin in the middle of the "
-        f"test part{band}; beside it the next best."
-    )
-    return _picture(lambda: display.plot(nodes=chosen), "Forecasts of the best and the worst nodes", text)
-
-
-@fill_in
-def report_picture(report: Any, title: str) -> ForecastDisplay | None:
-    """Draw the forecasts of an easy, a middling and a hard node, from an origin in the middle of the test part.
-
-    Parameters
-    ----------
-    report : Report
-        As `stmest.compare` returns it.
-    title : str
-        What the data are called.
-
-    Returns
-    -------
-    ForecastDisplay or None
-        Drawn: the first forecaster of the report that did not fail, with its interval, and the two best of the others. None
-        if all of them failed.
-
-    Raises
-    ------
-    {matplotlib}
-    """
-    done = [row for row in report.rows if row.error is None]
-    if not done:
-        return None
-    order = _from_easy_to_hard(report, done[0]) or [0]
-    nodes = list(dict.fromkeys(order[round(share * (len(order) - 1))] for share in (0.1, 0.5, 0.9)))
-    what = f"{title}: nodes with a small, a middling and a large error" if len(nodes) == 3 else title
-    return _sample_display(report, [done[0], *_rivals(report, done[0])[:2]]).plot(nodes=nodes, title=what)
-
-
-def _rivals(report: Any, row: Any) -> list[Any]:
-    """The other rows that did not fail, the best first."""
-    others = [other for other in report.rows if other.error is None and other is not row]
-    return sorted(others, key=lambda other: other.scores["MAE"])
-
-
-def _from_easy_to_hard(report: Any, row: Any) -> list[int]:
-    """Positions of the nodes by the errors of one forecaster, without those that nobody wonders about."""
-    errors = np.asarray(row.node_mae, dtype=float)
-    still = {str(node) for node in report.data["constant_nodes"]}
-    return [
-        int(i)
-        for i in np.argsort(errors, kind="stable")
-        if np.isfinite(errors[i]) and str(report.nodes[i]) not in still
-    ]
-
-
-def _sample_display(report: Any, rows: list[Any]) -> ForecastDisplay:
-    """Forecasts of some rows from an origin in the middle of the test part, with the interval of the first."""
-    sample, first = report.samples[len(report.samples) // 2], rows[0].name
-    return ForecastDisplay(
-        _first(sample.truth),
-        {row.name: _first(sample.forecasts[row.name]) for row in rows},
-        intervals={
-            name: (_first(lower), _first(upper))
-            for name, (lower, upper) in sample.intervals.items()
-            if name == first
-        },
-        coverage=report.settings["coverage"],
-        history=_first(sample.history),
-        node_names=[str(node) for node in report.nodes],
-        time=sample.time,
-        unit=report.unit,
-    )
-
-
 def _fields(report: Any, best: Any) -> dict[str, str | None]:
     """Truth, forecast and error of the field from an origin in the middle of the test part."""
     sample = report.samples[len(report.samples) // 2]
     shape = (-1, *report.data["grid"])
-    truth, forecast = _first(sample.truth), _first(sample.forecasts[best.name])
+    truth, forecast = first_target(sample.truth), first_target(sample.forecasts[best.name])
     display = FieldDisplay(truth.reshape(shape), forecast.reshape(shape), unit=report.unit)
     name = plain_text(best.name)
     text = f"The observed field, what {name} forecast, and the difference, from one origin in the middle of the test part."
     return _picture(display.plot, "The field", text)
 
 
-def _first(values: np.ndarray) -> np.ndarray:
-    """The first forecast feature, where there are several."""
-    return values if values.ndim == 2 else values[..., 0]
+def _is_used(row: Any) -> bool:
+    """Whether forecasts use what the network of a row learnt; true of what has none."""
+    return bool(getattr(row.forecaster, "residual_weight_", 1.0) > 0)
+
+
+def _unused(row: Any) -> str:
+    return (
+        f"{plain_text(row.name)} kept the linear forecast: its network did not lower the validation error beyond doubt. No "
+        "forecast uses what it learnt, so that it is not shown."
+    )
 
 
 def _learnt(row: Any) -> list[dict[str, str | None]]:
-    """Graph, routing and course of training, of forecasters that have them; of a network that no forecast uses, the last."""
+    """Graph and routing of a network that forecasts use, and the course of the training of any."""
     out = []
     model, name = row.forecaster, plain_text(row.name)
-    used = getattr(model, "residual_weight_", 1.0) > 0
+    used = _is_used(row)
     if used and hasattr(model, "graph_"):
         given = model.given_graph_
         places = None if given is None else given.coordinates
-        geographic = places is not None and _looks_geographic(places)
+        geographic = places is not None and looks_geographic(places)
         text = "Learned graph: who listens to whom." + (
             " On the map up to two links of each node, where any stand out." if places is not None else ""
         )
@@ -243,34 +252,7 @@ def _learnt(row: Any) -> list[dict[str, str | None]]:
     return out
 
 
-def _looks_geographic(places: np.ndarray) -> bool:
-    """Whether coordinates can be degrees: in range, and not all within the unit square, where simulations lie."""
-    in_range = bool((np.abs(places) <= np.array([90, 180])).all())
-    return in_range and bool((places < 0).any() or (places > 1).any())
-
-
-def _header(report: Any) -> list[str]:
-    return [*_COLUMNS.values(), *(f"MAE@{step}" for step in report.steps)]
-
-
-def _rows(report: Any) -> list[dict[str, Any]]:
-    """Name, reason of failure or cells of each forecaster; a cell is its text and the number that it sorts by."""
-    frame = report.to_frame()
-    columns = [*_COLUMNS, *(f"MAE@{step}" for step in report.steps)]
-    largest = float(frame["MAE"].abs().max())
-    digits = (
-        3 if not np.isfinite(largest) or largest == 0 else int(np.clip(3 - np.floor(np.log10(largest)), 0, 6))
-    )
-    out = []
-    for name, line in frame.iterrows():
-        cells = []
-        for column in columns:
-            value = line[column]
-            known = not pd.isna(value)
-            text = f"{value:,.{_LITTLE.get(column, digits)}f}" if known else "–"
-            cells.append({"text": text, "key": float(value) if known else None})
-        out.append({"name": plain_text(name), "error": line["error"], "cells": cells})
-    return out
+# ---------------------------------------------------------------- data, settings, machine
 
 
 def _data(data: dict[str, Any]) -> dict[str, str]:

@@ -66,7 +66,25 @@ def test_html_writes_a_page_that_repeats_the_command(csv, tmp_path, capsys):
     page = target.read_text(encoding="utf-8")
     assert "<h1>readings.csv</h1>" in page
     assert f"stmest report --data {csv} --models {QUICK} " in page
-    assert page.count("<img") == 2
+    assert "What comes next" in page
+    assert "<circle" not in page
+
+
+def test_coords_put_the_sensors_on_a_map(csv, tmp_path, capsys):
+    nodes = pd.read_csv(csv, nrows=1).columns[1:]
+    (tmp_path / "places.csv").write_text(
+        "node,lat,lon\n" + "".join(f"{node},{47 + i},{i}\n" for i, node in enumerate(nodes[1:])),
+        encoding="utf-8",
+    )
+    command = ["--data", csv, "--models", "last-value", "--out", tmp_path, "--html", tmp_path / "x.html"]
+    code, text, errors = _report(capsys, *command, "--coords", tmp_path / "places.csv")
+    assert (code, errors) == (0, "")
+    assert f"places.csv: places {len(nodes) - 1} of {len(nodes)} nodes" in text
+    assert (tmp_path / "x.html").read_text(encoding="utf-8").count("<circle") == len(nodes) - 1
+    code, text, errors = _report(capsys, *command, "--coords", tmp_path / "place.csv")
+    assert code == 2
+    assert "did you mean places.csv?" in errors
+    assert "fitting" not in text
 
 
 def test_the_page_repeats_how_the_file_was_read(csv, tmp_path, capsys):

@@ -8,16 +8,16 @@ the registry and no other classes. Builds on `storage`.
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch.overrides import TorchFunctionMode
 
 from ..data.input_spec import InputSpec
 from ..data.panel import Panel
@@ -28,7 +28,6 @@ from ..prediction.calibration import Calibration
 from ..runtime import resolve_device, versions
 from ..storage.plain_state import decode, encode
 from ..storage.tensor_file import read_tensor_file, write_tensor_file
-from ..training.diagnostics import available_memory
 from .registry import entries, find
 
 __all__ = ["load", "save_model"]
@@ -102,10 +101,11 @@ def load(path: str | os.PathLike[str], device: Any = "auto") -> Any:
     >>> same.predict().equals(model.predict())
     True
     """
-    resolve_device(device)  # before anything is read
+    if device not in (None, "auto"):
+        resolve_device(device)  # before anything is read
     document, arrays = read_tensor_file(path)
     try:
-        return _restored(document, arrays, "auto" if device is None else device, _Budget())
+        return _restored(document, arrays, "auto" if device is None else device, functools.cache(_new_budget))
     except Exception as error:  # whatever a crafted file provokes ends in one kind of error
         raise ModelFileError(
             f"{os.fspath(path)!r} was not loaded: its content contradicts itself or does not fit this version of stmest "
@@ -215,8 +215,14 @@ def _savable(parameters: dict[str, Any], spec: InputSpec, names: tuple[str, ...]
 # ---------------------------------------------------------------- from a document
 
 
+def _new_budget() -> Any:
+    from .network_budget import NetworkBudget  # brings torch, which files without networks do not need
+
+    return NetworkBudget()
+
+
 def _decoded(
-    nodes: dict[str, Any], arrays: dict[str, np.ndarray], device: Any, budget: _Budget, fitted: bool
+    nodes: dict[str, Any], arrays: dict[str, np.ndarray], device: Any, budget: Callable[[], Any], fitted: bool
 ) -> dict[str, Any]:
     """Parameters or state of a document."""
     decoded = {}
@@ -230,9 +236,13 @@ def _decoded(
 
 
 def _restored(
-    document: dict[str, Any], arrays: dict[str, np.ndarray], device: Any, budget: _Budget, fitted: bool = True
+    document: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    device: Any,
+    budget: Callable[[], Any],
+    fitted: bool = True,
 ) -> Any:
-    """The forecaster of a document."""
+    """The forecaster of a document; `budget` returns the one budget of all its networks."""
     entry = find(document["class"]) if isinstance(document["class"], str) else None
     if entry is None:
         raise ModelFileError(f"it names the class {document['class']!r}; known are {sorted(entries())}")
@@ -255,8 +265,8 @@ def _restored(
         state["weights_"] = [state["weights_"]]
     members = state.get("weights_") or []
     for weights in members:
-        budget.add(weights, state["n_features_in_"])
-    with budget:
+        budget().add(weights, state["n_features_in_"])
+    with budget() if "weights_" in state else nullcontext():
         model.__setstate__(dict(state))
     _check_sizes(model)
     for network, weights in zip(model.networks_, members, strict=True) if members else ():
@@ -372,50 +382,3 @@ def _check_labels(rows: Panel, spec: InputSpec) -> None:
             )
         if isinstance(freq, str) and isinstance(rows.index, pd.DatetimeIndex):
             offset_of(freq)
-
-
-# ---------------------------------------------------------------- crafted sizes
-
-_FACTORIES: set[Callable[..., Any]] = {
-    torch.arange, torch.empty, torch.eye, torch.full, torch.linspace, torch.ones, torch.rand, torch.randint, torch.randn,
-    torch.zeros,
-}  # fmt: skip
-_SPARE_NUMBERS, _NUMBERS_PER_WEIGHT = 4_000_000, 8
-_SPARE_CALLS, _CALLS_PER_WEIGHT = 2_000, 100
-
-
-class _Budget(TorchFunctionMode):
-    """Bounds the networks of a file, those of all members together, before memory is allocated.
-
-    Counts the numbers that torch's factory functions allocate. A file is refused if its parameters describe networks many times
-    larger than the weights that it holds, or if several networks refer to the same weights.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.n_numbers, self.n_calls = _SPARE_NUMBERS, _SPARE_CALLS
-        self.seen: set[int] = set()
-
-    def add(self, weights: dict[str, np.ndarray], n_nodes: int) -> None:
-        """Allow for a network with some weights."""
-        places = {array.ctypes.data for array in weights.values() if array.size}
-        if places & self.seen:
-            raise ModelFileError("two of its networks refer to the same weights")
-        self.seen |= places
-        n_numbers = sum(array.size for array in weights.values()) + n_nodes**2
-        self.n_numbers += _NUMBERS_PER_WEIGHT * n_numbers
-        free = available_memory(torch.device("cpu"))
-        self.n_numbers = self.n_numbers if free is None else min(self.n_numbers, free // 4)
-        self.n_calls += _CALLS_PER_WEIGHT * len(weights)
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if func in _FACTORIES:
-            described = {key: value for key, value in kwargs.items() if key != "generator"}
-            self.n_numbers -= func(*args, **{**described, "device": "meta"}).numel()
-            self.n_calls -= 1
-            if self.n_numbers < 0 or self.n_calls < 0:
-                raise ModelFileError(
-                    "its parameters describe a network far larger than the weights that it holds"
-                )
-        return func(*args, **kwargs)

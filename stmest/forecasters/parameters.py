@@ -20,7 +20,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data.scaling import SCALERS
 from ..linear.seasonal_mean import CYCLES
-from ..training.losses import LOSSES
 
 __all__ = [
     "SEASONAL_PROFILE",
@@ -110,7 +109,7 @@ class TrainingParameters(WindowParameters):
         "learning_rate": [real(0, closed="neither")],
         "weight_decay": [real(0)],
         "grad_clip": [real(0, closed="neither"), None],
-        "loss": [StrOptions(set(LOSSES))],
+        "loss": [StrOptions({"mae", "mse", "huber"})],
         "node_weights": [StrOptions({"scale", "equal"})],
         "lr_schedule": [StrOptions({"cosine", "one_cycle"}), None],
         "validation_fraction": [real(0, 1)],

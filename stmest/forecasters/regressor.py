@@ -29,7 +29,7 @@ from ..linear.cross_fit import cross_fit
 from ..linear.seasonal_mean import SeasonalProfile, less_season
 from ..prediction.predictor import Predictor
 from ..prediction.rules import Rule, Shapes
-from ..training.diagnostics import refuse_infinite_forecasts
+from ..training.extremes import refuse_infinite_forecasts
 from .base import BaseForecaster, learnt
 from .parameters import SEASONAL_PROFILE, WindowParameters
 from .registry import register

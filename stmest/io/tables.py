@@ -92,7 +92,7 @@ def _read_csv(path: Path, missing: Sequence[str]) -> Read:
 
 
 def _read_parquet(path: Path, missing: Sequence[str]) -> Read:
-    from ..runtime import require  # here, because it loads torch
+    from ..runtime import require
 
     parquet = require("pyarrow.parquet", extra="io")
     return _read_arrow(path, missing, lambda: parquet.ParquetFile(path).metadata, pd.read_parquet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,7 @@ def test_every_public_name_can_be_had(name):
     value = getattr(stmest, name)
     assert value.__name__ == name
     assert value.__doc__
+    assert "{{" not in pydoc.plain(pydoc.render_doc(value))
 
 
 def test_names_are_listed_before_they_are_used():

@@ -1,6 +1,7 @@
 """Devices, memory, seeds, deterministic algorithms, optional packages, versions.
 
-Builds on torch and psutil.
+Builds on psutil, and on torch where a device is meant: torch takes seconds to import, and forecasters in closed form do not
+need it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import psutil
-import torch
 
 from .exceptions import DeviceError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "deterministic_algorithms", "free_memory", "require", "resolve_device", "seeded", "show_versions", "versions",
@@ -102,6 +106,8 @@ def available_devices() -> list[str]:
     list of str
         Some of ``"cuda"``, ``"cuda:1"``, ``"mps"``, always ending in ``"cpu"``.
     """
+    import torch
+
     names = (
         ["cuda", *(f"cuda:{i}" for i in range(1, torch.cuda.device_count()))]
         if torch.cuda.is_available()
@@ -135,6 +141,8 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     >>> resolve_device("cpu")
     device(type='cpu')
     """
+    import torch
+
     present = available_devices()
     if device is None or (isinstance(device, str) and device == "auto"):
         return torch.device(present[0])
@@ -165,6 +173,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     -----
     One block runs at a time in a process, so that seeded fits in several threads stay reproducible.
     """
+    import torch
+
     forked = [device.index or 0] if device.type == "cuda" else []
     with _SEED_LOCK, torch.random.fork_rng(devices=forked):
         torch.manual_seed(seed)
@@ -200,6 +210,8 @@ def deterministic_algorithms(wanted: bool, device: torch.device) -> Iterator[Non
             "deterministic=True on a CUDA device needs the environment variable CUBLAS_WORKSPACE_CONFIG=:4096:8, set before "
             "Python starts (cuBLAS reads it once); or use deterministic=False."
         )
+    import torch
+
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     searches = torch.backends.cudnn.benchmark

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["row_chunks"]
+__all__ = ["has_gaps", "row_chunks"]
 
 NUMBERS_AT_ONCE = 1 << 20
 
@@ -32,3 +32,8 @@ def row_chunks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     at_once = max(1, NUMBERS_AT_ONCE // max(1, int(np.prod(values.shape[1:]))))
     for first in range(0, len(values), at_once):
         yield first, values[first : first + at_once]
+
+
+def has_gaps(values: np.ndarray) -> bool:
+    """Whether a value is missing; read in chunks."""
+    return any(bool(np.isnan(chunk).any()) for _, chunk in row_chunks(values))

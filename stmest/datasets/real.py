@@ -210,7 +210,7 @@ def load_field(name: str, folder: str | os.PathLike[str] | None = None) -> Any:
     data = load_panel(name, folder)
     if data.values.ndim != 4:
         raise DataError(f"{name!r} has the shape {data.values.shape}, which is no field; use load_panel.")
-    from ..runtime import require  # brings torch, which is not needed for an array
+    from ..runtime import require
 
     xarray = require("xarray", "io")
     coords = {"time": data.index, "channel": data.channels}
@@ -283,7 +283,7 @@ def fetch_panel(name: str) -> RealPanel:
         return _read(name, known, Path(named) / known.path)
     if known.url is None:
         return load_panel(name)
-    from ..runtime import require  # brings torch, which is not needed for a file
+    from ..runtime import require
 
     pooch = require("pooch", "io")
     kept = pooch.os_cache("stmest") / known.path

@@ -15,6 +15,12 @@ from ..metrics.point import named_metric
 
 __all__ = ["forecast_scorer"]
 
+_NAMES_OF_SKLEARN = {
+    "neg_mean_absolute_error": "mae",
+    "neg_mean_squared_error": "mse",
+    "neg_root_mean_squared_error": "rmse",
+}
+
 
 def forecast_scorer(metric: str = "mae") -> Callable[..., float]:
     """Scorer for scikit-learn's ``scoring=``: the error of all rolling forecasts in a fold, in raw units.
@@ -25,7 +31,8 @@ def forecast_scorer(metric: str = "mae") -> Callable[..., float]:
     Parameters
     ----------
     metric : {"mae", "mse", "rmse", "r2"}, default="mae"
-        What is measured. Errors are negated, because a higher score has to be better.
+        What is measured, also by scikit-learn's name such as ``"neg_mean_absolute_error"``. Errors are negated, because a
+        higher score has to be better.
 
     Returns
     -------
@@ -44,6 +51,7 @@ def forecast_scorer(metric: str = "mae") -> Callable[..., float]:
     >>> search = GridSearchCV(RidgeForecaster(), {"alpha": [1.0, 10.0]}, cv=ForecastSplit(3),
     ...                       scoring=forecast_scorer("mae"))
     """
+    metric = _NAMES_OF_SKLEARN.get(metric, metric)
     named_metric(metric)
     return _ForecastScorer(metric)
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..data.chunks import has_gaps
 from ..data.input_spec import InputSpec
 from ..data.node_record import NodeRecord
 from ..data.panel import Panel, feature_positions
@@ -21,7 +22,6 @@ from ..exceptions import DataError
 from ..graphs import Graph
 from ..prediction.predictor import Predictor
 from ..prediction.rules import Rule, Shapes
-from ..training.encoding import has_gaps
 from .base import BaseForecaster, learnt
 from .parameters import whole
 from .registry import register

@@ -22,6 +22,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from ..data.calendar import n_calendar_channels, n_event_channels
+from ..data.chunks import has_gaps
 from ..data.history import history_length
 from ..data.input_spec import InputSpec
 from ..data.node_record import NodeRecord
@@ -38,11 +39,11 @@ from ..linear.window_ridge import WindowRidge, fit_ensemble
 from ..networks.base import ForecastNetwork
 from ..ops.selective_scan import choose_backend
 from ..prediction.calibration import Calibration
+from ..prediction.network_rule import NetworkRule
 from ..prediction.predictor import Predictor
-from ..prediction.rules import NetworkRule
 from ..runtime import deterministic_algorithms, resolve_device, seeded
 from ..training.diagnostics import build_network
-from ..training.encoding import Encoding, has_gaps
+from ..training.encoding import Encoding
 from ..training.trainer import Trained, Trainer
 from .base import BaseForecaster, learnt
 from .parameters import TrainingParameters

@@ -7,7 +7,6 @@ each forecaster, so that their texts are written here only.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import os
@@ -20,7 +19,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..data.scaling import SCALERS
 from ..linear.seasonal_mean import CYCLES
-from ..training.losses import LOSSES
+from .parameter_names import explain_unknown
 
 __all__ = [
     "SEASONAL_PROFILE",
@@ -110,7 +109,7 @@ class TrainingParameters(WindowParameters):
         "learning_rate": [real(0, closed="neither")],
         "weight_decay": [real(0)],
         "grad_clip": [real(0, closed="neither"), None],
-        "loss": [StrOptions(set(LOSSES))],
+        "loss": [StrOptions({"mae", "mse", "huber"})],
         "node_weights": [StrOptions({"scale", "equal"})],
         "lr_schedule": [StrOptions({"cosine", "one_cycle"}), None],
         "validation_fraction": [real(0, 1)],
@@ -265,7 +264,7 @@ def describe(cls: Forecaster) -> Forecaster:
 def name_the_forecaster(cls: type) -> None:
     """Let the constructor of a forecaster name its parameters in the error about an unknown one.
 
-    Python's own error would name the dataclass that declares the parameters, and not the nearest name.
+    Python's own error would name the dataclass that declares the parameters, and not what was meant.
 
     Parameters
     ----------
@@ -287,9 +286,7 @@ def name_the_forecaster(cls: type) -> None:
             )
         unknown = next((name for name in parameters if name not in known), None)
         if unknown is not None:
-            near = difflib.get_close_matches(unknown, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
-            raise TypeError(f"{type(self).__name__} has no parameter {unknown!r}; {hint}")
+            raise TypeError(explain_unknown(type(self).__name__, unknown, known))
         declared(self, *args, **parameters)
 
     cls.__init__ = __init__  # type: ignore[misc]

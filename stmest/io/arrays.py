@@ -42,7 +42,7 @@ def check_size(needed: int, name: str, stored: int | None = None) -> None:
     DataError
         If `needed` is more than the free memory, or more than 256 MiB and 200 times `stored`.
     """
-    from ..runtime import free_memory  # here, because it loads torch
+    from ..runtime import free_memory
 
     if stored is not None and needed > max(_SMALL, _LARGEST_RATIO * stored):
         raise DataError(

@@ -85,7 +85,7 @@ def read_field(path: str | Path, *, missing: Any = None) -> dict[str, Any]:
     FileNotFoundError
         If there is no such file.
     """
-    from ..runtime import require  # here, because it loads torch
+    from ..runtime import require
 
     path = Path(path)
     if not path.is_file():

@@ -134,7 +134,7 @@ def _read_csv(path: Path, said: ReadOptions) -> Read:
 
 
 def _read_parquet(path: Path, said: ReadOptions) -> Read:
-    from ..runtime import require  # here, because it loads torch
+    from ..runtime import require
 
     parquet = require("pyarrow.parquet", extra="io")
 

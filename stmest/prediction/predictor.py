@@ -2,7 +2,7 @@
 
 A `Rule` maps look-backs less their seasonal mean to horizons. A `Predictor` cuts the windows, adds the seasonal mean again, and
 beyond the horizon continues from its own forecasts. `BasePredictor` is what it has in common with the mean of several. Builds on
-`data`, `linear` and `training`.
+`data` and `linear`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from ..data.calendar import calendar_features
 from ..data.history import History, beside_season, history_length, known_kinds
@@ -28,7 +27,7 @@ from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..linear.seasonal_mean import Residuals, SeasonalProfile, less_season
 from ..linear.window_ridge import WindowRidge, fit_ensemble
-from .rules import NetworkRule, Rule, Shapes
+from .rules import Rule, Shapes
 
 __all__ = ["BasePredictor", "Predictor"]
 
@@ -313,19 +312,12 @@ class Predictor(BasePredictor):
 
     def with_linear(self, linear: WindowRidge | None) -> Predictor:
         """A copy with another linear forecast."""
-        rule: Any = self.rule
-        if isinstance(rule, NetworkRule):
-            return replace(self, rule=replace(rule, encoding=replace(rule.encoding, linear=linear)))
-        return replace(self, rule=replace(rule, linear=linear))
+        return replace(self, rule=self.rule.with_linear(linear))
 
-    def with_networks(
-        self, networks: Any, device: torch.device | None, residual_weights: Any = None
-    ) -> Predictor:
-        """A copy with other networks (and residual weights), or without any, for pickles and model files."""
+    def with_networks(self, *changed: Any) -> Predictor:
+        """A copy with other networks (device, residual weights), or without any, for pickles and model files."""
         rule: Any = self.rule
-        weights = rule.residual_weights if residual_weights is None else tuple(residual_weights)
-        rule = replace(rule, networks=tuple(networks), device=device, residual_weights=weights)
-        return replace(self, rule=rule)
+        return replace(self, rule=rule.with_networks(*changed))
 
     def shapes(self) -> Shapes:
         """The arrays of season and rule; see `BasePredictor`."""

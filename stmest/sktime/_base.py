@@ -17,7 +17,8 @@ from sktime.base import _HeterogenousMetaEstimator
 from sktime.forecasting.base import BaseForecaster, ForecastingHorizon
 from sktime.utils.warnings import warn
 
-from ..exceptions import DataError
+from ..exceptions import DataError, ParameterError
+from ..forecasters.parameter_names import explain_unknown
 from ._constructor import compose
 from ._tables import Layout, rows_after
 
@@ -67,6 +68,17 @@ class SktimeForecaster(BaseForecaster):
         if composes is not None:
             cls._composed = composes
             compose(cls, composes, cls._more_parameters)
+
+    def set_params(self, **params: Any) -> SktimeForecaster:
+        """Set parameters; see sktime. An unknown one is a `ParameterError` that says which one was meant."""
+        try:
+            return super().set_params(**params)
+        except ValueError as error:
+            known = [name for name in self.get_params() if "__" not in name]
+            unknown = next((name for name in params if name.partition("__")[0] not in known), None)
+            if unknown is None:
+                raise
+            raise ParameterError(explain_unknown(type(self).__name__, unknown, known)) from error
 
     # ---------------------------------------------------------------- fit
 

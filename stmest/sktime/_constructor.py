@@ -10,6 +10,8 @@ import inspect
 import re
 from typing import Any
 
+from ..forecasters.parameter_names import explain_unknown
+
 __all__ = ["compose"]
 
 # y says what is forecast, and fit always begins anew (pretrain and update go on)
@@ -48,7 +50,7 @@ def compose(cls: type, composed: type, more: dict[str, tuple[Any, str]]) -> None
     def __init__(self: Any, **parameters: Any) -> None:
         unknown = sorted(set(parameters) - set(defaults))
         if unknown:
-            raise TypeError(f"{cls.__name__} has no parameter {unknown[0]!r}; it has {list(defaults)}.")
+            raise TypeError(explain_unknown(cls.__name__, unknown[0], defaults))
         missing = [name for name in required if name not in parameters]
         if missing:
             raise TypeError(f"{cls.__name__} needs the parameter {missing[0]!r}.")
@@ -73,7 +75,7 @@ def compose(cls: type, composed: type, more: dict[str, tuple[Any, str]]) -> None
 
 def _parameter_docs(composed: type) -> dict[str, str]:
     """Entries of the section ``Parameters`` of a numpydoc docstring, by name."""
-    doc = inspect.cleandoc(composed.__doc__ or "").replace("{{", "{").replace("}}", "}")
+    doc = inspect.cleandoc(composed.__doc__ or "")
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", doc, flags=re.MULTILINE | re.DOTALL)
     starts = r"^(?=\w+(?:, \w+)* : )"  # an entry begins at the margin
     texts = re.split(starts, section.group(1).rstrip() + "\n", flags=re.MULTILINE)[1:] if section else []

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import sparse
 
 from ..data.savable import SAVABLE
@@ -196,7 +195,7 @@ def _fields(value: Any, name: str) -> tuple[str, Fields]:
     if isinstance(value, np.generic):
         if value.dtype.kind in "biuf" and value.dtype.name in TENSOR_DTYPES:
             return "scalar", {"dtype": value.dtype.name, "value": value.item()}
-    elif kind is torch.Tensor:
+    elif (kind.__module__, kind.__name__) == ("torch", "Tensor"):
         return "tensor", {"values": value.detach().cpu().numpy()}
     elif SAVABLE.get(kind.__name__) is kind:
         # names that begin with an underscore are computed from the others when they are needed
@@ -264,7 +263,9 @@ def _build_tuple(items: list[Any]) -> tuple[Any, ...]:
     return tuple(items)
 
 
-def _build_tensor(values: np.ndarray) -> torch.Tensor:
+def _build_tensor(values: np.ndarray) -> Any:
+    import torch  # seconds; most state holds no tensor
+
     return torch.from_numpy(values)
 
 

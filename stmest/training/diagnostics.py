@@ -19,14 +19,14 @@ from torch import Tensor, nn
 from torch.nn.modules import module as hook
 
 from ..data.panel import Panel
-from ..data.scaling import NodeScaler
-from ..exceptions import DataError, OutOfMemoryError, TrainingError
+from ..exceptions import OutOfMemoryError, TrainingError
 from ..runtime import free_memory
 from .encoding import WindowLoader
+from .extremes import most_extreme, node_name
 
 __all__ = [
     "MemoryEstimate", "available_memory", "build_network", "estimate_training", "explain_lack", "explained_training",
-    "is_out_of_memory", "refuse_infinite_forecasts",
+    "is_out_of_memory",
 ]  # fmt: skip
 
 Built = TypeVar("Built", bound=nn.Module)
@@ -352,60 +352,16 @@ def explained_training(
             raise TrainingError(f"{error} {_worst_of_batch(panel, load)}".rstrip()) from error
 
 
-def refuse_infinite_forecasts(
-    forecast: np.ndarray, x: np.ndarray, scaler: NodeScaler, nodes: list[Any] | None
-) -> None:
-    """Raise an error where a forecast is not finite, naming the value that is most likely the cause.
-
-    Parameters
-    ----------
-    forecast : ndarray of shape (b, h, n, f_target)
-        In the units of the data.
-    x : ndarray of shape (b, t, n, f)
-        Look-backs of the forecasts.
-    scaler : NodeScaler
-        Of the network.
-    nodes : list or None
-        Names of the nodes.
-
-    Raises
-    ------
-    DataError
-        Naming the node that could not be forecast, and node and step of the most extreme value.
-    """
-    if np.isfinite(forecast).all():
-        return
-    failed = np.argwhere(~np.isfinite(forecast))[0][2]
-    (window, step, node, _), spreads = _most_extreme(x, scaler)
-    raise DataError(
-        f"the forecast of node {_name(nodes, failed)} is no finite number. The most extreme value of the look-back is "
-        f"{spreads:.3g} spreads from the centre of the training data: node {_name(nodes, node)}, {x.shape[1] - step} step(s) "
-        f"before the forecast, window {window} of {len(x)} in its batch. Give NaN where a value is broken."
-    )
-
-
 def _worst_of_batch(panel: Panel, load: WindowLoader) -> str:
     """Name the most extreme value of the last batch."""
     windows, positions, scaler = load.windows, load.latest, load.encoding.scaler
     if not positions:
         return ""
     rows = windows.starts[positions][:, None] + np.arange(windows.input_length + windows.horizon)
-    (window, step, node, feature), spreads = _most_extreme(np.asarray(windows.values[rows]), scaler)
+    (window, step, node, feature), spreads = most_extreme(np.asarray(windows.values[rows]), scaler)
     row = int(rows[window, step])
     when = f"row {row}" if panel.index is None else f"{panel.index[row]} (row {row})"
     return (
-        f"The most extreme value of that batch is {panel.values[row, node, feature]:.4g} at node {_name(panel.nodes, node)}, "
+        f"The most extreme value of that batch is {panel.values[row, node, feature]:.4g} at node {node_name(panel.nodes, node)}, "
         f"{when}: {spreads:.3g} spreads from the centre of the training data."
     )
-
-
-def _most_extreme(values: np.ndarray, scaler: NodeScaler) -> tuple[tuple[int, ...], float]:
-    """Place of the value (b, t, n, f) that is farthest from the centre, and its distance in spreads."""
-    size = np.abs((np.asarray(values, dtype=np.float64) - scaler.center) / scaler.scale)
-    size = np.nan_to_num(size, nan=-1.0)
-    place = tuple(int(i) for i in np.unravel_index(size.argmax(), size.shape))
-    return place, float(size[place])
-
-
-def _name(nodes: list[Any] | None, node: int) -> str:
-    return str(node) if nodes is None else repr(nodes[node])

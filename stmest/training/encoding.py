@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.chunks import row_chunks
 from ..data.panel import Panel
 from ..data.savable import savable
 from ..data.scaling import NodeScaler, as_single
@@ -21,7 +20,7 @@ from ..linear.cross_fit import Folds
 from ..linear.seasonal_mean import less_season
 from ..linear.window_ridge import WindowRidge
 
-__all__ = ["Encoding", "WindowLoader", "has_gaps"]
+__all__ = ["Encoding", "WindowLoader"]
 
 
 @savable
@@ -180,8 +179,3 @@ def _read(encoding: Encoding, windows: Windows, positions: Any) -> tuple[dict[st
     residual = batch.y - baseline
     residual /= encoding.scale
     return inputs, torch.from_numpy(as_single(residual))
-
-
-def has_gaps(values: Any) -> bool:
-    """Whether a value is missing; read in chunks."""
-    return any(bool(np.isnan(chunk).any()) for _, chunk in row_chunks(values))

@@ -91,11 +91,74 @@ def test_as_many_rows_as_nodes_is_ambiguous():
 
 
 def test_y_that_is_no_graph(frame):
-    tiny().fit(frame, np.zeros(N_TIMES))  # what scikit-learn passes as a target is ignored
-    with pytest.raises(DataError, match="neither a graph of 4 nodes"):
-        tiny().fit(frame, np.zeros(7))
-    with pytest.raises(DataError, match="neither a graph"):
-        tiny().fit(frame, "adj.csv")
+    targets = [
+        np.zeros(N_TIMES),
+        np.zeros((N_TIMES, 1)),
+        np.zeros(7),
+        [0.0] * N_TIMES,
+        frame["a"],
+        frame,
+        frame.shift(-1),
+        3,
+    ]
+    for y in [*targets, "adj.csv"]:
+        with pytest.raises(DataError, match=r"no graph of 4 nodes.*target=.*adj=.*forecast_scorer"):
+            tiny().fit(frame, y)
+    square = pd.DataFrame(np.eye(4))
+    with pytest.raises(DataError, match="no graph of 4 nodes"):  # values of four rows, beside a graph
+        tiny(input_length=1, horizon=1).fit(square, square, adj=np.eye(4))
+    model = tiny().fit(frame)
+    for y in (frame["a"], np.eye(4)):
+        with pytest.raises(DataError, match=r"Write score\(X\)"):
+            model.score(frame, y)
+
+
+def test_a_number_is_no_data(frame):
+    model = tiny().fit(frame)
+    for number in (5, np.int64(5), 5.0):
+        with pytest.raises(DataError, match=r"predict\(steps=5"):
+            model.predict(number)
+    with pytest.raises(DataError, match=r"predict_interval\(coverage=0.8\)"):
+        model.predict_interval(0.8)
+
+
+def test_windows_as_a_frame(frame):
+    model = tiny().fit(frame.iloc[:100])
+    truth, forecast = model.predict_windows(frame.iloc[100:], stride=3)
+    table = model.predict_windows(frame.iloc[100:], stride=3, as_frame=True)
+    assert list(table.index.names) == ["origin", "step", "time", "node"]
+    assert list(table.columns) == ["truth", "forecast"]
+    np.testing.assert_array_equal(table["truth"].to_numpy().reshape(truth.shape), truth)
+    np.testing.assert_array_equal(table["forecast"].to_numpy().reshape(forecast.shape), forecast)
+    first = table.reset_index().iloc[0]
+    assert (first["origin"], first["step"], first["time"], first["node"]) == (
+        frame.index[99],
+        1,
+        frame.index[100],
+        "a",
+    )
+    observed = table["truth"].droplevel(["origin", "step"])
+    for (time, node), value in observed.items():
+        assert value == frame.loc[time, node]
+
+
+def test_windows_as_a_frame_from_other_containers(frame):
+    values = np.stack([frame.to_numpy(), 2 * frame.to_numpy()], axis=-1)
+    table = tiny(target=[1]).fit(values).predict_windows(values, stride=50, as_frame=True)
+    assert list(table.index.names) == ["origin", "step", "time", "node", "feature"]
+    origin, step, time, node, feature = table.index[-1]
+    assert (time, node, feature) == (origin + step, 3, 1)
+    assert table["truth"].iloc[-1] == values[time, node, feature].astype(table["truth"].dtype)
+    parts = [frame.iloc[:60], frame.iloc[60:]]
+    table = tiny().fit(parts).predict_windows(parts, stride=20, as_frame=True)
+    assert list(table.index.names) == ["trajectory", "origin", "step", "time", "node"]
+    assert table.index.get_level_values("origin")[-1] in parts[1].index
+    for (number, _, _, time, node), value in table["truth"].items():
+        assert value == parts[number].loc[time, node]
+    untimed = tiny(seasonal_profile=None).fit([part.to_numpy() for part in parts])
+    table = untimed.predict_windows([part.to_numpy() for part in parts], stride=20, as_frame=True)
+    for (number, _, _, row, node), value in table["truth"].items():
+        assert value == parts[number].to_numpy()[row, node]
 
 
 def test_a_graph_of_another_size(frame):

@@ -396,8 +396,8 @@ def test_the_members_of_an_ensemble_are_bounded_as_a_whole(path, monkeypatch):
     with pytest.raises(ModelFileError, match="refer to the same weights"):
         stmest.load(forged(ensemble, path, shared))
     # what each member may need beside its weights is not granted to each
-    monkeypatch.setattr("stmest.forecasters.model_file._SPARE_NUMBERS", 0)
-    monkeypatch.setattr("stmest.forecasters.model_file._NUMBERS_PER_WEIGHT", 0)
+    monkeypatch.setattr("stmest.forecasters.network_budget._SPARE_NUMBERS", 0)
+    monkeypatch.setattr("stmest.forecasters.network_budget._NUMBERS_PER_WEIGHT", 0)
     with pytest.raises(ModelFileError, match="far larger"):
         stmest.load(path_of(ensemble, path))
 

@@ -19,9 +19,9 @@ from threadpoolctl import threadpool_limits
 
 from stmest import EnsembleForecaster, LastValue, RegressorForecaster, make_sensor_network
 from stmest.exceptions import DataError, ModelFileError, ParameterError
-from stmest.forecasters import regressor
+from stmest.forecasters import regressor, window_table
 
-from .common import expected_failures
+from .common import expected_failures, without_target
 
 TREES = HistGradientBoostingRegressor(max_iter=3, early_stopping=False)
 WINDOW = {"input_length": 4, "horizon": 2}
@@ -136,7 +136,7 @@ def test_missing_values_stay_where_the_estimator_takes_them(walk, kind, missing)
 
 def test_the_number_of_rows_is_bounded_and_they_are_even(X, monkeypatch):
     monkeypatch.setattr(regressor, "_MOST_ROWS", 600)
-    monkeypatch.setattr(regressor, "_ROWS_PER_WINDOW", 2)
+    monkeypatch.setattr(window_table, "_ROWS_PER_WINDOW", 2)
     model, table = recorded(X, seasonal_profile=None)
     assert 580 <= len(table) <= 600
     assert table["node"].value_counts().min() > 100
@@ -149,7 +149,7 @@ def test_the_number_of_rows_is_bounded_and_they_are_even(X, monkeypatch):
 def test_rows_do_not_depend_on_how_many_windows_are_read_at_once(X, data, monkeypatch):
     once, whole = recorded(X, data.graph)
     forecast = once.predict_windows(X)[1]
-    monkeypatch.setattr(regressor, "_NUMBERS_AT_ONCE", 500)
+    monkeypatch.setattr(window_table, "_NUMBERS_AT_ONCE", 500)
     monkeypatch.setattr(regressor, "_WINDOWS_AT_ONCE", 7)
     often, parts = recorded(X, data.graph)
     pd.testing.assert_frame_equal(parts, whole)
@@ -302,7 +302,7 @@ def test_model_files_do_not_hold_it(X, tmp_path):
 
 
 @parametrize_with_checks(
-    [RegressorForecaster(DecisionTreeRegressor(), horizon=1, input_length=2, random_state=0)],
+    [without_target(RegressorForecaster(DecisionTreeRegressor(), horizon=1, input_length=2, random_state=0))],
     expected_failed_checks=expected_failures,
 )
 def test_common_checks(estimator, check):

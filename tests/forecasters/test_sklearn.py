@@ -8,12 +8,23 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, TimeSeriesSplit, cross_val_score, cross_validate
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV, KFold, TimeSeriesSplit, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
 
-from stmest import ForecastSplit, Graph, STM3Forecaster, forecast_scorer, make_sensor_network
-from stmest.exceptions import DataError, GraphError
+from stmest import (
+    ForecastSplit,
+    Graph,
+    LastValue,
+    RidgeForecaster,
+    STM3Forecaster,
+    forecast_scorer,
+    make_sensor_network,
+)
+from stmest.exceptions import DataError, GraphError, ParameterError
 
 from .tiny import TinyForecaster
 
@@ -107,7 +118,8 @@ def test_pipeline_with_a_scaler(X, adjacency):
     pipeline = Pipeline(
         [("scale", StandardScaler().set_output(transform="pandas")), ("forecast", clone(model))]
     )
-    pipeline.fit(X, forecast__adj=adjacency)
+    with pytest.warns(UserWarning, match="units that its step 'scale' makes"):
+        pipeline.fit(X, forecast__adj=adjacency)
     scaled = pipeline.predict(X)
     forecast = pipeline[:-1].inverse_transform(scaled)
     # not equal bits: the first steps of Adam take the sign of gradients that are hardly more than rounding
@@ -115,9 +127,9 @@ def test_pipeline_with_a_scaler(X, adjacency):
 
 
 def test_scorers_speak_in_the_units_of_the_data(X):
-    pipeline = make_pipeline(
-        StandardScaler().set_output(transform="pandas"), TinyForecaster(random_state=0)
-    ).fit(X)
+    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), TinyForecaster(random_state=0))
+    with pytest.warns(UserWarning, match="inverse_transform"):
+        pipeline.fit(X)
     y_true, y_pred = pipeline[-1].predict_windows(pipeline[:-1].transform(X))
     scale = pipeline[0].scale_
     assert forecast_scorer("mae")(pipeline, X) == pytest.approx(
@@ -147,3 +159,94 @@ def test_threads_give_the_same_scores(X):
     alone = cross_val_score(model, X, cv=split)
     with joblib.parallel_backend("threading"):
         np.testing.assert_allclose(cross_val_score(model, X, cv=split, n_jobs=2), alone, rtol=1e-5)
+
+
+# ---------------------------------------------------------------- habits that do not suit time series
+
+
+@pytest.mark.parametrize("cv", [5, KFold(3, shuffle=True, random_state=0)])
+@pytest.mark.parametrize("times", [True, False])
+def test_folds_that_go_back_in_time_are_told(X, cv, times):
+    with pytest.warns(UserWarning, match="ForecastSplit") as found:
+        cross_val_score(LastValue(), X if times else X.to_numpy(), cv=cv, error_score="raise")
+    assert len(found) >= 2
+    assert len({str(one.message) for one in found}) == 1  # so that Python shows it once
+
+
+def test_a_search_with_folds_that_go_back_is_told(X):
+    with pytest.warns(UserWarning, match="ForecastSplit"):
+        GridSearchCV(LastValue(), {"horizon": [2]}, cv=KFold(2), n_jobs=1).fit(X)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 60), slice(60, 100), slice(10, 150, 7)])
+def test_rows_before_training_rows_are_told_without_a_search(X, rows):
+    test = np.zeros(len(X), dtype=bool)
+    test[rows] = True
+    model = LastValue(horizon=2).fit(X[~test])
+    with pytest.warns(UserWarning, match="ForecastSplit"):
+        model.score(X[test])
+
+
+def test_folds_that_go_forward_are_not_told(X):
+    gaps = X.drop(X.index[[20, 21, 50]])
+    model = LastValue(horizon=2).fit(gaps.iloc[:100])
+    for scored in (gaps.iloc[:100], gaps.iloc[40:], gaps.iloc[100:], X.iloc[100:], X.to_numpy()):
+        assert np.isfinite(model.score(scored))
+    model.update(X.loc[X.index > gaps.index[99]])
+    assert np.isfinite(model.score(X.iloc[110:]))
+    for split in (TimeSeriesSplit(3), ForecastSplit(3), ForecastSplit(3, gap=2)):
+        scores = cross_validate(
+            LastValue(horizon=2), X, cv=split, return_train_score=True, error_score="raise"
+        )
+        assert np.isfinite(scores["train_score"]).all()
+
+
+@pytest.mark.parametrize("scoring", ["neg_mean_absolute_error", "r2", ["r2", "neg_mean_squared_error"]])
+def test_scorers_that_need_a_target_are_refused(X, scoring):
+    split = ForecastSplit(2)
+    with pytest.raises(ParameterError, match="forecast_scorer"):
+        cross_validate(LastValue(), X, cv=split, scoring=scoring, error_score="raise")
+    with pytest.raises(ValueError, match="forecast_scorer"):  # also where scikit-learn goes on after an error
+        cross_validate(LastValue(), X, X, cv=split, scoring=scoring)
+    search = GridSearchCV(
+        make_pipeline(LastValue()), {"lastvalue__horizon": [2]}, cv=split, scoring=scoring, refit=False
+    )
+    with pytest.raises(ValueError, match="forecast_scorer"):
+        search.fit(X)
+
+
+def test_scorers_by_the_names_of_scikit_learn(X):
+    model = LastValue(horizon=2).fit(X)
+    for name, metric in {
+        "neg_mean_absolute_error": "mae",
+        "neg_root_mean_squared_error": "rmse",
+        "r2": "r2",
+    }.items():
+        assert forecast_scorer(name)(model, X) == forecast_scorer(metric)(model, X)
+    scoring = {name: forecast_scorer(name) for name in ("mae", "neg_mean_squared_error")}
+    assert set(cross_validate(model, X, cv=ForecastSplit(2), scoring=scoring)) > {"test_mae"}
+
+
+@pytest.mark.parametrize("y", ["X", "one column"])
+def test_a_transformed_target_is_refused(X, y):
+    model = TransformedTargetRegressor(LastValue(), func=np.log1p, inverse_func=np.expm1)
+    with pytest.raises(DataError, match="learn from X alone"):
+        model.fit(X, X if y == "X" else X.iloc[:, 0])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [StandardScaler(), MinMaxScaler(), RobustScaler(), PCA(2), FunctionTransformer(np.log1p, np.expm1)],
+)
+def test_a_pipeline_in_other_units_says_so(X, step):
+    for before in ([step], [SimpleImputer(), step, FunctionTransformer()]):
+        with pytest.warns(UserWarning, match=f"its step '{type(step).__name__.lower()}"):
+            make_pipeline(*before, LastValue(horizon=2)).fit(X)
+
+
+def test_a_pipeline_in_the_units_of_the_data_is_silent(X):
+    pipeline = make_pipeline(
+        SimpleImputer(), FunctionTransformer(np.abs), "passthrough", RidgeForecaster(input_length=4)
+    )
+    assert pipeline.fit(X).predict(X).shape == (12, 5)
+    assert LastValue().fit(StandardScaler().fit_transform(X)).predict().shape == (12, 5)

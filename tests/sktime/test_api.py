@@ -77,6 +77,14 @@ def test_every_parameter_is_described_in_the_docstring(cls):
 
 
 def test_unknown_parameters_are_type_errors():
+    with pytest.raises(
+        TypeError, match="RidgeForecaster has no parameter 'lookback'; did you mean 'input_length'"
+    ):
+        RidgeForecaster(lookback=4)
+    with pytest.raises(
+        ValueError, match="RidgeForecaster has no parameter 'lookback'; did you mean 'input_length'"
+    ):
+        RidgeForecaster().set_params(lookback=4)
     with pytest.raises(TypeError, match="RidgeForecaster has no parameter 'd_model'"):
         RidgeForecaster(d_model=3)
 

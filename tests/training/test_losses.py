@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from stmest.forecasters.parameters import TrainingParameters
 from stmest.training.losses import LOSSES, MaskedLoss
+
+
+def test_forecasters_offer_all_losses():
+    (offered,) = TrainingParameters._parameter_constraints["loss"]
+    assert offered.options == set(LOSSES)
 
 
 @pytest.mark.parametrize("kind", LOSSES)

@@ -23,6 +23,7 @@ _HOMES = {
     "forecast_scorer": "evaluation.scorer",
     "fetch_panel": "datasets",
     "load": "forecasters.model_file",
+    "load_air_quality": "datasets",
     "load_field": "datasets",
     "load_panel": "datasets",
     "make_navier_stokes": "datasets.navier_stokes",

@@ -19,6 +19,7 @@ from . import storage as storage
 from . import training as training
 from .data.splits import ForecastSplit as ForecastSplit
 from .datasets import fetch_panel as fetch_panel
+from .datasets import load_air_quality as load_air_quality
 from .datasets import load_field as load_field
 from .datasets import load_panel as load_panel
 from .datasets import make_sensor_network as make_sensor_network

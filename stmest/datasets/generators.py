@@ -1,6 +1,6 @@
 """Simulated sensor networks whose truth is known: the graph, the kinds of nodes, and what a forecast can gain.
 
-Builds on `graphs`; used by the demo, the tests and the benchmarks, where no real data are at hand.
+Builds on `graphs`; used by the tests and the benchmarks, where a known truth is needed.
 """
 
 from __future__ import annotations

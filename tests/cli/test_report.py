@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import stmest.cli.report as cli
 from stmest import LastValue
+from stmest.cli import main, models, report
 
 QUICK = "last-value,seasonal-naive,ridge"
 
@@ -41,7 +41,7 @@ def npz(tmp_path):
 
 
 def _report(capsys, *arguments):
-    code = cli.main(["report", *map(str, arguments)])
+    code = main(["report", *map(str, arguments)])
     return code, *capsys.readouterr()
 
 
@@ -261,7 +261,7 @@ def test_input_that_cannot_be_used_is_one_line_and_exit_code_2(
 )
 def test_wrong_arguments_are_argparse_errors(capsys, arguments):
     with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
+        main(arguments)
     assert caught.value.code == 2
     assert "usage" in capsys.readouterr().err
 
@@ -280,7 +280,7 @@ def test_a_failed_forecaster_is_shown_and_told_by_the_exit_code(csv, tmp_path, c
 
 
 def test_models_that_need_seven_seasons_are_left_out_of_the_default(csv, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_DEFAULT_MODELS", "last-value,weekly-naive,mean-profile")
+    monkeypatch.setattr(report, "_DEFAULT_MODELS", "last-value,weekly-naive,mean-profile")
     code, text, _ = _report(capsys, "--data", csv, "--season", 30, "--out", tmp_path)
     assert code == 0
     assert "without weekly-naive and mean-profile" in text
@@ -320,7 +320,7 @@ def test_module_can_be_run():
     assert "report" in done.stdout
     assert _python("--version").stdout.startswith("stmest ")
     named = _python("report", "--help").stdout
-    assert all(name in named for name in cli._commands())
+    assert all(name in named for name in models.commands())
 
 
 def test_help_loads_nothing_heavy():
@@ -380,12 +380,12 @@ def test_report_on_a_field(kind, tmp_path, capsys):
 def test_a_field_has_its_own_default_forecasters(tmp_path, capsys, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        cli, "_build", lambda name, options, season: asked.append(name) or LastValue(horizon=3)
+        report, "build", lambda name, options, season: asked.append(name) or LastValue(horizon=3)
     )
     np.savez(tmp_path / "field.npz", values=np.random.default_rng(0).normal(size=(60, 3, 4, 1)))
     code, *_ = _report(capsys, "--data", tmp_path / "field.npz", "--season", 2, "--out", tmp_path, "--quiet")
     assert code == 0
-    assert asked == cli._DEFAULT_FIELD_MODELS.split(",")
+    assert asked == report._DEFAULT_FIELD_MODELS.split(",")
     code, _, errors = _report(capsys, "--data", tmp_path / "field.npz", "--channel", "t2m", "--out", tmp_path)
     assert code == 2
     assert "no channel 't2m'" in errors

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from stmest.cli.report import main
+from stmest.cli import main
 from stmest.exceptions import DataError
 from stmest.io.fields import read_field
 from stmest.io.tables import read_table

@@ -1,0 +1,112 @@
+"""From a file to values and a graph, with a word on what they are.
+
+Builds on `io` and `datasets`; used by the modules of the commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..graphs import Graph
+
+__all__ = ["describe", "load"]
+
+
+def load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any, Graph | None, str]:
+    """Values of one channel (a DataFrame, or a DataArray for fields), graph, and what the data are called."""
+    from ..io.fields import holds_field, read_field
+    from ..io.tables import read_table
+
+    if options.data is not None and holds_field(options.data):
+        fields = read_field(options.data, missing=options.missing)
+        name = _channel_of(list(fields), options.channel, say)
+        if options.adj not in (None, "none"):
+            say("the cells of a field have no graph: --adj is not used")
+        return fields[name], None, f"{Path(options.data).name}, {name}"
+
+    graph: Graph | None
+    if options.data is None:
+        from ..datasets import make_sensor_network
+
+        simulated = make_sensor_network(random_state=options.seed)
+        X, graph, title = simulated.values, simulated.graph, "simulated sensor network"
+    else:
+        X, graph = read_table(options.data, missing=options.missing)
+        title = Path(options.data).name
+    X, channel = _one_channel(X, options.channel, say)
+    if options.adj is not None:
+        graph = None if options.adj.lower() == "none" else _graph_file(options.adj, list(X.columns), say)
+    return X, graph, title if channel is None else f"{title}, {channel}"
+
+
+def _graph_file(path: str, nodes: list[Any], say: Callable[[str], None]) -> Graph:
+    """The graph of a file, with a word on how it was read."""
+    from ..io.graphs import read_graph
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        graph = read_graph(path, nodes=nodes)
+    for warning in caught:
+        say(f"{Path(path).name}: {warning.message}")
+    return graph
+
+
+def _one_channel(
+    X: pd.DataFrame, wanted: str | None, say: Callable[[str], None]
+) -> tuple[pd.DataFrame, str | None]:
+    """The wide table of the wanted channel, or of the first one; other channels are not used."""
+    named = None if X.columns.name is None else str(X.columns.name)
+    channels = list(dict.fromkeys(X.columns.get_level_values(1))) if X.columns.nlevels == 2 else []
+    known = {str(channel): channel for channel in channels} or ({} if named is None else {named: named})
+    if not known and wanted is None:
+        return X, named
+    name = _channel_of(list(known), wanted, say)
+    if not channels:
+        return X, named
+    one = X.xs(known[name], axis=1, level=1)
+    one.attrs = X.attrs
+    return one, name
+
+
+def _channel_of(known: list[str], wanted: str | None, say: Callable[[str], None]) -> str:
+    """The wanted channel, or the first one, with a word on those that are left out."""
+    from ..exceptions import ParameterError
+
+    if wanted is not None and wanted not in known:
+        has = f"has the channels {', '.join(known)}" if known else "has no named channels"
+        raise ParameterError(f"--channel: there is no channel {wanted!r}; the data file {has}.")
+    name = known[0] if wanted is None else wanted
+    others = ", ".join(other for other in known if other != name)
+    if others:
+        say(f"channel {name} is forecast; not used: {others}" + ("" if wanted else "  (--channel chooses)"))
+    return name
+
+
+def describe(
+    X: Any,
+    index: pd.Index,
+    graph: Graph | None,
+    title: str,
+    season: int,
+    options: argparse.Namespace,
+    say: Callable[[str], None],
+) -> None:
+    """Say what is about to be forecast."""
+    import pandas as pd
+
+    missing = float(pd.isna(X.values).mean())
+    edges = "no graph: it is learned" if graph is None else f"graph of {graph.n_edges} edges"
+    where = f"{X.shape[1]} nodes" if X.ndim == 2 else f"a field of {X.shape[1]} x {X.shape[2]} cells"
+    size = f"{len(X):,} rows from {index[0]} to {index[-1]}, {where}, {missing:.1%} missing"
+    say(f"{title}: {size}" + (f", {edges}" if X.ndim == 2 else ""))
+    for note in X.attrs.get("notes", []):
+        say(f"{title}: {note}")
+    lengths = f"look-back {options.input_length}, horizon {options.horizon}, season {season} rows"
+    say(f"{lengths}; writing to {options.out}")

@@ -2,8 +2,9 @@
 From a table to tomorrow's forecast
 ===================================
 
-Two years of air quality at twelve sites of Beijing come with the package: hourly PM2.5, in micrograms per cubic metre, with real gaps. In ten
-minutes: a first forecast, a network, a fair table of errors, a range for every hour, and what to do when new values come.
+Two years of air quality at twelve sites of Beijing come with the package: hourly PM2.5, in micrograms per
+cubic metre, with real gaps. In ten minutes: a first forecast, a network, a fair table of errors, a range
+for every hour, and what to do when new values come.
 """
 
 # %%
@@ -11,7 +12,8 @@ minutes: a first forecast, a network, a fair table of errors, a range for every 
 # --------
 #
 # A table: one row per time step, one column per node (here: a site). With a file of your own,
-# ``pandas.read_csv("values.csv", index_col=0, parse_dates=True)`` gives the same form. Missing values are NaN; you need not fill them in.
+# ``pandas.read_csv("values.csv", index_col=0, parse_dates=True)`` gives the same form. Missing values are
+# NaN; you need not fill them in.
 
 from stmest import load_air_quality
 
@@ -36,8 +38,8 @@ print(
 # A first forecast, in a second
 # -----------------------------
 #
-# Begin with the linear one. The look-back is 24 hours and the horizon 12: from one day, forecast half a day. ``neighbours="blend"`` lets it use
-# the other sites.
+# Begin with the linear one. The look-back is 24 hours and the horizon 12: from one day, forecast half a
+# day. ``neighbours="blend"`` lets it use the other sites.
 
 from stmest import RidgeForecaster
 
@@ -45,13 +47,16 @@ ridge = RidgeForecaster(input_length=24, horizon=12, neighbours="blend").fit(tra
 ridge.predict().head(3).round()
 
 # %%
-# The forecast is a table like the input: the times are those after the last training row, the names and the unit are those of the data.
+# The forecast is a table like the input: the times are those after the last training row, the names and the
+# unit are those of the data.
 #
 # A network
 # ---------
 #
-# Every network of stmest forecasts what the linear forecast leaves, and is believed only as far as that helps on a part of the training data that it
-# did not learn from. STID is the smallest (six epochs are few; the default is 30 at most); ``STM3Forecaster`` and ``STMambaForecaster`` take the graph as well, and more time.
+# Every network of stmest forecasts what the linear forecast leaves, and is believed only as far as that
+# helps on a part of the training data that it did not learn from. STID is the smallest (six epochs are few;
+# the default is 30 at most); ``STM3Forecaster`` and ``STMambaForecaster`` take the graph as well, and more
+# time.
 
 from stmest import STIDForecaster
 
@@ -64,8 +69,8 @@ print(
 # How good is it?
 # ---------------
 #
-# ``compare`` fits every forecaster on the same hours and scores it on the same windows of the last ones. Keep the simple forecasters in the
-# table: where one of them is best, use it.
+# ``compare`` fits every forecaster on the same hours and scores it on the same windows of the last ones.
+# Keep the simple forecasters in the table: where one of them is best, use it.
 
 from stmest import LastValue, SeasonalNaive, compare
 
@@ -84,8 +89,8 @@ report = compare(
 report.to_frame()[["MAE", "RMSE", "MASE", "R2", "fit_seconds"]].round(2)
 
 # %%
-# MAE is the mean absolute error in the unit of the data. MASE is the same, in units of the error of a seasonal naive forecast on the training
-# hours: below 1 is better than that.
+# MAE is the mean absolute error in the unit of the data. MASE is the same, in units of the error of a
+# seasonal naive forecast on the training hours: below 1 is better than that.
 
 from stmest.plotting import ErrorDisplay
 
@@ -113,7 +118,8 @@ picture = ForecastDisplay.from_estimator(
 # Tomorrow
 # --------
 #
-# When new values have come, append them. Nothing is trained again, and the next forecast begins where they end.
+# When new values have come, append them. Nothing is trained again, and the next forecast begins where they
+# end.
 
 ridge.update(test[:24]).predict().index[0]
 
@@ -121,7 +127,8 @@ ridge.update(test[:24]).predict().index[0]
 # Keep it
 # -------
 #
-# A saved model is one file of numbers and text. It runs no code when it is opened, and gives the same forecast.
+# A saved model is one file of numbers and text. It runs no code when it is opened, and gives the same
+# forecast.
 
 import tempfile
 from pathlib import Path

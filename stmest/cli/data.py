@@ -11,19 +11,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .options import READING, did_you_mean
+from .output import in_options
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..graphs import Graph
 
-__all__ = ["describe", "load"]
+__all__ = ["describe", "index_of", "load"]
 
 
-def load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any, Graph | None, str]:
-    """Values of one channel (a DataFrame, or a DataArray for fields), graph, and what the data are called."""
+def load(
+    options: argparse.Namespace, say: Callable[[str], None], all_channels: bool = False
+) -> tuple[Any, Graph | None, str]:
+    """Values of one channel (a DataFrame, or a DataArray for fields), graph, and what the data are called.
+
+    Parameters
+    ----------
+    options : Namespace
+        Those of `add_data_options`.
+    say : callable
+        Prints a line.
+    all_channels : bool, default=False
+        Whether all channels of a table are wanted.
+    """
     from ..io.fields import holds_field, read_field
     from ..io.tables import read_table
 
+    if options.data is not None:
+        _check_path(options.data)
     if options.data is not None and holds_field(options.data):
         fields = read_field(options.data, missing=options.missing)
         name = _channel_of(list(fields), options.channel, say)
@@ -33,17 +50,30 @@ def load(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any, 
 
     graph: Graph | None
     if options.data is None:
-        from ..datasets import make_sensor_network
+        from ..datasets import load_air_quality
 
-        simulated = make_sensor_network(random_state=options.seed)
-        X, graph, title = simulated.values, simulated.graph, "simulated sensor network"
+        air = load_air_quality()
+        X, graph, title = air.values, air.graph, "PM2.5 in Beijing"
     else:
-        X, graph = read_table(options.data, missing=options.missing)
+        X, graph = read_table(options.data, **{name: getattr(options, name) for name in READING})
         title = Path(options.data).name
-    X, channel = _one_channel(X, options.channel, say)
+    channel = None
+    if not all_channels:
+        X, channel = _one_channel(X, options.channel, say)
     if options.adj is not None:
-        graph = None if options.adj.lower() == "none" else _graph_file(options.adj, list(X.columns), say)
+        nodes = list(dict.fromkeys(X.columns.get_level_values(0)))
+        graph = None if options.adj.lower() == "none" else _graph_file(options.adj, nodes, say)
     return X, graph, title if channel is None else f"{title}, {channel}"
+
+
+def _check_path(path: str) -> None:
+    """Refuse a file that is not there, with the name of one like it."""
+    given = Path(path)
+    if given.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; needed: a file of values in it")
+    if not given.exists():
+        beside = [file.name for file in given.parent.iterdir()] if given.parent.is_dir() else []
+        raise FileNotFoundError(f"there is no file {path}{did_you_mean(given.name, beside)}")
 
 
 def _graph_file(path: str, nodes: list[Any], say: Callable[[str], None]) -> Graph:
@@ -81,7 +111,8 @@ def _channel_of(known: list[str], wanted: str | None, say: Callable[[str], None]
 
     if wanted is not None and wanted not in known:
         has = f"has the channels {', '.join(known)}" if known else "has no named channels"
-        raise ParameterError(f"--channel: there is no channel {wanted!r}; the data file {has}.")
+        hint = did_you_mean(wanted, known)
+        raise ParameterError(f"--channel: there is no channel {wanted!r}; the data file {has}{hint or '.'}")
     name = known[0] if wanted is None else wanted
     others = ", ".join(other for other in known if other != name)
     if others:
@@ -89,24 +120,26 @@ def _channel_of(known: list[str], wanted: str | None, say: Callable[[str], None]
     return name
 
 
-def describe(
-    X: Any,
-    index: pd.Index,
-    graph: Graph | None,
-    title: str,
-    season: int,
-    options: argparse.Namespace,
-    say: Callable[[str], None],
-) -> None:
-    """Say what is about to be forecast."""
+def describe(X: Any, graph: Graph | None, title: str, say: Callable[[str], None]) -> None:
+    """Say what is about to be forecast, and what may be wrong with it."""
     import pandas as pd
 
+    from ..evaluation.quality import inspect_data, quality_lines
+
+    index = index_of(X)
     missing = float(pd.isna(X.values).mean())
     edges = "no graph: it is learned" if graph is None else f"graph of {graph.n_edges} edges"
-    where = f"{X.shape[1]} nodes" if X.ndim == 2 else f"a field of {X.shape[1]} x {X.shape[2]} cells"
+    where = f"{_n_nodes(X)} nodes" if X.ndim == 2 else f"a field of {X.shape[1]} x {X.shape[2]} cells"
     size = f"{len(X):,} rows from {index[0]} to {index[-1]}, {where}, {missing:.1%} missing"
     say(f"{title}: {size}" + (f", {edges}" if X.ndim == 2 else ""))
-    for note in X.attrs.get("notes", []):
-        say(f"{title}: {note}")
-    lengths = f"look-back {options.input_length}, horizon {options.horizon}, season {season} rows"
-    say(f"{lengths}; writing to {options.out}")
+    for line in quality_lines(inspect_data(X, graph), short=True):
+        say(f"  {in_options(line)}")
+
+
+def _n_nodes(X: pd.DataFrame) -> int:
+    return X.columns.get_level_values(0).nunique()
+
+
+def index_of(X: Any) -> pd.Index:
+    """The times of a table or of a field."""
+    return X.index if X.ndim == 2 else X.indexes[X.dims[0]]

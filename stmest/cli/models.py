@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from ..forecasters.registry import Entry, entries
+from .options import did_you_mean
 
 __all__ = ["build", "chosen", "commands", "help_text"]
 
@@ -19,7 +21,7 @@ def help_text() -> str:
     return "models: " + "; ".join(f"{name}: {what['text']}" for name, (_, what) in commands().items())
 
 
-def chosen(text: str) -> list[str]:
+def chosen(text: str, option: str = "--models", further: Sequence[str] = ()) -> list[str]:
     """Names of forecasters from a list with commas; underscores and capitals do not matter."""
     from ..exceptions import ParameterError
 
@@ -30,7 +32,8 @@ def chosen(text: str) -> list[str]:
     unknown = [name for name in names if name not in known]
     if unknown or not names:
         what = f"there is no model {unknown[0]!r}" if unknown else "no model was named"
-        raise ParameterError(f"--models: {what}; there are {', '.join(known)}.")
+        hint = did_you_mean(unknown[0], [*further, *known]) if unknown else ""
+        raise ParameterError(f"{option}: {what}; there are {', '.join([*further, *known])}{hint or '.'}")
     return names
 
 
@@ -56,6 +59,6 @@ def build(name: str, options: argparse.Namespace, season: int) -> Any:
         "random_state": options.seed,
         "verbose": 0 if options.quiet else 1,
     }
-    if options.max_epochs is not None:
-        wanted["max_epochs"] = options.max_epochs
+    given = {"max_epochs": options.max_epochs, "batch_size": options.batch_size}
+    wanted |= {parameter: value for parameter, value in given.items() if value is not None}
     return entry.cls(**{k: v for k, v in wanted.items() if k in known}, **what.get("settings", {}))

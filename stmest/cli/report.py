@@ -6,29 +6,34 @@ Builds on `evaluation` and `plotting`.
 from __future__ import annotations
 
 import argparse
-import warnings
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .data import describe, load
+from .data import describe, index_of, load
+from .interrupt import stoppable
 from .models import build, chosen, help_text
-from .options import Formatter, add_data_options, add_model_options, fraction
-from .output import show, silent
+from .options import READING, Formatter, add_data_options, add_model_options, fraction
+from .output import saved_picture, show, silent
 
 if TYPE_CHECKING:
     from ..evaluation.results import Report
 
 __all__ = ["add_to"]
 
-_DEFAULT_MODELS = "stm3,stmamba,ridge-blend,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
-_DEFAULT_FIELD_MODELS = "mad,unet,ridge,mean-profile,seasonal-naive,last-value"
+# The quick ones first, so that there is something to read while networks learn
+_DEFAULT_MODELS = "last-value,seasonal-naive,weekly-naive,mean-profile,ridge,ridge-blend,stid,stmamba,stm3"
+_DEFAULT_FIELD_MODELS = "last-value,seasonal-naive,mean-profile,ridge,unet,mad"
+# Options of this command that the next one, ``stmest forecast``, needs too, where they differ from its defaults
+_ALSO_TO_FORECAST = ("adj", "channel", "input_length", "horizon", "season", "batch_size", "max_epochs")
+_DEFAULTS = {"input_length": 24, "horizon": 12}
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 
 
-def add_to(commands: Any) -> None:
+def add_to(subparsers: Any) -> None:
     """Add this command to the parser."""
-    report = commands.add_parser(
+    report = subparsers.add_parser(
         "report",
         help="fit forecasters, score them on the same windows, draw a forecast",
         description="Fit forecasters on the first time steps of the data, score all of them on the same windows of "
@@ -37,7 +42,7 @@ def add_to(commands: Any) -> None:
         formatter_class=Formatter,
     )
     add = report.add_argument
-    add_data_options(add)
+    add_data_options(add, data="without it, two years of air quality in Beijing")
     add(
         "--models",
         metavar="NAMES",
@@ -58,6 +63,12 @@ def add_to(commands: Any) -> None:
         type=Path,
         help="also write the report as one HTML page that needs no network",
     )
+    add(
+        "--save-models",
+        metavar="DIR",
+        type=Path,
+        help="also write each fitted forecaster, as DIR/NAME.safetensors",
+    )
     add("--quiet", action="store_true", help="print the table and the paths only")
     report.set_defaults(run=_run)
 
@@ -71,39 +82,68 @@ def _run(options: argparse.Namespace) -> int:
     from ..evaluation.report import compare
 
     X, graph, title = load(options, say)
-    is_field = X.ndim == 3
-    index = X.indexes[X.dims[0]] if is_field else X.index
-    names = names or chosen(_DEFAULT_FIELD_MODELS if is_field else _DEFAULT_MODELS)
-    season = season_length(index) if options.season is None else options.season
+    names = names or chosen(_DEFAULT_FIELD_MODELS if X.ndim == 3 else _DEFAULT_MODELS)
+    season = season_length(index_of(X)) if options.season is None else options.season
     if options.models is None and 7 * season > (1 - options.test_fraction) * len(X):
         say(
             f"fewer than seven seasons of {season} rows to learn from: without {' and '.join(_SEVEN_SEASONS)}"
         )
         names = [name for name in names if name not in _SEVEN_SEASONS]
     models = {name: build(name, options, season) for name in names}
-    describe(X, index, graph, title, season, options, say)
+    describe(X, graph, title, say)
+    lengths = f"look-back {options.input_length}, horizon {options.horizon}, season {season} rows"
+    say(f"{lengths}; writing to {options.out}")
     # A folder that cannot be written to is better known before an hour of training.
-    options.out.mkdir(parents=True, exist_ok=True)
+    for folder in (options.out, options.save_models):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
     if options.html is not None:
         _check_page(options.html)
     unit = X.attrs.get("unit") if options.unit is None else options.unit
-    report = compare(
-        models, X, graph, test_fraction=options.test_fraction, season=options.season, unit=unit,
-        progress=say,
-    )  # fmt: skip
-    report.settings |= {
-        "command": {
-            key: str(value) for key, value in vars(options).items() if key != "run" and value is not None
-        },
-        "data": title,
-    }
+    with stoppable() as request:
+
+        def progress(line: str) -> None:
+            request.wanted = False  # it was for the forecaster before, if it came too late for its training
+            say(line)
+
+        report = compare(
+            models, X, graph, test_fraction=options.test_fraction, season=options.season, unit=unit,
+            progress=progress,
+        )  # fmt: skip
+    report.settings |= {"command": _said(options), "data": title}
     if X.attrs.get("notes"):
         report.settings["notes"] = "; ".join(X.attrs["notes"])
     say("")
-    print(report.to_text())
+    show(report.to_text())
     say("")
     _write(report, options, title)
+    if options.save_models is not None:
+        _save_models(report, options.save_models)
+    choice = report.verdict().choice
+    if choice is not None:
+        show(f"next     {_next_command(options, choice)}")
     return 0 if all(row.error is None for row in report.rows) else 1
+
+
+def _said(options: argparse.Namespace) -> dict[str, str]:
+    """The options as text, by name, from which the page writes the command again."""
+    said = {key: value for key, value in vars(options).items() if key != "run" and value is not None}
+    if said.get("dayfirst") is False:
+        said["no_dayfirst"] = True
+    return {key: str(value) for key, value in said.items()}
+
+
+def _next_command(options: argparse.Namespace, model: str) -> str:
+    """The command that forecasts what comes after the last row with a forecaster of the table."""
+    words = ["stmest", "forecast", "--data", options.data or "FILE", "--model", model]
+    for name in (*_ALSO_TO_FORECAST, *READING):
+        value = getattr(options, name)
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words += [option] if value else ["--no-" + name] if name == "dayfirst" else []
+        elif value is not None and value != _DEFAULTS.get(name):
+            words += [option, str(value)]
+    return shlex.join(words)
 
 
 def _check_page(path: Path) -> None:
@@ -117,26 +157,31 @@ def _check_page(path: Path) -> None:
 
 def _write(report: Report, options: argparse.Namespace, title: str) -> None:
     """Write picture, JSON and page, and say where they are."""
-    from ..exceptions import MissingDependencyError
     from ..plotting import report_page, report_picture
 
     target = options.out / "report.json"
     target.write_text(report.to_json() + "\n", encoding="utf-8")
-    print(f"report   {target}")
-    try:
-        display = report_picture(report, title)
-        if display is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # letters that no font has become boxes
-                display.figure_.savefig(options.out / "forecast.png")
-    except MissingDependencyError as error:
-        print(f"picture  not drawn: {error}")
-        return
-    except Exception as error:  # the page, and what was computed, are worth more than a picture
-        print(f"picture  not drawn: {type(error).__name__}: {error}")
-    else:
-        failed = "not drawn: no forecaster succeeded"
-        print(f"picture  {failed if display is None else options.out / 'forecast.png'}")
+    show(f"report   {target}")
+    show(f"picture  {saved_picture(lambda: report_picture(report, title), options.out / 'forecast.png')}")
     if options.html is not None:
         options.html.write_text(report_page(report, title=title), encoding="utf-8")
-        print(f"page     {options.html}")
+        show(f"page     {options.html}")
+
+
+def _save_models(report: Report, folder: Path) -> None:
+    """Write the forecasters, which have seen the rows before the test part, and say which cannot be written."""
+    from ..exceptions import ModelFileError
+
+    for row in report.rows:
+        if row.error is not None:
+            continue
+        path = folder / f"{row.name}.safetensors"
+        try:
+            row.forecaster.save(path)
+        except ModelFileError as error:
+            show(f"model    {row.name} is not saved: {error}")
+        else:
+            show(f"model    {path}")
+    show(
+        f"models   have learnt from the first {report.settings['train_rows']:,} rows; `stmest forecast` fits on all"
+    )

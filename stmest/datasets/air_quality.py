@@ -1,6 +1,6 @@
 """Real data that come with the package: two years of air quality at twelve sites of Beijing.
 
-`docs/air_quality.py` writes the file; `beijing_air.md` beside it names its origin and its licence. Builds on `graphs`; used by the
+`docs/air_quality.py` writes the file; `beijing_air.md` beside it names its origin and licence. Builds on `graphs`; used by the
 command line without ``--data``, by the documentation and by tests.
 """
 

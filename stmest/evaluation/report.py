@@ -30,8 +30,9 @@ from .machine import describe_machine
 from .results import ModelResult, Report, Sample
 from .summary import summarise
 from .tables import plain
+from .verdict import KEPT_LINEAR
 
-__all__ = ["Report", "compare"]
+__all__ = ["Report", "compare", "how_training_ended"]
 
 # Origins, spread over the test part, of which the forecasts are kept for pictures; coverage of their intervals
 _N_KEPT = 5
@@ -145,13 +146,15 @@ class _Trial:
             forecaster.fit(self.panel.rows(0, self.cut), adj=self.graph)
             row.fit_seconds = time.perf_counter() - start
             row.n_parameters = _count(forecaster)
+            row.network, row.note = _has_network(forecaster), _note(forecaster)
             row.predict_ms, truth, forecast = self._forecast(forecaster)
             self._score(row, truth, forecast)
             self._keep_intervals(name, forecaster)
             self.forecasts[name] = forecast[self.kept]
             row.forecaster = forecaster
+            told = [f"MAE {row.scores['MAE']:.4g}", *([] if row.note is None else [row.note])]
             progress(
-                f"{label}: MAE {row.scores['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s, "
+                f"{label}: {', '.join(told)}, fitted in {row.fit_seconds:.1f} s, "
                 f"{row.predict_ms:.2f} ms per window"
             )
         except Exception as error:
@@ -282,6 +285,40 @@ def _node_names(panel: Panel) -> list[Any]:
 def _count(forecaster: Any) -> int | None:
     count = getattr(forecaster, "n_parameters_", None)
     return None if count is None else int(count)
+
+
+def _has_network(forecaster: Any) -> bool:
+    """Whether a network is trained, by the forecaster or by a member of it."""
+    members = getattr(forecaster, "estimators_", [])
+    return hasattr(forecaster, "residual_weight_") or any(map(_has_network, members))
+
+
+def how_training_ended(forecaster: Any) -> str | None:
+    """Where the training of a forecaster was ended early.
+
+    Parameters
+    ----------
+    forecaster : BaseForecaster
+        A fitted one.
+
+    Returns
+    -------
+    str or None
+        Such as "stopped at epoch 7"; None where it came to its own end, or there was none.
+    """
+    history = getattr(forecaster, "history_", None)
+    if history is None or not history.attrs.get("interrupted"):
+        return None
+    if "member" not in history:
+        return f"stopped at epoch {len(history)}"
+    last = int(history["member"].max())
+    return f"stopped at epoch {int((history['member'] == last).sum())} of member {last + 1}"
+
+
+def _note(forecaster: Any) -> str | None:
+    """What a table of errors does not show: that a training was ended early, or a network added nothing."""
+    kept = KEPT_LINEAR if getattr(forecaster, "residual_weight_", 1.0) == 0 else None
+    return "; ".join(filter(None, [how_training_ended(forecaster), kept])) or None
 
 
 def _quiet(line: str) -> None:

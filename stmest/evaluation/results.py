@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .tables import aligned_table, filled_rows, finite_or_none, outlier_hint, plain
+from .verdict import Verdict, judge
 
 __all__ = ["ModelResult", "Report", "Sample"]
 
@@ -40,6 +41,10 @@ class ModelResult:
         Trained numbers; None if the forecaster does not count them.
     parameters : dict
         Constructor parameters, as JSON can hold them.
+    network : bool
+        Whether the forecaster trains a network, or has a member that does.
+    note : str or None
+        What there is to know of the forecast beside its errors: "kept the linear forecast" where the network added nothing.
     error : str or None
         What went wrong, if something did.
     forecaster : object or None
@@ -55,6 +60,8 @@ class ModelResult:
     predict_ms: float | None = None
     n_parameters: int | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    network: bool = False
+    note: str | None = None
     error: str | None = None
     forecaster: Any = field(default=None, repr=False)
 
@@ -140,7 +147,7 @@ class Report:
         Returns
         -------
         DataFrame
-            Columns MAE, RMSE, MASE, R2, ``MAE@step`` (three steps ahead), fit_seconds, predict_ms, n_parameters and
+            Columns MAE, RMSE, MASE, R2, ``MAE@step`` (three steps ahead), fit_seconds, predict_ms, n_parameters, note and
             error.
         """
         records = {}
@@ -156,8 +163,24 @@ class Report:
                 "n_parameters": pd.NA if row.n_parameters is None else row.n_parameters,
             }
         frame = pd.DataFrame.from_dict(records, orient="index").rename_axis("model")
+        frame["note"] = pd.Series([row.note for row in self.rows], index=frame.index, dtype=object)
         frame["error"] = pd.Series([row.error for row in self.rows], index=frame.index, dtype=object)
         return frame.astype({"n_parameters": "Int64"})
+
+    def verdict(self) -> Verdict:
+        """Judge the forecasters: which is best, by how much, and whether that may be chance.
+
+        Returns
+        -------
+        Verdict
+            Names, numbers, and sentences in `text`.
+
+        Notes
+        -----
+        `stmest.evaluation.blocked_diebold_mariano` judges chance, on the errors of the test windows in blocks of two seasons (or
+        two horizons, if longer), with p values adjusted by Holm's method for all forecasters.
+        """
+        return judge(self.rows, self.settings)
 
     def to_text(self) -> str:
         """Return the table as text, with its units and with the reasons of failures beneath it.
@@ -165,11 +188,12 @@ class Report:
         Returns
         -------
         str
-            Lines of aligned columns, and sentences where rows of the data were missing and are filled with NaN, and where a value
-            may mark missing values.
+            Lines of aligned columns, sentences where rows of the data were missing and are filled with NaN, and where a value
+            may mark missing values, and the verdict.
         """
         table = aligned_table(self.to_frame(), self.settings, self.unit)
-        return "\n".join([table, *filled_rows(self.data), *outlier_hint(self.data)])
+        lines = [table, *filled_rows(self.data), *outlier_hint(self.data), "", self.verdict().text]
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but forecasts and forecasters, as plain Python that JSON can hold.
@@ -188,6 +212,7 @@ class Report:
                 "predict_ms_per_window": row.predict_ms,
                 "n_parameters": row.n_parameters,
                 "parameters": row.parameters,
+                "note": row.note,
                 "error": row.error,
             }
             for row in self.rows
@@ -199,6 +224,7 @@ class Report:
             "settings": self.settings,
             "nodes": [str(node) for node in self.nodes],
             "models": models,
+            "verdict": plain(asdict(self.verdict())),
             "machine": self.machine,
         }
 

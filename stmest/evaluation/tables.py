@@ -55,8 +55,12 @@ def aligned_table(frame: pd.DataFrame, settings: dict[str, Any], unit: str | Non
         "on the training rows."
     )
     aligns = ["left", *["right"] * len(formats)]
+    if frame["note"].notna().any():
+        columns.append(["", *("" if note is None else note for note in frame["note"])])
+        aligns.append("left")
     cells = zip(*columns, strict=True)
     heading, *lines = tabulate(cells, tablefmt="plain", colalign=aligns, disable_numparse=True).splitlines()
+    lines = [line.rstrip() for line in lines]
     return "\n".join([count, legend, "", heading, "-" * len(heading), *lines, *failed])
 
 

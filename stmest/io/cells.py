@@ -54,6 +54,8 @@ class Cells:
         numbers.
     n_written : int or None
         How many names the header has, empty ones included, where it may have fewer than the rows have cells.
+    dates : str or None
+        What comes first in its dates, where this had to be found out.
     """
 
     file: str
@@ -63,6 +65,7 @@ class Cells:
     separator: str | None = None
     as_text: Callable[..., pd.DataFrame] | None = None
     n_written: int | None = None
+    dates: str | None = None
 
     def name(self, column: int) -> str:
         """How messages call a column."""

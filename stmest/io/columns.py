@@ -6,7 +6,6 @@ What is not clear is refused, with what was seen. Builds on `cells` and `numeral
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,10 +13,13 @@ import numpy as np
 import pandas as pd
 
 from ..data.containers import are_times, as_panel, long_columns
-from ..data.times import STEP_NAMES, TIME_NAMES, join_time_columns, looks_like_times, read_times
+from ..data.times import STEP_NAMES, TIME_NAMES, join_time_columns
 from ..exceptions import DataError
 from .cells import Cells, kind_of
+from .named import called, named_long, without_other_times
 from .numerals import numbers_of
+from .options import ReadOptions
+from .times import ORDERS, holds_dates, times
 
 __all__ = ["LAYOUTS", "wide_table"]
 
@@ -30,24 +32,26 @@ _NODE_NAMES = (
     "node", "node_id", "unique_id", "id", "sensor", "sensor_id", "station", "station_id", "detector", "detector_id", "series",
     "series_id", "item_id", "location", "site", "meter_id",
 )  # fmt: skip
+_LONG_NAMES = {"node_column": _NODE_NAMES, "value_column": ("value", "y")}
 _ROW_NAMES = ("", "index", "row", "no", "no.", "nr", "nr.", "number", "#", "id", "level_0", "rownames")
 _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?")  # pandas' name of a column that has none
 
 
-def wide_table(table: Cells, missing: Sequence[str] = ()) -> pd.DataFrame:
+def wide_table(table: Cells, said: ReadOptions) -> pd.DataFrame:
     """A table with one column per node and a time index.
 
     Parameters
     ----------
     table : Cells
         As it stands in the file.
-    missing : sequence of str
-        Marks of missing values; see `stmest.io.numerals.missing_marks`.
+    said : ReadOptions
+        Marks of missing values, and what the user says about the columns.
 
     Returns
     -------
     DataFrame
-        Floats, NaN where missing. ``attrs["notes"]`` has sentences on what was left out or assumed, where there are any.
+        Floats, NaN where missing. ``attrs["notes"]`` has sentences on what was left out or assumed, where there are any;
+        ``attrs["dates"]`` says which part of the dates comes first, where this had to be found out.
 
     Raises
     ------
@@ -61,22 +65,30 @@ def wide_table(table: Cells, missing: Sequence[str] = ()) -> pd.DataFrame:
             f"{table.file}: {table.frame.shape[0]} rows and {table.frame.shape[1]} column(s) were found ({_some(table)}); "
             f"needed: {LAYOUTS}."
         )
-    table = _with_joined_times(table)
-    on_its_side = _sensors_as_rows(table, missing)
+    table = _with_joined_times(table, said)
+    on_its_side = _sensors_as_rows(table, said)
     if on_its_side is not None:
         return _noted(on_its_side, table)
-    time = _time_column(table)
+    time = None if said.no_time else _time_column(table, said)
     table, time = _without_row_numbers(table, time)
-    _refuse_unnamed(table, time)
-    long = _long(table, time)
+    long: tuple[int, int, int] | None
+    if said.long:
+        table, long = named_long(table, time, said, _LONG_NAMES)
+    else:
+        if said.time_column is not None and time is not None:
+            table, time = without_other_times(table, time)
+        _refuse_unnamed(table, time)
+        long = _long(table, time)
     if long is not None:
-        return _noted(_from_long(table, long, missing), table)
-    return _noted(_from_wide(table, time, missing), table)
+        return _noted(_from_long(table, long, said), table)
+    return _noted(_from_wide(table, time, said), table)
 
 
 def _noted(frame: pd.DataFrame, table: Cells) -> pd.DataFrame:
     if table.notes:
         frame.attrs["notes"] = list(table.notes)
+    if table.dates is not None:
+        frame.attrs["dates"] = table.dates
     return frame
 
 
@@ -117,9 +129,9 @@ def _named(table: Cells) -> Cells:
     return table
 
 
-def _with_joined_times(table: Cells) -> Cells:
+def _with_joined_times(table: Cells, said: ReadOptions) -> Cells:
     """The table with one column of times in the place of columns for year, month and so on, or date and time of day."""
-    if table.names is None:
+    if table.names is None or said.no_time:
         return table
     # Named here by their places where they have no name, as two may lack one
     names = [name or f"\0{i}" for i, name in enumerate(table.names)]
@@ -131,6 +143,9 @@ def _with_joined_times(table: Cells) -> Cells:
     if joined is frame:
         return table
     place = dict(zip(names, table.frame.columns, strict=True))
+    named = said.position("time_column", table)
+    if named is not None and names[named] in joined.columns[1:]:
+        return table  # it is another column that has the time
     labels = [-1, *(place[name] for name in joined.columns[1:])]  # -1: no column of the file
     kept = ["" if name.startswith("\0") else name for name in joined.columns[1:]]
     return replace(table, names=["time", *kept], frame=joined.set_axis(labels, axis=1))
@@ -182,10 +197,13 @@ def _counts(column: pd.Series) -> bool:
 # ---------------------------------------------------------------- which column is the time
 
 
-def _time_column(table: Cells) -> int | None:
+def _time_column(table: Cells, said: ReadOptions) -> int | None:
     """Position of the column of times; None where the rows are to be numbered."""
     frame = table.frame
-    dated = [i for i in range(frame.shape[1]) if _holds_dates(frame.iloc[:, i])]
+    if said.time_column is not None:
+        joined = frame.columns[0] == -1
+        return 0 if joined else said.position("time_column", table)
+    dated = [i for i in range(frame.shape[1]) if holds_dates(frame.iloc[:, i])]
     if table.names is None:
         return _one_of(dated, table) if dated else _time_without_names(table)
     named = [i for i, name in enumerate(table.names) if name.lower() in TIME_NAMES]
@@ -200,12 +218,14 @@ def _time_column(table: Cells) -> int | None:
     first = frame.iloc[:, 0]
     if not pd.api.types.is_numeric_dtype(first):
         return 0  # refused with what it holds, as long tables have been found already
-    if _is_regular(first) or isinstance(times(first.rename(table.names[0]), table.file), pd.DatetimeIndex):
+    if _is_regular(first) or isinstance(
+        times(first.rename(table.names[0]), table.file).index, pd.DatetimeIndex
+    ):
         return 0
     if first.is_monotonic_increasing and first.is_unique and len(first) > 1:
         raise DataError(
-            f"{table.file}: column {table.name(0)} is rising in unequal steps: is it the time or a sensor? If the time: name it "
-            "'time'; if a sensor: put a column 'time' before it, for instance with the numbers of the rows."
+            f"{table.file}: column {table.name(0)} is rising in unequal steps: is it the time or a sensor? If the time: "
+            f"time_column={called(table, 0)}; if a sensor: no_time=True, which numbers the rows."
         )
     _say_numbered(table)
     return None
@@ -215,7 +235,8 @@ def _one_of(candidates: list[int], table: Cells) -> int:
     if len(candidates) > 1:
         which = " and ".join(f"{table.name(i)} ({table.frame.iloc[0, i]})" for i in candidates[:4])
         raise DataError(
-            f"{table.file}: the columns {which} may all be the time; needed: one column of times. Leave the others out."
+            f"{table.file}: the columns {which} may all be the time; needed: one column of times. Say which, for instance "
+            f"time_column={called(table, candidates[0])}."
         )
     return candidates[0]
 
@@ -228,8 +249,8 @@ def _time_without_names(table: Cells) -> int | None:
         return 0
     if first.is_monotonic_increasing and first.is_unique and len(first) > 1:
         raise DataError(
-            f"{table.file}: has no header, and its first column is rising in unequal steps: is it the time or a sensor? Write a "
-            "header above it, with 'time' over the column of times."
+            f"{table.file}: has no header, and its first column is rising in unequal steps: is it the time or a sensor? If the "
+            "time: time_column=1; if a sensor: no_time=True, which numbers the rows."
         )
     _say_numbered(table)
     return None
@@ -240,7 +261,7 @@ def _say_numbered(table: Cells) -> None:
     if _is_regular(first.sort_values()):
         raise DataError(
             f"{table.file}: the first column {table.name(0)} is not in increasing order; if it is the time, sort the rows by it "
-            "first; if it is a sensor, put a column 'time' before it."
+            "first; if it is a sensor: no_time=True, which numbers the rows."
         )
     table.notes.append("no column holds times: the rows are numbered from 0")
 
@@ -254,62 +275,14 @@ def _is_regular(column: pd.Series) -> bool:
     return float(np.mean(np.abs(steps - usual) <= 1e-6 * usual)) > 0.75
 
 
-def _holds_dates(column: pd.Series) -> bool:
-    """Whether a column holds dates: those of its cells that are looked at."""
-    if looks_like_times(column):
-        return True
-    if pd.api.types.is_numeric_dtype(column):
-        return False
-    seen = column.dropna()
-    seen = seen.iloc[np.unique(np.linspace(0, len(seen) - 1, 50).astype(int))] if len(seen) else seen
-    kinds = [kind_of(cell) for cell in seen]
-    return bool(kinds) and kinds.count("date") > len(kinds) // 2
-
-
-def times(column: pd.Series, file: str, what: str | None = None) -> pd.Index:
-    """The times of a column.
-
-    Parameters
-    ----------
-    column : Series
-        As it stands in a file.
-    file : str
-        Name of the file, for messages.
-    what : str, optional
-        What messages call the column; default: the column and its name.
-
-    Returns
-    -------
-    pandas.Index
-        As `stmest.data.times.read_times` reads them.
-
-    Raises
-    ------
-    DataError
-        If a row has no time, or they cannot be read.
-    """
-    if column.isna().any():
-        row = int(column.isna().argmax()) + 1
-        raise DataError(
-            f"{file}: row {row} has no time in column {column.name!r}; needed: a time in each row."
-        )
-    try:
-        return read_times(pd.Index(column)).index
-    except DataError as error:
-        what = what or f"the column {column.name!r}"
-        raise DataError(
-            f"{file}: {what} has to be the time, but holds {column.iloc[0]!r} and the like: {error}"
-        ) from error
-
-
 # ---------------------------------------------------------------- the layouts
 
 
-def _from_wide(table: Cells, time: int | None, missing: Sequence[str]) -> pd.DataFrame:
+def _from_wide(table: Cells, time: int | None, said: ReadOptions) -> pd.DataFrame:
     n_columns = table.frame.shape[1]
     columns = [i for i in range(n_columns) if i != time]
     label = "" if time is None or table.names is None else table.names[time]
-    index = pd.RangeIndex(len(table.frame)) if time is None else _index(table, time)
+    index = pd.RangeIndex(len(table.frame)) if time is None else _index(table, time, said)
     if table.names is not None:
         # A column that names nodes among the values: a long table that was not recognised
         for i in columns:
@@ -317,10 +290,11 @@ def _from_wide(table: Cells, time: int | None, missing: Sequence[str]) -> pd.Dat
                 table.frame.iloc[:, i]
             ):
                 raise DataError(
-                    f"{table.file}: column {table.name(i)} seems to name the nodes of a long table ({_some(table)}); needed: the "
-                    "columns time, node, value and no others."
+                    f"{table.file}: column {table.name(i)} seems to name the nodes of a long table ({_some(table)}). If so, "
+                    f"say which are node and value, for instance node_column={called(table, i)}, value_column='value'; if not, "
+                    "name it otherwise."
                 )
-    values = numbers_of(table.keep(columns), missing)
+    values = numbers_of(table.keep(columns), said.missing, said.decimal)
     values.columns = pd.Index(
         range(len(columns)) if table.names is None else [table.names[i] for i in columns]
     )
@@ -328,11 +302,13 @@ def _from_wide(table: Cells, time: int | None, missing: Sequence[str]) -> pd.Dat
     return values
 
 
-def _index(table: Cells, time: int) -> pd.Index:
+def _index(table: Cells, time: int, said: ReadOptions) -> pd.Index:
     column = table.frame.iloc[:, time].rename("" if table.names is None else table.names[time])
     if not pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_datetime64_any_dtype(column):
         column = column.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
-    return times(column, table.file)
+    read = times(column, table.file, dayfirst=said.dayfirst)
+    table.dates = read.reading if read.reading in ORDERS.values() else None
+    return read.index
 
 
 def _long(table: Cells, time: int | None) -> tuple[int, int, int] | None:
@@ -343,8 +319,8 @@ def _long(table: Cells, time: int | None) -> tuple[int, int, int] | None:
             extra = [name for name in table.names if name not in known]
             if extra:
                 raise DataError(
-                    f"{table.file}: a long table with the extra column(s) {', '.join(extra[:6])}; needed: "
-                    f"{', '.join(map(str, known))} only."
+                    f"{table.file}: a long table with the extra column(s) {', '.join(extra[:6])}. If they are to be left out, "
+                    f"say what is forecast: value_column={known[2]!r}."
                 )
             return tuple(table.names.index(str(name)) for name in known)  # type: ignore[return-value]
     if table.frame.shape[1] != 3 or time is None:
@@ -359,11 +335,13 @@ def _long(table: Cells, time: int | None) -> tuple[int, int, int] | None:
     return time, nodes[0], next(i for i in others if i != nodes[0])
 
 
-def _from_long(table: Cells, columns: tuple[int, int, int], missing: Sequence[str]) -> pd.DataFrame:
+def _from_long(table: Cells, columns: tuple[int, int, int], said: ReadOptions) -> pd.DataFrame:
     time, node, value = columns
     names = _node_names(table, node)
-    values = numbers_of(table.keep([value]), missing).iloc[:, 0]
-    long = pd.DataFrame({"time": _index(table, time), "node": names.to_numpy(), "value": values.to_numpy()})
+    values = numbers_of(table.keep([value]), said.missing, said.decimal).iloc[:, 0]
+    long = pd.DataFrame(
+        {"time": _index(table, time, said), "node": names.to_numpy(), "value": values.to_numpy()}
+    )
     if names.isna().any():
         raise DataError(
             f"{table.file}: row {int(names.isna().argmax()) + 1} has no node; needed: a name in each row."
@@ -388,8 +366,10 @@ def _node_names(table: Cells, node: int) -> pd.Series:
     return column if numbers else written
 
 
-def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | None:
+def _sensors_as_rows(table: Cells, said: ReadOptions) -> pd.DataFrame | None:
     """The values of a table with a row per sensor, turned; None where it is none."""
+    if said.no_time or said.time_column is not None or said.value_column is not None:
+        return None
     if table.names is None or long_columns(pd.DataFrame(columns=table.names)) is not None:
         return None
     dated = are_times(table.names)
@@ -401,10 +381,10 @@ def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | Non
         table = table.keep(range(1, len(table.names)))  # numbers of rows before the names of the sensors
     first, *rest = table.names  # type: ignore[misc]
     ids = table.frame.iloc[:, 0]
-    if _holds_dates(ids) or first.lower() in TIME_NAMES or len(rest) < 2:
+    if holds_dates(ids) or first.lower() in TIME_NAMES or len(rest) < 2:
         return None
     label_is_date, *dated = are_times([first, *rest])
-    index = _times_of_header(table, [first, *rest] if label_is_date else rest)
+    index = _times_of_header(table, [first, *rest] if label_is_date else rest, said)
     if index is None:
         if sum(dated) > max(1, len(dated) // 2):
             others = [name for name, date in zip(rest, dated, strict=True) if not date]
@@ -421,41 +401,43 @@ def _sensors_as_rows(table: Cells, missing: Sequence[str]) -> pd.DataFrame | Non
             f"{table.file}: the header holds times ({rest[0]}, ...), so that there is a row per sensor, but the first column has "
             f"{bad}; needed: a name for each sensor."
         )
-    values = numbers_of(table.keep(range(0 if label_is_date else 1, 1 + len(rest))), missing)
+    values = numbers_of(
+        table.keep(range(0 if label_is_date else 1, 1 + len(rest))), said.missing, said.decimal
+    )
     table.notes.append("the header holds the times and there is a row per sensor: the table was turned")
     turned = pd.DataFrame(values.to_numpy().T, index=index.rename(None), columns=pd.Index(names.to_numpy()))
     return turned.sort_index() if isinstance(index, pd.DatetimeIndex) else turned
 
 
-def _times_of_header(table: Cells, names: list[str]) -> pd.Index | None:
+def _times_of_header(table: Cells, names: list[str], said: ReadOptions) -> pd.Index | None:
     """The times of a table with a row per sensor, from the names of its columns; None where these are no times."""
     ids, label = table.frame.iloc[:, 0], (table.names or [""])[0]
-    named = _is_text(ids) or label.lower() in _NODE_NAMES
+    named = _is_text(ids) or label.lower() in _NODE_NAMES or said.node_column is not None
     header = pd.Series(names)
     if all(are_times(names)):
-        return times(header, table.file, "the header")
+        return times(header, table.file, "the header", said.dayfirst).index
     if all(kind_of(name) == "date" for name in names):
         try:
-            index = times(header, table.file, "the header")
+            index = times(header, table.file, "the header", said.dayfirst).index
         except DataError:
             if all(re.fullmatch(r"\d{1,4}[-/]\d{1,4}", name) for name in names):
                 return None  # names such as 1-2
             raise
         if not named:
             raise DataError(
-                f"{table.file}: the header ({_some(table)}) may hold times or names of sensors; needed: 'time' over a column of "
-                "times, or 'id' over one of names."
+                f"{table.file}: the header ({_some(table)}) may hold times or names of sensors. If times: node_column=1; if "
+                "names: time_column=1, or no_time=True."
             )
         return index
     counting = _counting(names) if named else None
     if counting is not None and _counts(ids):
         raise DataError(
-            f"{table.file}: rows and columns are both numbered ({_some(table)}): is there a row per time or per sensor? Name the "
-            "first column 'time', or give the sensors names."
+            f"{table.file}: rows and columns are both numbered ({_some(table)}): is there a row per time or per sensor? If per "
+            "time: time_column=1; else give the sensors names."
         )
     if counting is None or not all(name.isdigit() for name in names):
         return None if counting is None else pd.RangeIndex(len(names))
-    return times(pd.Series(counting), table.file, "the header")
+    return times(pd.Series(counting), table.file, "the header").index
 
 
 def _is_text(column: pd.Series) -> bool:

@@ -6,7 +6,6 @@ Builds on pandas; used by `columns`.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 
 from ..exceptions import DataError
 from .cells import Cells, kind_of
+from .named import called
 
 __all__ = ["missing_marks", "numbers_of", "without_marks"]
 
@@ -84,7 +84,7 @@ def without_marks(values: np.ndarray, marks: Sequence[str]) -> np.ndarray:
     return np.where(marked, np.nan, values if values.dtype.kind == "f" else values.astype(np.float64))
 
 
-def numbers_of(table: Cells, marks: Sequence[str]) -> pd.DataFrame:
+def numbers_of(table: Cells, marks: Sequence[str], decimal: str | None = None) -> pd.DataFrame:
     """All columns of a table as numbers.
 
     Parameters
@@ -93,6 +93,8 @@ def numbers_of(table: Cells, marks: Sequence[str]) -> pd.DataFrame:
         Columns of values.
     marks : sequence of str
         From `missing_marks`.
+    decimal : {".", ","}, optional
+        The decimal mark, where it is known.
 
     Returns
     -------
@@ -112,7 +114,7 @@ def numbers_of(table: Cells, marks: Sequence[str]) -> pd.DataFrame:
                 f"{table.file}: column {table.name(_place(frame, column))} holds {dtype} values; needed: numbers."
             )
     is_text = [not pd.api.types.is_numeric_dtype(dtype) for dtype in frame.dtypes]
-    if any(is_text) and table.as_text is not None:
+    if (any(is_text) or decimal == ",") and table.as_text is not None:
         # Where one column has decimal commas, what looks like a decimal point elsewhere may part thousands
         frame = table.as_text().loc[frame.index, frame.columns]
         is_text = [True] * frame.shape[1]
@@ -122,7 +124,7 @@ def numbers_of(table: Cells, marks: Sequence[str]) -> pd.DataFrame:
         for place, text in enumerate(is_text)
         if text
     }
-    decimals = _decimals(table, texts)
+    decimals = _decimals(table, texts, decimal)
     columns: dict[Any, Any] = {}
     for place, column in enumerate(frame.columns):
         if place in texts:
@@ -212,8 +214,16 @@ def _readings(cell: str) -> set[float]:
     return {_value(cell, mark) for mark, pattern in _READINGS.items() if pattern.fullmatch(cell)}
 
 
-def _decimals(table: Cells, texts: Mapping[int, _Plain | _Text]) -> dict[int, str]:
-    """The decimal mark of each column: its own where only one fits, else what the other columns leave."""
+def _decimals(table: Cells, texts: Mapping[int, _Plain | _Text], known: str | None) -> dict[int, str]:
+    """The decimal mark of each column: the known one, its own where only one fits, else what the other columns leave."""
+    if known is not None:
+        unfit = [place for place, text in texts.items() if not text.fits[known]]
+        if unfit:
+            raise DataError(
+                f"{table.file}: column {table.name(unfit[0])} holds numbers that do not read with decimal={known!r}; needed: the "
+                "decimal mark of all columns."
+            )
+        return dict.fromkeys(texts, known)
     own = {place: [mark for mark, fits in text.fits.items() if fits] for place, text in texts.items()}
     sure = {marks[0] for marks in own.values() if len(marks) == 1}
     grouped = {text.decimal_beside_groups for text in texts.values()} - {None}
@@ -238,8 +248,8 @@ def _decimals(table: Cells, texts: Mapping[int, _Plain | _Text]) -> dict[int, st
         else:
             one, other = (f"{_value(text.differing, mark):.15g}" for mark in ".,")
             raise DataError(
-                f"{table.file}: column {table.name(place)} holds {text.differing!r}, which may be {one} or {other}; needed: "
-                "numbers with a decimal point, without separators of thousands."
+                f"{table.file}: column {table.name(place)} holds {text.differing!r}, which may be {one} or {other}; say which: "
+                f"decimal='.' or decimal=','."
             )
     return out
 
@@ -256,7 +266,9 @@ def _refuse(table: Cells, place: int, column: pd.Series, asked: list[str]) -> No
     row = int((texts == bad).to_numpy().argmax()) + 1
     hint = ""
     if not any(letter.isdigit() for letter in bad):
-        hint = f" If it marks a missing value, say so: --missing={shlex.quote(bad)} (missing=[{bad!r}])."
+        hint = f" If it marks a missing value, say so: missing={bad!r}."
+    if any(map(str.isalpha, bad)) and not any(p.fullmatch(c) for c in asked for p in _READINGS.values()):
+        hint += f" If the column names the nodes of a long table, say so: node_column={called(table, place)}."
     raise DataError(
         f"{table.file}: column {table.name(place)} holds {bad!r} in row {row}, which is no number; needed: numbers, empty where "
         f"missing.{hint}"

@@ -17,19 +17,32 @@ from ..exceptions import DataError
 from ..graphs import Graph
 from .arrays import array_names, check_size, check_zip, load_array, load_arrays
 from .cells import Cells, is_header
-from .columns import LAYOUTS, times, wide_table
+from .columns import LAYOUTS, wide_table
 from .fields import unit_in
 from .graphs import read_graph
 from .numerals import missing_marks, without_marks
+from .options import ReadOptions
 from .text import COMPRESSED, read_text
+from .times import times
 
 __all__ = ["read_graph", "read_table"]
 
 Read = tuple[pd.DataFrame, "Graph | None"]
 
 
-def read_table(path: str | Path, *, missing: Any = None) -> Read:
-    """Read the observations of a sensor network, and its graph where the file has one.
+def read_table(
+    path: str | Path,
+    *,
+    missing: Any = None,
+    sep: str | None = None,
+    decimal: str | None = None,
+    dayfirst: bool | None = None,
+    time_column: str | int | None = None,
+    node_column: str | int | None = None,
+    value_column: str | int | None = None,
+    no_time: bool = False,
+) -> Read:
+    r"""Read the observations of a sensor network, and its graph where the file has one.
 
     Parameters
     ----------
@@ -46,6 +59,19 @@ def read_table(path: str | Path, *, missing: Any = None) -> Read:
         - HDF5 (.h5, .hdf5): one DataFrame as pandas writes it (not ``format="table"``), or the arrays of an npz.
     missing : str, number or sequence of these, optional
         Marks of missing values besides empty cells, such as ``-9999`` or ``"-9999,-"``. Default: none.
+    sep : str, optional
+        What stands between the cells of a text file: one sign, or ``r"\s+"`` for any number of blanks. Default: found by looking,
+        as all that follows.
+    decimal : {".", ","}, optional
+        What stands before the decimals; the other one then parts thousands.
+    dayfirst : bool, optional
+        Whether dates such as 03/04/2024 begin with the day (True) or with the month (False).
+    time_column : str or int, optional
+        Name of the column of times, or its number from 1. Other columns of dates are left out.
+    node_column, value_column : str or int, optional
+        Names or numbers of these columns of a long table. All other columns but that of the times are left out.
+    no_time : bool, default=False
+        Whether no column is the time: the rows are numbered, and all columns are values.
 
     Returns
     -------
@@ -53,7 +79,7 @@ def read_table(path: str | Path, *, missing: Any = None) -> Read:
         Values in time order, one column per node; (node, channel) column pairs where the file has several
         channels. Where the file has no times, rows are numbered. ``X.attrs["unit"]`` is the unit of the values, if
         the file is an npz whose `meta` (a JSON text) has a "unit". ``X.attrs["notes"]`` are sentences on what was left out or
-        assumed, where there are any.
+        assumed, where there are any; ``X.attrs["dates"]`` is "day first" or the like, where this had to be found out.
     graph : Graph or None
         The graph, if the file has one.
 
@@ -64,12 +90,28 @@ def read_table(path: str | Path, *, missing: Any = None) -> Read:
         was found and what is needed.
     GraphError
         If the file's `adj` does not fit its nodes.
+    ParameterError
+        If the parameters contradict each other, or describe a table where the file holds arrays.
     MissingDependencyError
         If the package that reads such files is not installed.
     FileNotFoundError
         If there is no such file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "levels.csv"
+    >>> _ = path.write_text("station,when,flag,level\na,03/04/2024,ok,1\nb,03/04/2024,ok,2\n")
+    >>> read_table(path, node_column="station", value_column="level", dayfirst=True)[0]
+                  a    b
+    when
+    2024-04-03  1.0  2.0
     """
     path = Path(path)
+    said = ReadOptions(
+        missing_marks(missing), sep, decimal, dayfirst, time_column, node_column, value_column, no_time
+    )
+    said.check()
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
@@ -79,7 +121,7 @@ def read_table(path: str | Path, *, missing: Any = None) -> Read:
             f"{path.name}: files ending in {''.join(suffixes) or 'nothing'!r} are not read; needed: "
             f"{', '.join(_READERS)}.{_WAYS_OUT.get(kind, '')}"
         )
-    frame, graph = _READERS[kind](path, missing_marks(missing))
+    frame, graph = _READERS[kind](path, said)
     try:
         as_panel(frame)
     except ValueError as error:  # DataError, and scikit-learn's words on empty tables
@@ -87,26 +129,26 @@ def read_table(path: str | Path, *, missing: Any = None) -> Read:
     return frame, graph
 
 
-def _read_csv(path: Path, missing: Sequence[str]) -> Read:
-    return wide_table(read_text(path), missing), None
+def _read_csv(path: Path, said: ReadOptions) -> Read:
+    return wide_table(read_text(path, said), said), None
 
 
-def _read_parquet(path: Path, missing: Sequence[str]) -> Read:
+def _read_parquet(path: Path, said: ReadOptions) -> Read:
     from ..runtime import require  # here, because it loads torch
 
     parquet = require("pyarrow.parquet", extra="io")
-    return _read_arrow(path, missing, lambda: parquet.ParquetFile(path).metadata, pd.read_parquet)
+    return _read_arrow(path, said, lambda: parquet.ParquetFile(path).metadata, pd.read_parquet)
 
 
-def _read_feather(path: Path, missing: Sequence[str]) -> Read:
+def _read_feather(path: Path, said: ReadOptions) -> Read:
     from ..runtime import require
 
     require("pyarrow.feather", extra="io")
-    return _read_arrow(path, missing, lambda: None, pd.read_feather)
+    return _read_arrow(path, said, lambda: None, pd.read_feather)
 
 
 def _read_arrow(
-    path: Path, missing: Sequence[str], header: Callable[[], Any], read: Callable[[Path], pd.DataFrame]
+    path: Path, said: ReadOptions, header: Callable[[], Any], read: Callable[[Path], pd.DataFrame]
 ) -> Read:
     try:
         size = header()
@@ -123,7 +165,7 @@ def _read_arrow(
     if not isinstance(frame.index, pd.RangeIndex) or frame.index.name is not None:
         unnamed = ["" if name is None else name for name in frame.index.names]
         frame = frame.reset_index(names=unnamed if frame.index.nlevels > 1 else unnamed[0])
-    return wide_table(_cells_of(path.name, frame), missing), None
+    return wide_table(_cells_of(path.name, frame), said), None
 
 
 def _cells_of(name: str, frame: pd.DataFrame) -> Cells:
@@ -132,7 +174,7 @@ def _cells_of(name: str, frame: pd.DataFrame) -> Cells:
     return Cells(name, names, frame.set_axis(range(frame.shape[1]), axis=1).reset_index(drop=True))
 
 
-def _read_excel(path: Path, missing: Sequence[str]) -> Read:
+def _read_excel(path: Path, said: ReadOptions) -> Read:
     from ..runtime import require
 
     require("openpyxl", extra="io")
@@ -149,12 +191,12 @@ def _read_excel(path: Path, missing: Sequence[str]) -> Read:
     first, frame = next(iter(filled.items()))
     rows = frame.iloc[:200].astype(object).to_numpy().tolist()
     names = None
-    if is_header(rows, path.name):
+    if said.names_one_of(rows[0]) or is_header(rows, path.name):
         names = ["" if pd.isna(cell) else _label(cell) for cell in rows[0]]
         frame = frame.iloc[1:]
     frame = frame.infer_objects().set_axis(range(frame.shape[1]), axis=1).reset_index(drop=True)
     notes = [] if len(filled) == 1 else [f"sheet {first!r} was read; not used: {', '.join(list(filled)[1:])}"]
-    return wide_table(Cells(path.name, names, frame, notes), missing), None
+    return wide_table(Cells(path.name, names, frame, notes), said), None
 
 
 def _trimmed(sheet: pd.DataFrame) -> pd.DataFrame:
@@ -174,16 +216,16 @@ def _label(cell: Any) -> str:
 # ---------------------------------------------------------------- arrays
 
 
-def _read_npz(path: Path, missing: Sequence[str]) -> Read:
+def _read_npz(path: Path, said: ReadOptions) -> Read:
     found = array_names(path)
-    return _from_arrays(path, load_arrays(path, _KEYS), found, missing)
+    return _from_arrays(path, load_arrays(path, _KEYS), found, said)
 
 
-def _read_npy(path: Path, missing: Sequence[str]) -> Read:
-    return _from_arrays(path, {"values": load_array(path)}, ["values"], missing)
+def _read_npy(path: Path, said: ReadOptions) -> Read:
+    return _from_arrays(path, {"values": load_array(path)}, ["values"], said)
 
 
-def _read_hdf(path: Path, missing: Sequence[str]) -> Read:
+def _read_hdf(path: Path, said: ReadOptions) -> Read:
     from ..runtime import require
     from .hdf import read_hdf
 
@@ -191,16 +233,15 @@ def _read_hdf(path: Path, missing: Sequence[str]) -> Read:
     if frame is not None:
         if not isinstance(frame.index, pd.RangeIndex):
             frame = frame.reset_index(names=frame.index.name or "")
-        return wide_table(_cells_of(path.name, frame), missing), None
-    return _from_arrays(path, arrays, found, missing)
+        return wide_table(_cells_of(path.name, frame), said), None
+    return _from_arrays(path, arrays, found, said)
 
 
 _KEYS = ("values", "data", "time", "nodes", "channels", "adj", "coords", "meta")
 
 
-def _from_arrays(
-    path: Path, arrays: dict[str, np.ndarray], found: Sequence[str], missing: Sequence[str]
-) -> Read:
+def _from_arrays(path: Path, arrays: dict[str, np.ndarray], found: Sequence[str], said: ReadOptions) -> Read:
+    said.refuse_for_arrays(path.name)
     key = "values" if "values" in arrays else "data"
     if key not in arrays:
         raise DataError(
@@ -217,8 +258,9 @@ def _from_arrays(
     nodes = _labels(arrays, "nodes", n_nodes, path.name)
     channels = _labels(arrays, "channels", n_channels, path.name)
     columns = pd.Index(nodes) if n_channels == 1 else pd.MultiIndex.from_product([nodes, channels])
-    index = _npz_times(arrays["time"], n_times, path.name) if "time" in arrays else pd.RangeIndex(n_times)
-    values = without_marks(values if values.dtype.kind == "f" else values.astype(np.float64), missing)
+    timed = "time" in arrays and not said.no_time
+    index = _npz_times(arrays["time"], n_times, path.name) if timed else pd.RangeIndex(n_times)
+    values = without_marks(values if values.dtype.kind == "f" else values.astype(np.float64), said.missing)
     frame = pd.DataFrame(values.reshape(n_times, n_nodes * n_channels), index=index, columns=columns)
     if n_channels == 1 and "channels" in arrays:
         frame.columns.name = str(channels[0])
@@ -239,7 +281,7 @@ def _npz_times(found: np.ndarray, n_times: int, name: str) -> pd.Index:
         raise DataError(
             f"{name}: `time` has shape {found.shape}; needed: ({n_times},), one entry per row of `values`."
         )
-    return times(pd.Series(_decoded(found), name="time"), name)
+    return times(pd.Series(_decoded(found), name="time"), name).index
 
 
 def _labels(arrays: dict[str, np.ndarray], key: str, n: int, name: str) -> list[Hashable]:
@@ -273,7 +315,7 @@ def _one_line(error: BaseException) -> str:
 
 
 _TEXT = {".csv": _read_csv, ".txt": _read_csv, ".tsv": _read_csv, ".dat": _read_csv}
-_READERS: dict[str, Callable[[Path, Sequence[str]], Read]] = {
+_READERS: dict[str, Callable[[Path, ReadOptions], Read]] = {
     **_TEXT, ".xlsx": _read_excel, ".xlsm": _read_excel, ".parquet": _read_parquet, ".pq": _read_parquet,
     ".feather": _read_feather, ".npz": _read_npz, ".npy": _read_npy, ".h5": _read_hdf, ".hdf5": _read_hdf, ".hdf": _read_hdf,
 }  # fmt: skip

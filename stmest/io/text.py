@@ -23,6 +23,7 @@ import pandas as pd
 from ..exceptions import DataError
 from .arrays import check_size, check_zip
 from .cells import Cells, is_header, kind_of
+from .options import BLANKS, ReadOptions
 
 __all__ = ["COMPRESSED", "read_text"]
 
@@ -44,7 +45,7 @@ COMPRESSED: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _only_member
 }  # fmt: skip
 _SEPARATORS = ("\t", ";", "|", ",")
-_BLANKS = r"\s+"
+_NOTHING_SAID = ReadOptions()
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -56,7 +57,7 @@ _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _HEAD_LINES, _HEAD_CHARACTERS, _CHUNK = 200, 2**22, 2**20
 
 
-def read_text(path: Path) -> Cells:
+def read_text(path: Path, said: ReadOptions = _NOTHING_SAID) -> Cells:
     """Read the cells of a text file.
 
     Parameters
@@ -64,6 +65,8 @@ def read_text(path: Path) -> Cells:
     path : Path
         Text in UTF-8, UTF-16 or UTF-32 (with a byte order mark, UTF-16 also without), else Windows-1252; columns separated by
         comma, semicolon, tab, ``|`` or blanks; also compressed (.gz, .bz2, .xz, .zip).
+    said : ReadOptions, optional
+        The separator, and names of columns, where they are known.
 
     Returns
     -------
@@ -79,12 +82,16 @@ def read_text(path: Path) -> Cells:
         encoding, notes = _encoding(path)
         with _opened(path, encoding) as stream:
             lines = _head(stream)
-        separator = _separator(lines)
+        separator = said.sep or _separator(lines)
         _refuse_short_rows(list(_rows(iter(lines), separator)), path.name)
         rows = list(_rows(iter(lines), separator))
         if not rows:
             raise DataError(f"{path.name}: cannot be read as csv (there is nothing in it); needed: a table.")
-        names = [cell.strip() for cell in rows[0]] if is_header(rows, path.name) else None
+        names = (
+            [cell.strip() for cell in rows[0]]
+            if said.names_one_of(rows[0]) or is_header(rows, path.name)
+            else None
+        )
         width = max(map(len, rows))
 
         def parsed(**settings: Any) -> pd.DataFrame:
@@ -193,7 +200,7 @@ def _head(stream: TextIO) -> list[str]:
 
 def _rows(lines: Iterator[str], separator: str) -> Iterator[list[str]]:
     """The rows of some lines, without those that are empty."""
-    if separator == _BLANKS:
+    if separator == BLANKS:
         single = (re.sub(r"\s+", " ", line.strip()) for line in lines)
         yield from csv.reader((line for line in single if line), delimiter=" ")
         return
@@ -232,4 +239,4 @@ def _separator(lines: list[str]) -> str:
     best = max(_SEPARATORS, key=fitness)
     if fitness(best)[1] > 1:
         return best
-    return _BLANKS if fitness(_BLANKS)[1] > 1 else ","
+    return BLANKS if fitness(BLANKS)[1] > 1 else ","

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-__all__ = ["constant_when_compiled", "is_followed", "key_numba_cache"]
+__all__ = ["constant_when_compiled", "before_compilation", "is_followed", "key_numba_cache"]
 
 Probe = TypeVar("Probe", bound=Callable[..., Any])
 
@@ -35,6 +35,29 @@ def is_followed(tensor: Tensor) -> bool:
         or torch._C._functorch.is_batchedtensor(tensor)  # vmap
         or torch.jit.is_tracing()
     )
+
+
+def before_compilation(package: str, call: Callable[[], None]) -> None:
+    """Let numba call a function before it compiles a function of a package, and not when it finds machine code on disk.
+
+    Parameters
+    ----------
+    package : str
+        Beginning of the names of the modules.
+    call : callable
+        Without arguments.
+    """
+    from numba.core import event
+
+    class Before(event.Listener):
+        def on_start(self, event: Any) -> None:
+            if event.data["dispatcher"].py_func.__module__.startswith(package):
+                call()
+
+        def on_end(self, event: Any) -> None:
+            """Nothing to say."""
+
+    event.register("numba:compile", Before())
 
 
 def key_numba_cache(dispatcher: Any, key: str) -> None:

@@ -84,25 +84,46 @@ class BestWeights(Callback):
         if loss is None or self.best_loss_ is None:
             self.best_epoch_ = epoch
             return
-        first = self._starts_at_zero and self.best_epoch_ == self._start[0] and math.isfinite(loss)
         self.gained_ = self.gained_ or loss < self._start[1]
-        if first or loss < self.best_loss_:
+        if self._is_better(loss):
             self.best_epoch_, self.best_loss_, self.best_weights_ = epoch, loss, _copy_of_weights(net)
             self.best_batches_ = [
                 (batch["valid_batch_size"], batch["valid_loss"])
                 for batch in net.history[-1]["batches"]
                 if "valid_loss" in batch
             ]
-        elif self.patience is not None and self._waited_enough(epoch):
+        elif self.patience is not None and self.epochs_left(epoch, loss) <= 0:
             self.stopped_ = True
             raise KeyboardInterrupt
 
-    def _waited_enough(self, epoch: int) -> bool:
-        """Whether a better epoch is not to be expected, and hardly so where none was better than the start."""
+    @property
+    def lowest_(self) -> tuple[int, float | None]:
+        """Epoch with the smallest validation loss so far, the start included, and that loss; None without a validation part."""
+        if self._starts_at_zero and not self.gained_:
+            return self._start[0], self._start[1]
+        return self.best_epoch_, self.best_loss_
+
+    @property
+    def start_(self) -> str:
+        """What the forecast is before training."""
+        return "the linear forecast" if self._starts_at_zero else "before training"
+
+    def epochs_left(self, epoch: int, loss: float) -> int:
+        """Epochs without gain until training stops, after an epoch with this validation loss.
+
+        Half the patience where no epoch was better than the forecast whose residual is learnt: then none is to be expected.
+        """
         assert self.patience is not None
-        if epoch - self.best_epoch_ >= self.patience:
-            return True
-        return self._starts_at_zero and not self.gained_ and epoch - self._start[0] >= -(-self.patience // 2)
+        lowest, least = self.lowest_
+        lowest = epoch if loss < least else lowest  # type: ignore[operator]
+        hopeless = self._starts_at_zero and lowest == self._start[0]
+        left = (-(-self.patience // 2) if hopeless else self.patience) - (epoch - lowest)
+        return max(left, 1) if self._is_better(loss) else left
+
+    def _is_better(self, loss: float) -> bool:
+        """Whether an epoch is better than those before it; the first one is, as the start is no epoch."""
+        first = self._starts_at_zero and self.best_epoch_ == self._start[0] and math.isfinite(loss)
+        return first or loss < self.best_loss_
 
     def state_dict(self) -> dict[str, Any]:
         """State for a checkpoint."""

@@ -151,8 +151,10 @@ class ForecastNet(NeuralNet):
         """Train for `max_epochs` epochs from the present weights.
 
         A KeyboardInterrupt ends the training. It is raised again if no epoch was finished; else the best weights so far are
-        kept and a warning says so. Early stopping, which skorch signals in the same way, gives no warning. With a callback
-        named ``"checkpoint"`` (see `stmest.training.checkpoint`) training resumes from its file.
+        kept and a warning says so. Where a callback named ``"stop"`` (see `stmest.training.stopping`) ended a training of the
+        residual of another forecast, this forecast is kept also before the first epoch is finished. Early stopping, which skorch
+        signals in the same way, gives no warning. With a callback named ``"checkpoint"`` (see
+        `stmest.training.checkpoint`) training resumes from its file.
         """
         if not self.initialized_:
             self.initialize()
@@ -166,7 +168,7 @@ class ForecastNet(NeuralNet):
         except KeyboardInterrupt:
             if not self._stopped_early():
                 finished = sum("valid_loss" in row or "dur" in row for row in self.history[finished_before:])
-                if not finished:
+                if not finished and not self._may_end_untrained():
                     raise
                 self.interrupted_ = True
                 warnings.warn(
@@ -179,6 +181,17 @@ class ForecastNet(NeuralNet):
                         del self.history[-1]
         self.notify("on_train_end", X=X, y=y)
         return self
+
+    def _may_end_untrained(self) -> bool:
+        """Whether the training was asked to stop, and the initial weights are a forecast: that of the residual of another."""
+        callbacks = dict(self.callbacks_)
+        if not getattr(callbacks.get("stop"), "asked_", False):
+            return False
+        if not getattr(callbacks.get("best"), "residual", False):
+            raise TrainingError(
+                "the training was stopped before its first epoch was finished: nothing was learnt."
+            )
+        return True
 
     def _stopped_early(self) -> bool:
         return any(getattr(callback, "stopped_", False) for _, callback in self.callbacks_)
@@ -224,7 +237,7 @@ def history_frame(net: ForecastNet, earlier: pd.DataFrame | None) -> pd.DataFram
             rate = row.get("event_lr", by_batch[-1] if by_batch else net.lr)
             entry = {name: row[name] for name in names if name in row}
             rows.append(entry | {"learning_rate": rate, "seconds": row["dur"]})
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, columns=None if rows else [*names, "learning_rate", "seconds"])
     if earlier is None:
         return frame
     frame["epoch"] += len(earlier)

@@ -14,6 +14,7 @@ import numpy as np
 from skorch.callbacks import Callback
 from tqdm import TqdmWarning
 
+from ..ops.announcements import compiling
 from .callbacks import BestWeights
 
 with warnings.catch_warnings():
@@ -26,12 +27,15 @@ _LONGEST = 100  # characters
 
 
 class Progress(Callback):
-    """Show epoch, losses, the best so far, seconds and time left on the standard output.
+    """Show epoch, losses, the best epoch so far, seconds, and when training would stop, on the standard output.
+
+    The first line, epoch 0, is the forecast before training: the linear forecast, where its residual is learnt. The best epoch is
+    the one with the smallest validation loss, epoch 0 included.
 
     Parameters
     ----------
     best : BestWeights
-        Holds the best validation loss so far.
+        Holds the smallest validation loss so far.
     member : int, default=0
         Number of the network in its ensemble, counted from 0.
     n_members : int, default=1
@@ -52,10 +56,17 @@ class Progress(Callback):
             ncols=_room(sys.stdout),
             bar_format="{desc} {bar}{postfix}",
         )
+        self.begun_ = False
+        compiling.set(self._say_compiling)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Empty the bar."""
-        self.bar_.set_description_str(self._epoch(net), refresh=False)
+        """Show the validation loss before training; empty the bar."""
+        if not self.begun_:
+            self.begun_ = True
+            epoch, loss = self.best.lowest_
+            if loss is not None and not epoch:
+                self._write(f"{self._epoch(net, 0)}  valid {loss:.4f}  {self.best.start_}")
+        self.bar_.set_description_str(self._epoch(net, len(net.history)), refresh=False)
         self.bar_.reset()
 
     def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
@@ -66,26 +77,43 @@ class Progress(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the losses of this epoch."""
         row = net.history[-1]
-        parts = [f"train {row['train_loss']:.4f}"]
-        if "valid_loss" in row:
-            best = min(row["valid_loss"], self.best.best_loss_)
-            parts += [f"valid {row['valid_loss']:.4f}", f"best {best:.4f}"]
-        epochs = net.max_epochs * (self.n_members - self.member) - row["epoch"]
-        left = np.mean(net.history[:, "dur"]) * epochs
-        parts += [f"{row['dur']:.1f} s", f"at most {left:.0f} s left"]
+        epoch, parts = row["epoch"], [f"train {row['train_loss']:.4f}"]
+        lowest, least = self.best.lowest_
+        loss = row.get("valid_loss")
+        if loss is not None and least is not None:
+            lowest, least = (epoch, loss) if loss < least else (lowest, least)
+            parts += [f"valid {loss:.4f}", f"best {least:.4f} (epoch {lowest})"]
+        parts.append(f"{row['dur']:.1f} s")
+        if self.best.patience is not None and loss is not None and least is not None:
+            left = self.best.epochs_left(epoch, loss)
+            if left <= 0:
+                parts.append("no more gain: stops")
+            elif epoch + left < net.max_epochs:
+                parts.append(f"stops after {left} more without gain")
+        else:
+            epochs = net.max_epochs * (self.n_members - self.member) - epoch
+            parts.append(f"{np.mean(net.history[:, 'dur']) * epochs:.0f} s left")
         if self.bar_.disable:
-            tqdm.write("  ".join([self._epoch(net), *parts]), file=sys.stdout)
-            sys.stdout.flush()
+            self._write("  ".join([self._epoch(net, epoch), *parts]))
         else:
             self.bar_.set_postfix_str("  ".join(parts))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Close the bar; later text starts on a new line."""
+        compiling.set(None)
         self.bar_.close()
 
-    def _epoch(self, net: Any) -> str:
+    def _epoch(self, net: Any, epoch: int) -> str:
         member = f"member {self.member + 1}/{self.n_members}  " if self.n_members > 1 else ""
-        return f"{member}epoch {len(net.history):>3}/{net.max_epochs}"
+        return f"{member}epoch {epoch:>3}/{net.max_epochs}"
+
+    def _write(self, line: str) -> None:
+        """A line of its own, above the bar where there is one."""
+        tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+    def _say_compiling(self) -> None:
+        self._write("compiling kernels, once")
 
 
 def _room(stream: Any) -> int | None:

@@ -27,6 +27,7 @@ from .encoding import Encoding, WindowLoader
 from .engine import BatchDataset, ForecastNet, ShuffledWindows, history_frame, keep_batch, undecayed
 from .losses import MaskedLoss
 from .progress import Progress
+from .stopping import StopTraining, active_request
 
 __all__ = ["Trained", "Trainer"]
 
@@ -153,6 +154,8 @@ class Trainer:
             net.partial_fit(datasets[0])
         history = history_frame(net, earlier)
         history.attrs["skipped_windows"] = skipped
+        if net.interrupted_:
+            history.attrs["interrupted"] = True
         callbacks = dict(net.callbacks_)
         best, own = callbacks["best"], {name: callbacks[name] for name, _ in self.own_callbacks}
         network = net.module_.eval()
@@ -239,6 +242,9 @@ class Trainer:
             named.append(("schedule", LRScheduler(OneCycleLR, step_every="batch", **cycle)))
         named += self.own_callbacks
         named += [(f"user_{i}", callback) for i, callback in enumerate(self.callbacks or [])]
+        request = active_request()
+        if request is not None:
+            named.append(("stop", StopTraining(request)))
         if self.verbose:
             named.append(("progress", Progress(best, self.member, self.n_members)))
         return [*named, ("best", best)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -13,20 +14,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from stmest import LastValue
-from stmest.cli import main, models, report
+from stmest import LastValue, load
+from stmest.cli import main, report
+from stmest.cli.models import commands
+from stmest.cli.parser import _marks_joined, _parser
+from stmest.forecasters.network import NetworkForecaster
 
 QUICK = "last-value,seasonal-naive,ridge"
-
-
-@pytest.fixture
-def csv(tmp_path):
-    rng = np.random.default_rng(0)
-    index = pd.date_range("2024-03-01", periods=240, freq="1h", name="time")
-    cycle = 5 * np.sin(np.arange(240) * np.pi / 12)[:, None]
-    frame = pd.DataFrame(cycle + rng.normal(size=(240, 4)), index=index, columns=list("abcd"))
-    frame.to_csv(tmp_path / "readings.csv")
-    return tmp_path / "readings.csv"
 
 
 @pytest.fixture
@@ -73,6 +67,21 @@ def test_html_writes_a_page_that_repeats_the_command(csv, tmp_path, capsys):
     assert "<h1>readings.csv</h1>" in page
     assert f"stmest report --data {csv} --models {QUICK} " in page
     assert page.count("<img") == 2
+
+
+def test_the_page_repeats_how_the_file_was_read(csv, tmp_path, capsys):
+    text = csv.read_text(encoding="utf-8").replace("2024-03-", "03/").replace(" ", "/2024 ")
+    csv.write_text(text.replace(",", ";"), encoding="utf-8")
+    target = tmp_path / "x.html"
+    said = ["--sep", ";", "--no-dayfirst", "--time-column", "time"]
+    arguments = ["--data", csv, *said, "--models", "last-value", "--out", tmp_path, "--html", target]
+    code, text, errors = _report(capsys, *arguments)
+    assert (code, errors) == (0, "")
+    assert "240 rows from 2024-03-01" in text
+    command = re.search(r"stmest report .*", target.read_text(encoding="utf-8"))[0]
+    for option in ("--sep &#39;;&#39; ", "--no-dayfirst ", "--time-column time "):
+        assert option in command
+    assert "--dayfirst" not in command
 
 
 def test_html_without_its_packages_is_told_before_anything_is_fitted(csv, tmp_path, capsys, monkeypatch):
@@ -135,11 +144,50 @@ def test_networks_train_with_seed_device_and_progress(csv, tmp_path, capsys, nam
     assert "epoch" not in text
 
 
-def test_simulated_network_is_the_default(tmp_path, capsys):
+def test_air_quality_is_the_default(tmp_path, capsys):
     code, text, _ = _report(capsys, "--models", "last-value", "--out", tmp_path)
     assert code == 0
-    assert "simulated sensor network" in text
+    assert "PM2.5 in Beijing" in text
+    assert "in µg/m³" in text
     assert "graph of" in text
+    assert "\nnext     stmest forecast --data FILE --model last-value\n" in text
+
+
+def test_quick_forecasters_come_first():
+    for models in (report._DEFAULT_MODELS, report._DEFAULT_FIELD_MODELS):
+        trained = [issubclass(commands()[name][0].cls, NetworkForecaster) for name in models.split(",")]
+        assert trained == sorted(trained)
+        assert any(trained)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], []),
+        (["--horizon", "6", "--input-length", "24"], ["--horizon", "6"]),
+        (["--max-epochs", "2", "--batch-size", "64"], ["--batch-size", "64", "--max-epochs", "2"]),
+        (["--sep", ";", "--no-dayfirst", "--missing", "-9999,-"], ["--missing", "-9999,-", "--sep", ";", "--no-dayfirst"]),
+        (["--dayfirst", "--no-time"], ["--dayfirst", "--no-time"]),
+    ],
+)  # fmt: skip
+def test_the_next_command_forecasts_the_same_data_in_the_same_way(given, expected):
+    options = _parser().parse_args(_marks_joined(["report", "--data", "my values.csv", *given]))
+    words = shlex.split(report._next_command(options, "ridge"))
+    assert words[:6] == ["stmest", "forecast", "--data", "my values.csv", "--model", "ridge"]
+    again = _parser().parse_args(_marks_joined(words[1:]))
+    for name in (
+        "horizon",
+        "input_length",
+        "missing",
+        "sep",
+        "dayfirst",
+        "no_time",
+        "max_epochs",
+        "batch_size",
+    ):
+        ours, theirs = getattr(options, name), getattr(again, name)
+        assert ours == theirs or (name == "horizon" and theirs is None and ours == 12)
+    assert words[6:] == expected
 
 
 def test_first_channel_or_the_named_one(npz, tmp_path, capsys):
@@ -249,21 +297,21 @@ def test_input_that_cannot_be_used_is_one_line_and_exit_code_2(
     assert "Traceback" not in text + errors
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["report", "--horizon", "0"],
-        ["report", "--test-fraction", "1"],
-        ["report", "--seed", "x"],
-        [],
-        ["bake"],
-    ],
-)
-def test_wrong_arguments_are_argparse_errors(capsys, arguments):
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
-    assert "usage" in capsys.readouterr().err
+def test_fitted_forecasters_are_saved(csv, tmp_path, capsys):
+    folder = tmp_path / "new" / "models"
+    arguments = ["--data", csv, "--out", tmp_path, "--save-models", folder]
+    code, text, errors = _report(
+        capsys, *arguments, "--models", "last-value,gbt,ridge,weekly-naive", "--season", "30"
+    )
+    assert (code, errors) == (1, "")
+    assert sorted(file.name for file in folder.iterdir()) == ["last-value.safetensors", "ridge.safetensors"]
+    assert f"model    {folder / 'ridge.safetensors'}" in text
+    assert "gbt is not saved: RegressorForecaster cannot be saved" in text
+    assert "have learnt from the first 192 rows" in text
+    X = pd.read_csv(csv, index_col=0, parse_dates=True).iloc[:192]
+    pd.testing.assert_frame_equal(
+        load(folder / "last-value.safetensors").predict(), LastValue(horizon=12).fit(X).predict()
+    )
 
 
 def test_a_failed_forecaster_is_shown_and_told_by_the_exit_code(csv, tmp_path, capsys):
@@ -306,27 +354,6 @@ def test_interruption_is_exit_code_130(csv, tmp_path, capsys, monkeypatch):
     code, _, errors = _report(capsys, "--data", csv, "--models", "last-value", "--out", tmp_path)
     assert code == 130
     assert errors == "stmest: interrupted\n"
-
-
-def _python(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "stmest", *arguments], capture_output=True, text=True, check=False
-    )
-
-
-def test_module_can_be_run():
-    done = _python("--help")
-    assert done.returncode == 0
-    assert "report" in done.stdout
-    assert _python("--version").stdout.startswith("stmest ")
-    named = _python("report", "--help").stdout
-    assert all(name in named for name in models.commands())
-
-
-def test_help_loads_nothing_heavy():
-    code = "import sys\nfrom stmest.cli import main\ntry: main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith("False")
 
 
 @pytest.mark.skipif("STMEST_DATA" not in os.environ, reason="STMEST_DATA does not name a folder of real data")

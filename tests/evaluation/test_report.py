@@ -216,7 +216,7 @@ def test_text_is_aligned_and_names_units_and_steps(observations):
     lines = compare(_models(), observations, unit="vehicles per hour").to_text().splitlines()
     assert lines[0].startswith("35 test windows, 6 steps ahead")
     assert "vehicles per hour" in lines[1]
-    table = lines[3:]
+    table = lines[3 : lines.index("", 3)]
     assert len({len(line) for line in table}) == 1
     assert table[0].split() == (
         [

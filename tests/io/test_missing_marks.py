@@ -51,7 +51,7 @@ def test_a_mark_is_no_name_of_a_node(tmp_path):
 
 @pytest.mark.parametrize("mark", ["-", "?", "--", "n.d."])
 def test_a_mark_that_was_not_named_is_refused_with_the_way_out(tmp_path, mark):
-    with pytest.raises(DataError, match=r"in row 2.*--missing="):
+    with pytest.raises(DataError, match=r"in row 2.*missing="):
         read_table(_written(tmp_path, f"time,a\n0,1\n1,{mark}\n"))
 
 

@@ -87,7 +87,7 @@ def test_offsets_that_change_are_read_in_utc(tmp_path):
     ("times", "words"),
     [
         (["00:00", "00:30"], "times of day without a date"),
-        (["01/02/2024", "02/02/2024"], "day first .2024-02-02.* or month first"),
+        (["01/02/2024", "02/02/2024"], "day first .2024-02-01.* or month first .2024-01-02.*dayfirst=True"),
         ([45292, 45293], "numbers that count steps, or as days of a spreadsheet"),
         (["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 02:00"], "duplicates.*clocks were put back"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stmest import DataError, ParameterError
-from stmest.evaluation import diebold_mariano, holm
+from stmest.evaluation import blocked_diebold_mariano, diebold_mariano, holm
 
 FIRST = [3.1, 2.4, 4.0, 2.2, 3.9, 2.8, 3.3, 4.1, 2.9, 3.0, 3.7, 2.5]
 SECOND = [2.9, 2.9, 4.4, 2.0, 4.6, 3.5, 3.2, 4.9, 3.5, 2.8, 4.4, 3.1]
@@ -112,3 +112,42 @@ def test_holm_equals_statsmodels(seed):
 def test_wrong_p_values(p):
     with pytest.raises(DataError, match="between 0 and 1"):
         holm(p)
+
+
+def test_blocks_are_means_of_neighbouring_origins_with_known_losses():
+    rng = np.random.default_rng(3)
+    losses, rival = rng.random(250), rng.random(250)
+    losses[10:16] = np.nan
+    rival[30] = np.nan
+    found = blocked_diebold_mariano(losses, rival, block=6)
+    gap = (losses - rival)[:246].reshape(41, 6)
+    means = np.array([np.nanmean(part) for part in gap if not np.isnan(part).all()])
+    by_hand = diebold_mariano(means, np.zeros(len(means)), horizon=4)
+    assert found.n_origins == len(means) == 41
+    assert found.p_value == pytest.approx(by_hand.p_value)
+    assert found.mean_difference == pytest.approx(by_hand.mean_difference)
+
+
+def test_blocks_call_fewer_long_correlated_differences_significant():
+    rng = np.random.default_rng(5)
+    alarms = np.zeros(2)
+    for _ in range(40):
+        gap = np.zeros(700)
+        for t in range(1, 700):
+            gap[t] = 0.95 * gap[t - 1] + rng.normal()
+        alarms += [
+            blocked_diebold_mariano(gap, np.zeros(700), block=48).p_value < 0.05,
+            diebold_mariano(gap, np.zeros(700), horizon=12).p_value < 0.05,
+        ]
+    assert alarms[0] <= 8
+    assert alarms[0] < 0.7 * alarms[1]
+
+
+def test_too_few_blocks_and_wrong_blocks_are_errors():
+    losses = np.arange(20.0)
+    with pytest.raises(DataError, match="20 origins make 4 blocks of 5"):
+        blocked_diebold_mariano(losses, losses + 1, block=5)
+    with pytest.raises(ParameterError, match="block=0"):
+        blocked_diebold_mariano(losses, losses, block=0)
+    with pytest.raises(DataError, match="same"):
+        blocked_diebold_mariano(losses, losses[1:], block=2)

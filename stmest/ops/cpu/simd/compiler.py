@@ -13,7 +13,8 @@ from typing import Any
 
 import numba
 
-from ...internals import key_numba_cache
+from ...announcements import announce_once
+from ...internals import before_compilation, key_numba_cache
 
 __all__ = ["digest", "kernel", "kernel_sources"]
 
@@ -35,6 +36,9 @@ def digest(sources: Iterable[Path]) -> str:
 @functools.cache
 def _sources_digest() -> str:
     return digest(kernel_sources())
+
+
+before_compilation("stmest.", announce_once)
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -57,7 +57,7 @@ docs: $(VENV)/.docs
 	@echo "site     docs/_build/html/index.html"
 
 clean:
-	rm -rf docs/_build docs/auto_gallery docs/reference docs/sg_execution_times.rst $(VENV) build dist stmest.egg-info stmest-report .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf docs/_build docs/auto_gallery docs/tutorial docs/reference docs/sg_execution_times.rst $(VENV) build dist stmest.egg-info stmest-report .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamp files: a step runs again only when what it depends on has changed, and is not stamped when it failed.
@@ -81,5 +81,5 @@ $(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
 
 $(VENV)/.docs: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "==> installing stmest and what builds its documentation (torch is large: the first time takes a few minutes)"
-	$(PIP) -e ".[docs,graph,plot]"
+	$(PIP) -e ".[docs,graph,plot,sktime]"
 	@touch $@

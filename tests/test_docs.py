@@ -14,7 +14,9 @@ from stmest import evaluation, plotting
 from tests.forecasters.small import restored_registry
 from tests.scripts import DOCS, script
 
-PAGES = sorted(page for page in DOCS.rglob("*.md") if not {"_build", "auto_gallery"} & set(page.parts))
+PAGES = sorted(
+    page for page in DOCS.rglob("*.md") if not {"_build", "auto_gallery", "tutorial"} & set(page.parts)
+)
 BLOCK = re.compile(r"^```(?:python|pycon)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
 
@@ -55,6 +57,7 @@ def test_links_and_pictures_of_a_page_exist(page):
         link for link in links
         if not (page.parent / link).exists()
         and not (page.parent / link).resolve().is_relative_to(DOCS / "auto_gallery")
+        and not (page.parent / link).resolve().is_relative_to(DOCS / "tutorial")
         and not (page.parent / link).resolve().is_relative_to(DOCS / "reference")
     ]  # fmt: skip
     assert missing == []

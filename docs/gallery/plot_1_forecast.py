@@ -3,26 +3,26 @@ Forecasts with intervals
 ========================
 
 What was forecast from one origin, beside what came. The first forecaster is drawn thickest; its band is to hold nine of
-ten readings.
+ten values. The data are two months of PM2.5 in Beijing, which come with the package.
 """
 
-from stmest import RidgeForecaster, STM3Forecaster, make_sensor_network
+from stmest import RidgeForecaster, STIDForecaster, load_air_quality
 from stmest.plotting import ForecastDisplay
 
-data = make_sensor_network(n_nodes=8, n_times=900, random_state=0)
-train, test = data.values[:720], data.values[720:]
+values = load_air_quality().values["2017-01":]
+train, test = values[: -24 * 10], values[-24 * 10 :]
 
-stm3 = STM3Forecaster(max_epochs=8, random_state=0).fit(train, data.graph)
-ridge = RidgeForecaster().fit(train)
+ridge = RidgeForecaster(neighbours="blend").fit(train)
+stid = STIDForecaster(max_epochs=4, random_state=0).fit(train)
 
 # %%
 # The last 12 rows of ``test[:72]`` are forecast from those before them.
 
 display = ForecastDisplay.from_estimator(
-    {"stm3": stm3, "ridge": ridge}, test[:72], nodes=["s1", "s4"], coverage=0.9, unit="mph"
+    {"ridge": ridge, "stid": stid}, test[:72], nodes=["Dongsi", "Huairou"], coverage=0.9, unit="µg/m³"
 )
 
 # %%
 # Without data, what follows the last rows that the forecaster saw. Nothing is known of it yet.
 
-future = ForecastDisplay.from_estimator(stm3, nodes=["s1", "s4"], coverage=0.9, unit="mph")
+future = ForecastDisplay.from_estimator(ridge, nodes=["Dongsi", "Huairou"], coverage=0.9, unit="µg/m³")

@@ -2,20 +2,20 @@
 Errors by step and by node
 ==========================
 
-Where the errors are: how they grow with the horizon, and which sensors are hard, for all forecasters of a report.
+Where the errors are: how they grow with the horizon, and which sites are hard, for all forecasters of a report.
 """
 
-from stmest import LastValue, MeanProfile, RidgeForecaster, STMambaForecaster, compare, make_sensor_network
+from stmest import LastValue, MeanProfile, RidgeForecaster, compare, load_air_quality
 from stmest.plotting import ErrorDisplay
 
-data = make_sensor_network(n_nodes=16, n_times=700, random_state=0)
+air = load_air_quality()
 models = {
-    "stmamba": STMambaForecaster(max_epochs=6, random_state=0),
+    "ridge of all sites": RidgeForecaster(neighbours="blend"),
     "ridge": RidgeForecaster(),
     "mean profile": MeanProfile(season=24),
     "last value": LastValue(),
 }
-report = compare(models, data.values, data.graph, unit="mph")
+report = compare(models, air.values["2017-01":], air.graph, unit="µg/m³")
 print(report)
 
 # %%

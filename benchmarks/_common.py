@@ -177,6 +177,7 @@ def untrained(model: Any, n_nodes: int, **settings: Any) -> Any:
     sizes = {"n_nodes": n_nodes, "n_inputs": 1, "n_outputs": 1, "n_time_features": 0, "n_ahead": 0}
     sizes |= {"n_events": 0, "input_length": model.input_length, "horizon": model.horizon}
     data = {"adjacency": None, "target_channels": [0], "observed_channels": None, "contrastive": False}
+    data["older"] = None
     given = {**model.get_params(), **data, **settings}
     kind = model._network_class
     return kind(

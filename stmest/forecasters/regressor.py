@@ -22,7 +22,7 @@ from ..data.input_spec import InputSpec
 from ..data.panel import Panel, feature_positions
 from ..data.scaling import NodeScaler
 from ..data.splits import Split
-from ..data.windows import Windows, forward_filled
+from ..data.windows import Older, Windows, forward_filled
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..linear.cross_fit import cross_fit
@@ -171,7 +171,12 @@ class RegressorRule(Rule):
     persistence: np.ndarray
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         b, n, h = len(x), x.shape[2], self.table.horizon

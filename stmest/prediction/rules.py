@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..data.savable import savable
+from ..data.windows import Older
 from ..exceptions import DataError
 from ..linear.window_ridge import WindowRidge
 from ..networks.base import ForecastNetwork
@@ -32,7 +33,12 @@ class Rule(ABC):
 
     @abstractmethod
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows.
 
@@ -46,6 +52,8 @@ class Rule(ABC):
             What is known of the target steps beside their times; see `stmest.data.windows.Batch`.
         nodes : list or None
             Names of the nodes, for messages.
+        older : Older, optional
+            Time steps before the look-backs, less the seasonal mean, for networks that see them.
 
         Returns
         -------
@@ -80,7 +88,12 @@ class LinearRule(Rule):
     target: list[int]
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         return self.linear.forecast(
@@ -142,7 +155,12 @@ class NetworkRule(Rule):
         return self.encoding.linear
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         device = self.device
@@ -151,7 +169,7 @@ class NetworkRule(Rule):
         sizes = f"look-back of {x.shape[1]} rows, {x.shape[2]} nodes, {x.shape[3]} feature(s)"
         lack = explain_lack(f"forecasting with {self.name}", sizes, len(x), None, device)
         with lack, torch.inference_mode(), deterministic_algorithms(self.deterministic, device):
-            inputs, baseline = self.encoding.encode(x, time, ahead)
+            inputs, baseline = self.encoding.encode(x, time, ahead, older)
             residual = self._residual({name: tensor.to(device) for name, tensor in inputs.items()})
             forecast = baseline + residual
         refuse_infinite_forecasts(forecast, x, self.encoding.scaler, nodes)

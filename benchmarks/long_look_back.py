@@ -4,9 +4,9 @@
     python benchmarks/long_look_back.py --seeds 0        prints the table of what is stored
 
 Split, windows and errors are those of accuracy_panels.py: 70/10/20 in time, all windows of the test part, pooled. The length that
-the validation error chooses is marked; the test error stands beside it. Length 0 is the look-back of the task alone; other lengths
-are rounded up so that the time steps before the look-back make whole patches of `--patch` time steps. A run is stored in
-results/long_look_back.json as soon as it is finished, and not run again.
+the validation error chooses is marked; the test error stands beside it. Length 0 is the look-back of the task alone; other
+lengths are rounded up so that the time steps before the look-back make whole patches of `--patch` time steps. A run is stored
+in results/long_look_back.json as soon as it is finished, and not run again.
 """
 
 from __future__ import annotations

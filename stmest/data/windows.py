@@ -79,7 +79,9 @@ class Batch:
         """
         hidden = nodes[:, None, :, None]
         ahead, older = self.ahead, self.older
-        if ahead is not None:  # the seasonal mean, which is known all the same, and then earlier days and weeks
+        if (
+            ahead is not None
+        ):  # the seasonal mean, which is known all the same, and then earlier days and weeks
             looked_up = np.arange(ahead.shape[-1]) >= self.y.shape[-1]
             ahead = np.where(hidden & looked_up, np.nan, ahead)
         if older is not None:

@@ -285,7 +285,17 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         reach = history_length(history, panel.index, self.horizon)
         record = NodeRecord.of(part)
         predictor = Predictor(
-            spec, *sizes, target, time_features, season, rule, self.batch_size, history, reach, record, self._n_older()
+            spec,
+            *sizes,
+            target,
+            time_features,
+            season,
+            rule,
+            self.batch_size,
+            history,
+            reach,
+            record,
+            self._n_older(),
         )
         return predictor, folds if ahead else None
 

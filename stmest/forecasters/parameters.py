@@ -222,15 +222,15 @@ verbose : int, default={verbose}
 
 _GRAPH_NETWORK_DOC = """\
 long_input_length : int or None, default={long_input_length}
-    Time steps before an origin that the network sees. The last `input_length` of them are the look-back, at full rate; those before
-    it are cut into patches, which a Mamba block reads in order, so that weeks of history cost little. More than `input_length`, by a
-    multiple of `long_patch_length`. What lies before the first time step, or is missing, is marked as not observed. None: the look-back
-    alone.
+    Time steps before an origin that the network sees. The last `input_length` of them are the look-back, at full rate; those
+    before it are cut into patches, which a Mamba block reads in order, so that weeks of history cost little. More than
+    `input_length`, by a multiple of `long_patch_length`. What lies before the first time step, or is missing, is marked as not
+    observed. None: the look-back alone.
 long_patch_length : int or None, default={long_patch_length}
     Time steps of one patch; None is `input_length`. A divisor of a day lets every patch begin at the same time of day.
 node_dropout : float, default={node_dropout}
-    Share of the nodes whose observations are hidden in each window of a batch, at random and in training only; their targets count as
-    before. The network then learns to do without sensors that fail later. In [0, 1).
+    Share of the nodes whose observations are hidden in each window of a batch, at random and in training only; their targets
+    count as before. The network then learns to do without sensors that fail later. In [0, 1).
 """
 
 _TRAINING_ATTRIBUTES_DOC = """\

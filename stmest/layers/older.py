@@ -20,12 +20,13 @@ class OlderPatches(nn.Module):
     """Encode the time steps before the look-back of each node: linear map of each patch, then Mamba over the patches.
 
     A token is the sum of three linear maps: of the values and observation masks of the patch, of the node's embedding, and of
-    the calendar at the last step of the patch. The output is the last step of ``norm(z + mamba(norm(z)))``.
+    the calendar at the last step of the patch. Of a patch without an observation only the bias is left, whether it is missing or
+    lies before the first time step. The output is the last step of ``norm(z + mamba(norm(z)))``.
 
     Parameters
     ----------
     n_channels : int
-        Channels of each time step, observation masks among them.
+        Channels of each time step: values, 0 where missing, and then as many observation masks.
     patch : int
         Time steps of a patch.
     n_time_features : int
@@ -68,10 +69,14 @@ class OlderPatches(nn.Module):
     def forward(self, older: Tensor, time: Tensor | None, embedding: Tensor) -> Tensor:
         """Return what the head needs to know of the time steps before the look-back: (n, b, d_model)."""
         b, _, n, f = older.shape
-        patches = older.view(b, -1, self.patch, n, f).permute(3, 0, 1, 2, 4).flatten(3)  # (n, b, p, patch * f)
-        z = self.lift_patch(patches) + self.lift_node(embedding)[:, None, None]
+        patches = (
+            older.view(b, -1, self.patch, n, f).permute(3, 0, 1, 2, 4).flatten(3)
+        )  # (n, b, p, patch * f)
+        where = self.lift_node(embedding)[:, None, None]
         if self.lift_time is not None and time is not None:
-            z = z + self.lift_time(time[:, self.patch - 1 :: self.patch])
+            where = where + self.lift_time(time[:, self.patch - 1 :: self.patch])
+        observed = patches.unflatten(3, (self.patch, f))[..., f // 2 :].amax((3, 4)).unsqueeze(-1)
+        z = self.lift_patch(patches) + observed * where
         z = z.flatten(0, 1)  # (n * b, p, d_model)
         z = z[:, -1] + self.mamba(self.norm(z))[:, -1]
         return self.last_norm(z).view(n, b, -1)

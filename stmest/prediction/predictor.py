@@ -234,9 +234,7 @@ class Predictor(BasePredictor):
             some = slice(first, first + self.batch_size)
             older, there = older_steps(starts[some], self.n_older, panel.bounds)
             n_seen = self.n_older + self.look_back
-            rows = np.full(
-                (len(older), n_seen + ahead, *panel.values.shape[1:]), np.nan, panel.values.dtype
-            )
+            rows = np.full((len(older), n_seen + ahead, *panel.values.shape[1:]), np.nan, panel.values.dtype)
             rows[:, : self.n_older][there] = panel.values[older[there]]
             rows[:, self.n_older : n_seen] = panel.values[starts[some, None] + np.arange(self.look_back)]
             if known is not None:
@@ -430,8 +428,7 @@ class Predictor(BasePredictor):
         """The time steps before the look-backs, less their seasonal mean, with their calendar channels."""
         if not self.n_older:
             return None
-        known = np.ones((len(places), self.n_older), dtype=bool)
-        known[:, : there.shape[1]] = there
+        known = np.pad(there, ((0, 0), (0, self.n_older - there.shape[1])), constant_values=True)
         at = np.where(known, places[:, None] + np.arange(-self.n_older, 0), 0)
         if self.season is not None and timeline.season is not None:
             values = values - self.season.table[timeline.season[at]]

@@ -83,8 +83,8 @@ class Encoding:
         -------
         inputs : dict of str to Tensor
             ``x`` of shape (b, t, n, f or 2 f): scaled and forward-filled values, with observation masks; where there are such,
-            ``time``, ``ahead`` of shape (b, h, n, n_ahead), and ``older`` of shape (b, r, n, 2 f), scaled values (0 where missing)
-            and observation masks, with ``older_time`` of shape (b, r, c).
+            ``time``, ``ahead`` of shape (b, h, n, n_ahead), and ``older`` of shape (b, r, n, 2 f), scaled values (0 where
+            missing) and observation masks, with ``older_time`` of shape (b, r, c).
         baseline : ndarray
             As `baseline` returns it.
         """
@@ -102,7 +102,9 @@ class Encoding:
         if older is not None:
             scaled = self.scaler.transform(older.values)
             seen = np.isfinite(scaled)
-            channels = np.concatenate([np.where(seen, scaled, np.float32(0)), seen.astype(np.float32)], axis=-1)
+            channels = np.concatenate(
+                [np.where(seen, scaled, np.float32(0)), seen.astype(np.float32)], axis=-1
+            )
             inputs["older"] = torch.from_numpy(channels)
             if older.time is not None:
                 inputs["older_time"] = torch.from_numpy(older.time)

@@ -185,6 +185,18 @@ def untrained(model: Any, n_nodes: int, **settings: Any) -> Any:
     )
 
 
+def validation_error(model: Any) -> float:
+    """Mean absolute error on the validation part, of the predictor that has not learnt from it."""
+    calibration = model.calibration_
+    predictor, rows = calibration.predictor, calibration.rows
+    starts = np.arange(
+        calibration.n_before - predictor.look_back, rows.n_times - predictor.look_back - predictor.horizon + 1
+    )
+    forecast = predictor.forecast(rows, starts)
+    targets = starts[:, None] + np.arange(predictor.look_back, predictor.look_back + predictor.horizon)
+    return float(np.nanmean(np.abs(rows.values[targets][..., predictor.target] - forecast)))
+
+
 def spread(values: Iterable[float | None]) -> tuple[str, str]:
     """Mean and standard deviation as text; empty where there are too few values."""
     known = [value for value in values if value is not None]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import Runs, machine, spread, table
+from _common import Runs, machine, spread, table, validation_error
 from _panels import TASKS, load_task
 
 from stmest import STM3Forecaster, STMambaForecaster
@@ -28,18 +28,6 @@ def whole_patches(length: int, input_length: int, patch: int) -> int | None:
     """The length as `long_input_length`; None for the look-back alone."""
     n_patches = -(-(length - input_length) // patch)
     return input_length + n_patches * patch if n_patches > 0 else None
-
-
-def validation_error(model: Any) -> float:
-    """Mean absolute error on the validation part, of the predictor that has not learnt from it."""
-    calibration = model.calibration_
-    predictor, rows = calibration.predictor, calibration.rows
-    starts = np.arange(
-        calibration.n_before - predictor.look_back, rows.n_times - predictor.look_back - predictor.horizon + 1
-    )
-    forecast = predictor.forecast(rows, starts)
-    targets = starts[:, None] + np.arange(predictor.look_back, predictor.look_back + predictor.horizon)
-    return float(np.nanmean(np.abs(rows.values[targets][..., predictor.target] - forecast)))
 
 
 def run(task_name: str, name: str, length: int, seed: int, epochs: int, patch: int) -> dict[str, Any]:

@@ -229,7 +229,7 @@ class Panel:
     def _up_to(self, other: Panel) -> Panel | None:
         """This panel and NaN up to later time steps; itself where the times are irregular, None after a very long gap."""
         index: Any = self.index
-        times = [positions(index, self.freq), positions(other.index, self.freq)]  # type: ignore[arg-type]
+        times = [positions(index, self.freq), positions(other.index, self.freq)]
         joined = positions(index.append(other.index), self.freq)
         if joined is None or any(own is None or own[-1] >= len(own) for own in times):
             return self

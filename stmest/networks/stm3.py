@@ -169,8 +169,13 @@ class STM3Network(ForecastNetwork):
             c, self.n_origin_features, head_width, n_ahead=self.n_ahead, n_around=self.supports.n_around,
             n_older=OLDER_WIDTH if older else 0,
         )  # fmt: skip
-        sizes_of_mamba = (OLDER_WIDTH, d_state, d_conv, expand, scan_backend)
-        self.older = OlderPatches(*older, self.n_time_features, c, *sizes_of_mamba) if older else None
+        self.older = (
+            None
+            if older is None
+            else OlderPatches(
+                *older, self.n_time_features, c, OLDER_WIDTH, d_state, d_conv, expand, scan_backend
+            )
+        )
 
     uses_ahead = True
 

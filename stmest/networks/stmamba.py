@@ -266,8 +266,11 @@ class STMambaNetwork(ForecastNetwork):
             n_around=self.supports.n_around,
             n_older=OLDER_WIDTH if older else 0,
         )
-        sizes_of_mamba = (OLDER_WIDTH, d_state, d_conv, expand, scan_backend)
-        self.older = OlderPatches(*older, c, width, *sizes_of_mamba) if older else None
+        self.older = (
+            None
+            if older is None
+            else OlderPatches(*older, c, width, OLDER_WIDTH, d_state, d_conv, expand, scan_backend)
+        )
 
     uses_ahead = True
 

@@ -178,11 +178,24 @@ def untrained(model: Any, n_nodes: int, **settings: Any) -> Any:
     sizes = {"n_nodes": n_nodes, "n_inputs": 1, "n_outputs": 1, "n_time_features": 0, "n_ahead": 0}
     sizes |= {"n_events": 0, "input_length": model.input_length, "horizon": model.horizon}
     data = {"adjacency": None, "target_channels": [0], "observed_channels": None, "contrastive": False}
+    data["older"] = None
     given = {**model.get_params(), **data, **settings}
     kind = model._network_class
     return kind(
         **sizes, **{name: given[name] for name in inspect.signature(kind).parameters if name in given}
     )
+
+
+def validation_error(model: Any) -> float:
+    """Mean absolute error on the validation part, of the predictor that has not learnt from it."""
+    calibration = model.calibration_
+    predictor, rows = calibration.predictor, calibration.rows
+    starts = np.arange(
+        calibration.n_before - predictor.look_back, rows.n_times - predictor.look_back - predictor.horizon + 1
+    )
+    forecast = predictor.forecast(rows, starts)
+    targets = starts[:, None] + np.arange(predictor.look_back, predictor.look_back + predictor.horizon)
+    return float(np.nanmean(np.abs(rows.values[targets][..., predictor.target] - forecast)))
 
 
 def spread(values: Iterable[float | None]) -> tuple[str, str]:

@@ -1,13 +1,14 @@
 """How forecasts suffer from missing values: error against the share that is missing, networks beside baselines.
 
-    python benchmarks/missing_sensors.py [--tasks beijing,taxi] [--models stm3,ridge] [--seeds 1] [--epochs 10]
+    python benchmarks/missing_sensors.py [--tasks beijing,taxi] [--models stm3,ridge] [--kinds dead] [--seeds 1] [--epochs 10]
     python benchmarks/missing_sensors.py --seeds 0        prints the tables of what is stored
 
-Values are taken away in three ways, from training and test rows alike: single cells at random; gaps, runs of 6 to 48
-rows of one sensor; dead sensors, which are missing in all rows. Every forecaster is given the same holes. Rows are split
-80/20 in time; the error is that over all windows of the last 20 %, against the values before the holes were made, so
-that the targets are the same for every share. For dead sensors it is told apart for those that are dead, which are
-forecast without one reading ever, and for the others.
+Values are taken away in three ways from training and test rows alike: single cells at random; gaps, runs of 6 to 48
+rows of one sensor; dead sensors, which are missing in all rows. Failing sensors are missing in the test rows only. Every
+forecaster is given the same holes. Rows are split 80/20 in time; the error is that over all windows of the last 20 %,
+against the values before the holes were made, so that the targets are the same for every share. For dead and failing
+sensors it is told apart for those that are silent in the test rows, and for the others. Beside it stands the error on the
+validation part of the training rows. "stm3-hidden" and "stmamba-hidden" learn with node_dropout=0.1.
 
 A run is a task, a kind of hole, a share, a model and a seed. It is stored in results/missing_sensors.json as soon as it
 is finished, and not run again. Needs the folder of real data in STMEST_DATA.
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from _common import Runs, machine, spread, table
+from _common import Runs, machine, spread, table, validation_error
 from _panels import Task, load_task
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -44,12 +45,15 @@ MODELS: dict[str, Callable[[Task, int, int], Any]] = {
     "ridge": lambda task, seed, epochs: RidgeForecaster(input_length=task.input_length, horizon=task.horizon),
     "stm3": lambda task, seed, epochs: _network(STM3Forecaster, task, seed, epochs),
     "stmamba": lambda task, seed, epochs: _network(STMambaForecaster, task, seed, epochs),
+    "stm3-hidden": lambda task, seed, epochs: _network(STM3Forecaster, task, seed, epochs, 0.1),
+    "stmamba-hidden": lambda task, seed, epochs: _network(STMambaForecaster, task, seed, epochs, 0.1),
 }
-SEEDED = ("stm3", "stmamba")
+SEEDED = ("stm3", "stmamba", "stm3-hidden", "stmamba-hidden")
 
 
-def _network(kind: Any, task: Task, seed: int, epochs: int) -> Any:
-    return kind(input_length=task.input_length, horizon=task.horizon, max_epochs=epochs, random_state=seed)
+def _network(kind: Any, task: Task, seed: int, epochs: int, node_dropout: float = 0.0) -> Any:
+    sizes = {"input_length": task.input_length, "horizon": task.horizon}
+    return kind(**sizes, max_epochs=epochs, random_state=seed, node_dropout=node_dropout)
 
 
 # ---------------------------------------------------------------- holes
@@ -76,7 +80,15 @@ def dead(shape: tuple[int, int], share: float, rng: np.random.Generator) -> np.n
     return holes
 
 
-KINDS = {"cells": cells, "gaps": gaps, "dead": dead}
+def failing(shape: tuple[int, int], share: float, rng: np.random.Generator) -> np.ndarray:
+    """Sensors that are missing in the test rows."""
+    holes = dead(shape, share, rng)
+    holes[: shape[0] - shape[0] // 5] = False
+    return holes
+
+
+KINDS = {"cells": cells, "gaps": gaps, "dead": dead, "failing": failing}
+OF_SENSORS = ("dead", "failing")
 
 
 # ---------------------------------------------------------------- runs
@@ -96,8 +108,9 @@ def run(task: Task, model: Any, kind: str, share: float) -> dict[str, Any]:
     targets = sliding_window_view(truth[cut:], task.horizon, axis=0).swapaxes(1, 2)
     if not np.isfinite(forecast).all():
         raise RuntimeError(f"{kind} {share}: a forecast is not finite")
-    silent = holes.all(0)
+    silent = holes[cut:].all(0)
     entry |= {"MAE": mae(targets, forecast), "missing": float(np.isnan(X.to_numpy()).mean())}
+    entry["validation_MAE"] = validation_error(model)
     entry["MAE_observed"] = mae(targets[..., ~silent], forecast[..., ~silent])
     if silent.any():
         entry["MAE_dead"] = mae(targets[..., silent], forecast[..., silent])
@@ -112,7 +125,7 @@ def measure(options: argparse.Namespace, runs: Runs) -> None:
         task = Task(task.X.iloc[-rows:], task.graph, task.input_length, task.horizon, task.unit)
         for name in options.models:
             for seed in range(options.seeds if name in SEEDED else min(1, options.seeds)):
-                for kind, share in settings():
+                for kind, share in settings(options.kinds, options.shares):
                     key = f"{name_of_task}|{kind}|{share}|{name}|{seed}"
                     if key in runs.finished():
                         continue
@@ -122,9 +135,10 @@ def measure(options: argparse.Namespace, runs: Runs) -> None:
                     sys.stdout.flush()
 
 
-def settings() -> list[tuple[str, float]]:
+def settings(kinds: list[str], shares: list[float]) -> list[tuple[str, float]]:
     """Kinds and shares; without holes all kinds are the same, and one of them stands for all."""
-    return [("cells", 0.0), *((kind, share) for kind in KINDS for share in SHARES if share)]
+    none = [("cells", 0.0)] if 0 in shares else []
+    return [*none, *((kind, share) for kind in kinds for share in shares if share)]
 
 
 # ---------------------------------------------------------------- tables
@@ -134,17 +148,18 @@ def show(runs: dict[str, Any], tasks: list[str]) -> None:
     """Print a table per task and kind: errors by share, and how much they grow up to the largest."""
     for task in tasks:
         for kind in KINDS:
-            column = "MAE_observed" if kind == "dead" else "MAE"
+            column = "MAE_observed" if kind in OF_SENSORS else "MAE"
             rows = _rows(runs, task, kind, column)
             if rows:
-                what = " of the sensors that are alive" if kind == "dead" else ""
+                what = " of the sensors that are alive" if kind in OF_SENSORS else ""
                 sys.stdout.write(f"\n{task}, {kind}: MAE{what} by share of missing values\n")
                 head = ["model", "seeds", *(f"{share:.0%}" for share in SHARES), "growth"]
                 sys.stdout.write(table(head, rows) + "\n")
-        rows = _rows(runs, task, "dead", "MAE_dead")
-        if rows:
-            sys.stdout.write(f"\n{task}, dead: MAE of the sensors that are dead\n")
-            sys.stdout.write(table(["model", "seeds", *(f"{s:.0%}" for s in SHARES), ""], rows) + "\n")
+        for kind in OF_SENSORS:
+            rows = _rows(runs, task, kind, "MAE_dead")
+            if rows:
+                sys.stdout.write(f"\n{task}, {kind}: MAE of the sensors that are silent\n")
+                sys.stdout.write(table(["model", "seeds", *(f"{s:.0%}" for s in SHARES), ""], rows) + "\n")
     sys.stdout.write(f"\n{machine()['processor']}, commit {machine()['commit'][:10]}\n")
 
 
@@ -173,6 +188,8 @@ def main() -> None:
     )
     parser.add_argument("--tasks", default=",".join(ROWS))
     parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--shares", default=",".join(map(str, SHARES)))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=10, help="at most so many")
     parser.add_argument("--rows", type=int, help=f"of the end of the panel; default: {ROWS}")
@@ -180,7 +197,9 @@ def main() -> None:
     parser.add_argument("--results", default="missing_sensors", help="name of the file in results/")
     parser.add_argument("--fresh", action="store_true", help="run everything again")
     options = parser.parse_args()
-    options.tasks, options.models = options.tasks.split(","), options.models.split(",")
+    for name in ("tasks", "models", "kinds"):
+        setattr(options, name, getattr(options, name).split(","))
+    options.shares = [float(share) for share in options.shares.split(",")]
     torch.set_num_threads(options.threads)
     runs = Runs(options.results, {"shares": SHARES, "rows": ROWS, "test_fraction": 0.2})
     if options.fresh:

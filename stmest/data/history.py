@@ -16,7 +16,7 @@ from .calendar import calendar_cycles
 from .moments import mean_of_observed
 from .time_frequency import usual_step, wall_clock
 
-__all__ = ["History", "beside_season", "choose_history", "history_length", "known_kinds"]
+__all__ = ["History", "beside_season", "choose_history", "history_length", "known_kinds", "older_steps"]
 
 # What is looked up: time between two looks, and how many looks are averaged
 _LOOKS: dict[str, tuple[pd.Timedelta, int]] = {
@@ -117,6 +117,31 @@ def beside_season(season: np.ndarray | None, past: np.ndarray, features: Sequenc
     """
     season = np.zeros((*past.shape[:3], len(features))) if season is None else season
     return np.concatenate([season, past], axis=-1)
+
+
+def older_steps(starts: np.ndarray, n_steps: int, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The time steps before the look-backs of some windows.
+
+    Parameters
+    ----------
+    starts : ndarray of int, shape (b,)
+        First time step of each look-back.
+    n_steps : int
+        How many time steps before it.
+    bounds : ndarray of int
+        First time step of every trajectory, and the number of all time steps.
+
+    Returns
+    -------
+    steps : ndarray of int, shape (b, n_steps)
+        Their positions, the earliest first; 0 where there is none.
+    there : ndarray of bool, shape (b, n_steps)
+        Whether they lie in the trajectory of the window.
+    """
+    steps = starts[:, None] + np.arange(-n_steps, 0)
+    first = bounds[np.searchsorted(bounds, starts, side="right") - 1]
+    there = steps >= first[:, None]
+    return np.where(there, steps, 0), there
 
 
 class History:

@@ -209,21 +209,33 @@ class Panel:
         Returns
         -------
         Panel or None
-            None where there are none, without times, and for many trajectories. Between dates there may be a gap.
+            None where there are none, without times, and for many trajectories. Where both lie on steps of the frequency without
+            a gap, NaN stands for the time steps between them.
         """
-        if (
-            self.index is None
-            or other.index is None
-            or other.parts
-            or kind_of_times(self.index) != kind_of_times(other.index)
-        ):
+        if self.index is None or other.index is None or other.parts:
+            return None
+        if kind_of_times(self.index) != kind_of_times(other.index):
             return None
         try:
             earlier = self.rows(0, int(np.sum(self.index < other.index[0])))
         except TypeError:  # a zoned and an unzoned time cannot be compared
             return None
-        known = bool(earlier.n_times) and (wall_clock(self.index) is not None or earlier.precedes(other))
-        return earlier if known else None
+        if earlier.n_times and earlier.precedes(other):
+            return earlier
+        return earlier._up_to(other) if earlier.n_times and wall_clock(self.index) is not None else None
+
+    def _up_to(self, other: Panel) -> Panel | None:
+        """This panel and NaN up to later time steps; itself where the times are irregular, None after a very long gap."""
+        index: Any = self.index
+        times = [positions(index, self.freq), positions(other.index, self.freq)]
+        joined = positions(index.append(other.index), self.freq)
+        if joined is None or any(own is None or own[-1] >= len(own) for own in times):
+            return self
+        n_missing = max(0, int(joined[self.n_times]) - self.n_times)
+        if n_missing > _MOST_ROWS * self.n_times:
+            return None
+        missing = np.full((n_missing, *self.values.shape[1:]), np.nan, dtype=self.values.dtype)
+        return self.followed_by(replace(self, values=missing, index=self.future(n_missing)))
 
     def future(self, n_steps: int) -> pd.Index | None:
         """The times after the last one; None without an index.

@@ -9,15 +9,32 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from .chunks import row_chunks
-from .history import History, beside_season
+from .history import History, beside_season, older_steps
 
-__all__ = ["Batch", "Windows", "forward_filled"]
+__all__ = ["Batch", "Older", "Windows", "forward_filled"]
+
+
+@dataclass(frozen=True)
+class Older:
+    """Time steps before the look-backs of a batch.
+
+    Attributes
+    ----------
+    values : ndarray of shape (b, r, n, f)
+        The r time steps before each look-back, in the units of the data; NaN where missing, and before the first time step of a
+        trajectory.
+    time : ndarray of shape (b, r, c), float32, or None
+        Their calendar channels; 0 before the first time step of a trajectory.
+    """
+
+    values: np.ndarray
+    time: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -37,12 +54,39 @@ class Batch:
         What is known of the target steps beside their times: the seasonal mean that was taken from the values, less its mean over
         the cycle (f_target channels), and then what `stmest.data.history.History` looks up (NaN where it finds nothing). Without
         a seasonal mean the first channels are 0; None where there is neither.
+    older : Older or None
+        Time steps before the look-backs, where they are asked for.
     """
 
     x: np.ndarray
     y: np.ndarray
     time: np.ndarray | None
     ahead: np.ndarray | None = None
+    older: Older | None = None
+
+    def hiding(self, nodes: np.ndarray) -> Batch:
+        """The same windows without the observations of some nodes before the origin; their targets stay.
+
+        Parameters
+        ----------
+        nodes : ndarray of bool, shape (b, n)
+            Which nodes of each window.
+
+        Returns
+        -------
+        Batch
+            NaN in the place of their observations.
+        """
+        hidden = nodes[:, None, :, None]
+        ahead, older = self.ahead, self.older
+        if (
+            ahead is not None
+        ):  # the seasonal mean, which is known all the same, and then earlier days and weeks
+            looked_up = np.arange(ahead.shape[-1]) >= self.y.shape[-1]
+            ahead = np.where(hidden & looked_up, np.nan, ahead)
+        if older is not None:
+            older = Older(np.where(hidden, np.nan, older.values), older.time)
+        return replace(self, x=np.where(hidden, np.nan, self.x), ahead=ahead, older=older)
 
 
 class Windows:
@@ -66,6 +110,10 @@ class Windows:
         False for windows at the end of the data, whose targets are not known yet.
     history : History, optional
         Of the time steps, to look up values of earlier days and weeks.
+    n_older : int, default=0
+        Time steps before the look-back that are read too.
+    bounds : ndarray of int, optional
+        First time step of every trajectory, and the number of all time steps; for `n_older`. Default: one trajectory.
     """
 
     def __init__(
@@ -79,6 +127,8 @@ class Windows:
         target: Sequence[int] = (0,),
         with_targets: bool = True,
         history: History | None = None,
+        n_older: int = 0,
+        bounds: np.ndarray | None = None,
     ):
         self.values = values
         self.input_length = input_length
@@ -88,6 +138,8 @@ class Windows:
         self.target = list(target)
         self.with_targets = with_targets
         self.history = history
+        self.n_older = n_older
+        self.bounds = np.array([0, len(values)]) if bounds is None else bounds
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -113,7 +165,14 @@ class Windows:
         target_steps = steps[:, self.input_length :] if self.with_targets else steps[:, :0]
         y = np.asarray(self.values[target_steps])[..., self.target]
         time = None if self.time is None else self.time[steps]
-        return Batch(x, y, time, self._ahead(target_steps, starts + self.input_length))
+        return Batch(x, y, time, self._ahead(target_steps, starts + self.input_length), self._older(starts))
+
+    def _older(self, starts: np.ndarray) -> Older | None:
+        if not self.n_older:
+            return None
+        steps, there = older_steps(starts, self.n_older, self.bounds)
+        values = np.where(there[..., None, None], self.values[steps], np.nan)
+        return Older(values, None if self.time is None else self.time[steps] * there[..., None])
 
     def _ahead(self, steps: np.ndarray, origins: np.ndarray) -> np.ndarray | None:
         season_at = getattr(self.values, "season_at", None)  # where a seasonal mean was taken from the values

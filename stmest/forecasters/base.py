@@ -286,8 +286,10 @@ class BaseForecaster(ForecastMixin, ABC, BaseEstimator):
             history = History(predictor.history, [(part.index, part.n_times) for part in parts])
 
         def cut(starts: np.ndarray) -> Windows:
-            sizes = (predictor.look_back, predictor.horizon)
-            return Windows(values, *sizes, starts, time=time, target=predictor.target, history=history)
+            return Windows(
+                values, predictor.look_back, predictor.horizon, starts, time=time, target=predictor.target,
+                history=history, n_older=predictor.n_older, bounds=panel.bounds,
+            )  # fmt: skip
 
         return cut
 

@@ -20,6 +20,7 @@ from ..data.panel import Panel, feature_positions
 from ..data.savable import savable
 from ..data.scaling import NodeScaler
 from ..data.splits import Split
+from ..data.windows import Older
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..linear.classical_models import ClassicalModel, Level, candidates, choose
@@ -64,7 +65,12 @@ class ClassicalRule(Rule):
     target: list[int]
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         series = _series_of(x, self.scaler, self.target)

@@ -17,7 +17,7 @@ from ..data.panel import Panel, feature_positions
 from ..data.savable import savable
 from ..data.scaling import NodeScaler
 from ..data.splits import Split
-from ..data.windows import forward_filled
+from ..data.windows import Older, forward_filled
 from ..exceptions import DataError
 from ..graphs import Graph
 from ..prediction.predictor import Predictor
@@ -62,7 +62,12 @@ class NaiveRule(Rule):
     target: list[int]
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, season: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         seasons = _by_season(x[..., self.target], self.season)

@@ -84,7 +84,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         Between 0 and 1, by validation error; 0 where the forecast is the linear forecast alone. With several members the mean of
         their residual weights.
     has_gaps_ : bool
-        Whether the training data have missing values; then the network gets an observation mask as one more channel per
+        Whether values are missing in training, or hidden; then the network gets an observation mask as one more channel per
         feature.
     scan_backend_ : str
         Implementation of the Mamba scan on the device.
@@ -159,6 +159,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     def _more_callbacks(self, network: Any) -> list[tuple[str, Any]]:
         """Further callbacks of the forecaster class, for the training of one network."""
         return []
+
+    def _n_older(self) -> int:
+        """Time steps before the look-back that the network sees in patches; none by default."""
+        return 0
+
+    def _has_gaps(self, values: Any) -> bool:
+        """Whether values are missing in training, so that the network needs observation masks."""
+        return has_gaps(values)
 
     # ---------------------------------------------------------------- fit
 
@@ -273,12 +281,22 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         if linear is not None:
             linear, history, folds = learn_past(panel, season, linear, target, sizes, graph, split, ahead)
         scaler = NodeScaler(self.scaler).fit(part)
-        encoding = Encoding(scaler, linear, has_gaps(part), target, ahead, len(history))
+        encoding = Encoding(scaler, linear, self._has_gaps(part), target, ahead, len(history))
         rule = NetworkRule(type(self).__name__, encoding, (), (), None, self.deterministic)
         reach = history_length(history, panel.index, self.horizon)
         record = NodeRecord.of(part)
         predictor = Predictor(
-            spec, *sizes, target, time_features, season, rule, self.batch_size, history, reach, record
+            spec,
+            *sizes,
+            target,
+            time_features,
+            season,
+            rule,
+            self.batch_size,
+            history,
+            reach,
+            record,
+            self._n_older(),
         )
         return predictor, folds if ahead else None
 
@@ -350,7 +368,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     residual_weight_ = learnt(
         "rule.residual_weight", "Residual weight: how much of the output of the networks is added."
     )
-    has_gaps_ = learnt("rule.encoding.has_gaps", "Whether values were missing in training.")
+    has_gaps_ = learnt("rule.encoding.has_gaps", "Whether values were missing in training, or hidden.")
 
     @property
     def n_iter_(self) -> int:

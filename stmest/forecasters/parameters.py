@@ -23,6 +23,7 @@ from .parameter_names import explain_unknown
 
 __all__ = [
     "SEASONAL_PROFILE",
+    "GraphNetworkParameters",
     "TrainingParameters",
     "WindowParameters",
     "describe",
@@ -125,6 +126,22 @@ class TrainingParameters(WindowParameters):
     }
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
+class GraphNetworkParameters(TrainingParameters):
+    """Parameters of the networks that mix nodes, beside those of every network."""
+
+    long_input_length: int | None = None
+    long_patch_length: int | None = None
+    node_dropout: float = 0.0
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **TrainingParameters._parameter_constraints,
+        "long_input_length": [whole(2), None],
+        "long_patch_length": [whole(1), None],
+        "node_dropout": [real(0, 1)],
+    }
+
+
 _WINDOW_DOC = """\
 input_length : int, default={input_length}
     Look-back: time steps that one forecast is made from.
@@ -202,6 +219,19 @@ verbose : int, default={verbose}
     per epoch. 0 writes nothing.
 """
 
+_GRAPH_NETWORK_DOC = """\
+long_input_length : int or None, default={long_input_length}
+    Time steps before an origin that the network sees. The last `input_length` of them are the look-back, at full rate; those
+    before it are cut into patches, which a Mamba block reads in order, so that weeks of history cost little. More than
+    `input_length`, by a multiple of `long_patch_length`. What lies before the first time step, or is missing, is marked as not
+    observed. None: the look-back alone.
+long_patch_length : int or None, default={long_patch_length}
+    Time steps of one patch; None is `input_length`. A divisor of a day lets every patch begin at the same time of day.
+node_dropout : float, default={node_dropout}
+    Share of the nodes whose observations are hidden in each window of a batch, at random and in training only; their targets
+    count as before. The network then learns to do without sensors that fail later. In [0, 1).
+"""
+
 _TRAINING_ATTRIBUTES_DOC = """\
 network_ : torch.nn.Module
     The trained network; of several members the first.
@@ -229,6 +259,7 @@ scan_backend_ : str
 _SHARED_DOC = {
     "window_parameters": _WINDOW_DOC,
     "training_parameters": _TRAINING_DOC,
+    "graph_network_parameters": _GRAPH_NETWORK_DOC,
     "training_attributes": _TRAINING_ATTRIBUTES_DOC,
 }
 
@@ -238,8 +269,8 @@ Forecaster = TypeVar("Forecaster", bound=type)
 def describe(cls: Forecaster) -> Forecaster:
     """Class decorator: put the shared parameters (with the defaults of the class) and attributes into the docstring.
 
-    They replace the marks ``{window_parameters}``, ``{training_parameters}`` and ``{training_attributes}``. The error about an
-    unknown parameter then names the class.
+    They replace the marks ``{window_parameters}``, ``{training_parameters}``, ``{graph_network_parameters}`` and
+    ``{training_attributes}``. The error about an unknown parameter then names the class.
 
     Parameters
     ----------

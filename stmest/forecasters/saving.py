@@ -167,8 +167,13 @@ def check_sizes(model: Any) -> None:
             raise ModelFileError(
                 f"its {spec.n_nodes} nodes are no field of {spec.grid}, or its last time steps have another grid"
             )
-        for name in ("input_length", "horizon"):
-            fitted = predictor.horizon if name == "horizon" else predictor.look_back
+        n_older = getattr(predictor, "n_older", 0)
+        sizes_of_windows = {
+            "input_length": predictor.look_back,
+            "horizon": predictor.horizon,
+            "long_input_length": n_older + predictor.look_back if n_older else None,
+        }
+        for name, fitted in sizes_of_windows.items():
             if getattr(model, name, fitted) != fitted:
                 raise ModelFileError(
                     f"it was fitted with {name}={fitted}, but its parameter says {getattr(model, name)}"
@@ -206,7 +211,8 @@ def _takes(predictor: Any) -> tuple[Any, ...]:
     rule = getattr(predictor, "rule", None)
     encoding = getattr(rule, "encoding", None)
     channels = encoding and (encoding.has_gaps, encoding.knows_ahead, encoding.linear is None)
-    sizes = (predictor.look_back, predictor.horizon, predictor.target, predictor.time_features)
+    n_older = getattr(predictor, "n_older", 0)
+    sizes = (predictor.look_back, predictor.horizon, n_older, predictor.target, predictor.time_features)
     return (
         type(rule).__name__,
         *sizes,

@@ -19,8 +19,8 @@ from ..graphs import Graph, graph_from_correlation
 from ..networks.stm3 import STM3Network
 from ..prediction.predictor import Predictor
 from ..training.trainer import Trained
-from .network import NetworkForecaster
-from .parameters import TrainingParameters, describe, real, whole
+from .graph_network import GraphNetworkForecaster
+from .parameters import GraphNetworkParameters, describe, real, whole
 from .registry import register
 
 __all__ = ["STM3Forecaster", "STM3Parameters"]
@@ -30,8 +30,8 @@ _STEPS_TO_CORRELATE, _PARTNERS = 20_000, 4
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class STM3Parameters(TrainingParameters):
-    """Parameters of STM3 beside those of every network."""
+class STM3Parameters(GraphNetworkParameters):
+    """Parameters of STM3 beside those of every network that mixes nodes."""
 
     scales: Any = (1, 3, 5, 7)
     d_model: int = 4
@@ -56,7 +56,7 @@ class STM3Parameters(TrainingParameters):
     learning_rate: float = 2e-3
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **TrainingParameters._parameter_constraints,
+        **GraphNetworkParameters._parameter_constraints,
         "scales": [tuple, list],
         "d_model": [whole(3)],
         "n_layers": [whole(1, 1000)],
@@ -100,7 +100,7 @@ class STM3Parameters(TrainingParameters):
     },
 )
 @describe
-class STM3Forecaster(STM3Parameters, NetworkForecaster):
+class STM3Forecaster(STM3Parameters, GraphNetworkForecaster):
     """Mixture of multiscale Mamba experts over a learned graph of the nodes, and a given one.
 
     Each layer mixes the nodes by an adaptive graph convolution, lets fine scales attend to coarser ones, and passes
@@ -150,6 +150,7 @@ class STM3Forecaster(STM3Parameters, NetworkForecaster):
         Weight of the loss for an even use of the experts.
     head_width : int, default=128
         Hidden units of the head: a perceptron on the encoded window, the window, the node and the calendar.
+    {graph_network_parameters}
     {training_parameters}
 
     Attributes

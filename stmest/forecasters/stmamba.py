@@ -15,16 +15,16 @@ from ..exceptions import ParameterError
 from ..layers.graph_attention import ATTENTION_BACKENDS, KINDS
 from ..networks.stmamba import GRAPHS, STMambaNetwork
 from ..runtime import require
-from .network import NetworkForecaster
-from .parameters import TrainingParameters, describe, real, whole
+from .graph_network import GraphNetworkForecaster
+from .parameters import GraphNetworkParameters, describe, real, whole
 from .registry import register
 
 __all__ = ["STMambaForecaster", "STMambaParameters"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class STMambaParameters(TrainingParameters):
-    """Parameters of STMamba beside those of every network."""
+class STMambaParameters(GraphNetworkParameters):
+    """Parameters of STMamba beside those of every network that mixes nodes."""
 
     d_model: int = 16
     n_layers: int = 2
@@ -44,7 +44,7 @@ class STMambaParameters(TrainingParameters):
     head_width: int = 64
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **TrainingParameters._parameter_constraints,
+        **GraphNetworkParameters._parameter_constraints,
         "d_model": [whole(1)],
         "n_layers": [whole(1, 1000)],
         "n_heads": [whole(0)],
@@ -78,7 +78,7 @@ class STMambaParameters(TrainingParameters):
     commands={"stmamba": {"text": "graph attention and Mamba in turn"}},
 )
 @describe
-class STMambaForecaster(STMambaParameters, NetworkForecaster):
+class STMambaForecaster(STMambaParameters, GraphNetworkForecaster):
     """Graph attention over the nodes of each time step and Mamba over the steps of each node, in turn.
 
     Parameters
@@ -117,6 +117,7 @@ class STMambaForecaster(STMambaParameters, NetworkForecaster):
         Whether the forecast is made from all encoded steps or from the last one.
     head_width : int, default=64
         Hidden units of the head: a perceptron on the encoding, the window, the node and the calendar.
+    {graph_network_parameters}
     {training_parameters}
 
     Attributes

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..data.calendar import calendar_channels
 from ..data.scaling import NodeScaler
-from ..data.windows import Windows, forward_filled
+from ..data.windows import Older, Windows, forward_filled
 from ..prediction.predictor import Predictor
 from ..prediction.rules import Rule, Shapes
 from ..training.extremes import refuse_infinite_forecasts
@@ -152,7 +152,12 @@ class RegressorRule(Rule):
     persistence: np.ndarray
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         b, n, h = len(x), x.shape[2], self.table.horizon

@@ -63,14 +63,17 @@ class ForecastHead(nn.Module):
     n_ahead : int
         Channels that are known of each target step.
     n_around : int
-        Means of the nodes around each that the head sees too: of their windows and of what is known of their target steps.
+        Means of the nodes around each that the head sees too: of their windows, of what is known of their target steps and of
+        their older time steps.
+    n_older : int
+        Width of what is known of the time steps before the window.
     dropout : float
         Within the layers.
 
     Shapes
     ------
     encoded (n, b, n_features), x (b, t, n, f_in), E (n, c), origin (b, c_time) or None, ahead (b, h, n, n_ahead) or None,
-    around: (n, m) -> (n, n_around, m), or None -> (b, h, n, f_out)
+    around: (n, m) -> (n, n_around, m), or None, older (n, b, n_older) or None -> (b, h, n, f_out)
 
     Notes
     -----
@@ -91,6 +94,7 @@ class ForecastHead(nn.Module):
         n_layers: int = 2,
         n_ahead: int = 0,
         n_around: int = 0,
+        n_older: int = 0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -101,7 +105,8 @@ class ForecastHead(nn.Module):
         self.lift_node = nn.Linear(embedding_dim, width, bias=False)
         self.lift_origin = nn.Linear(n_time_features, width, bias=False) if n_time_features else None
         self.lift_ahead = nn.Linear(horizon * n_ahead, width, bias=False) if n_ahead else None
-        known = n_around * (n_observations + horizon * n_ahead)
+        self.lift_older = nn.Linear(n_older, width, bias=False) if n_older else None
+        known = n_around * (n_observations + horizon * n_ahead + n_older)
         self.lift_around = nn.Linear(known, width, bias=False) if known else None
         self.layers = nn.Sequential(*(ResidualLayer(width, dropout) for _ in range(n_layers)))
         self.out = nn.Linear(width, horizon * n_outputs)
@@ -120,6 +125,7 @@ class ForecastHead(nn.Module):
         origin: Tensor | None = None,
         ahead: Tensor | None = None,
         around: Callable[[Tensor], Tensor] | None = None,
+        older: Tensor | None = None,
     ) -> Tensor:
         """Return forecasts (b, h, n, f_out)."""
         n, b, _ = encoded.shape
@@ -130,6 +136,9 @@ class ForecastHead(nn.Module):
             z = z + self.lift_origin(origin)
         if self.lift_ahead is not None and ahead is not None:
             z = z + self.lift_ahead(known[1])
+        if self.lift_older is not None and older is not None:
+            z = z + self.lift_older(older)
+            known.append(older)
         if self.lift_around is not None and around is not None:
             means = around(torch.cat(known, dim=-1).flatten(1)).unflatten(2, (b, -1))  # (n, n_around, b, m)
             z = z + self.lift_around(means.transpose(1, 2).flatten(2))

@@ -81,6 +81,9 @@ class ForecastNetwork(nn.Module, ABC):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast.
 
+        A network that sees older time steps in patches takes two more tensors: ``older`` of shape (b, r, n, 2 f), the r time
+        steps before the look-back with observation masks, and ``older_time`` of shape (b, r, c), their calendar or None.
+
         Parameters
         ----------
         x : Tensor of shape (b, t, n, f_in)

@@ -40,8 +40,9 @@ Where we differ, and why
   `stmest.layers.experts.contrastive_loss`. It is computed on demand only.
 - *Initialisation* stays with each layer; re-initialising everything afterwards erases Mamba's step sizes and decays.
 - *Added*: calendar channels, a given graph, instance normalisation, a head that also sees the window, calendar and node, what
-  is known of the target steps (`ahead`: linear forecast, seasonal mean, earlier days and weeks; holidays), and the means of
-  all this over the nodes around, one and two steps along and against the given edges and by the learned graph.
+  is known of the target steps (`ahead`: linear forecast, seasonal mean, earlier days and weeks; holidays), what a Mamba block
+  makes of the time steps before the window (`stmest.layers.older`), and the means of all this over the nodes around, one
+  and two steps along and against the given edges and by the learned graph.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ from ..layers.graph_conv import AGCCN, GraphSupports, Supports
 from ..layers.head import ForecastHead
 from ..layers.multiscale import MultiscaleLift, MultiscaleMamba
 from ..layers.norms import InstanceNorm
+from ..layers.older import OLDER_WIDTH, OlderPatches
 from ..layers.stm3_layer import LayerState, STM3Layer, auxiliary_losses, pool_steps
 from .base import ForecastNetwork, check_adjacency
 
@@ -104,6 +106,8 @@ class STM3Network(ForecastNetwork):
         For each of them the input channel with its observation mask; None: no missing values.
     head_width : int
         Hidden units of the head.
+    older : (int, int) or None
+        Channels of the time steps before the look-back and time steps of a patch of them; None: the network does not see them.
     scan_backend : str
         As in `stmest.ops.selective_scan`.
     **sizes : int
@@ -135,6 +139,7 @@ class STM3Network(ForecastNetwork):
         target_channels: Sequence[int],
         observed_channels: Sequence[int] | None,
         head_width: int,
+        older: tuple[int, int] | None,
         scan_backend: str = "auto",
         **sizes: int,
     ) -> None:
@@ -162,7 +167,15 @@ class STM3Network(ForecastNetwork):
         self.head = ForecastHead(
             k * d_model * self.input_length, self.input_length * self.n_inputs, self.horizon, self.n_outputs,
             c, self.n_origin_features, head_width, n_ahead=self.n_ahead, n_around=self.supports.n_around,
+            n_older=OLDER_WIDTH if older else 0,
         )  # fmt: skip
+        self.older = (
+            None
+            if older is None
+            else OlderPatches(
+                *older, self.n_time_features, c, OLDER_WIDTH, d_state, d_conv, expand, scan_backend
+            )
+        )
 
     uses_ahead = True
 
@@ -190,7 +203,12 @@ class STM3Network(ForecastNetwork):
         self.embedding[:, columns] = known[:, columns] / spread[columns] * c**-0.5
 
     def forward(
-        self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None
+        self,
+        x: Tensor,
+        time: Tensor | None = None,
+        ahead: Tensor | None = None,
+        older: Tensor | None = None,
+        older_time: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast; see `ForecastNetwork.forward`.
 
@@ -199,10 +217,13 @@ class STM3Network(ForecastNetwork):
         """
         # the network is too narrow to gain by half precision, and its kernels compute in single
         with torch.autocast(x.device.type, enabled=False):
-            return self._forward(x, time if self.n_time_features else None, ahead)
+            known = None
+            if self.older is not None and older is not None:
+                known = self.older(older, older_time, self.embedding)
+            return self._forward(x, time if self.n_time_features else None, ahead, known)
 
     def _forward(
-        self, x: Tensor, calendar: Tensor | None, ahead: Tensor | None
+        self, x: Tensor, calendar: Tensor | None, ahead: Tensor | None, older: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         t = self.input_length
         statistics = None
@@ -213,7 +234,7 @@ class STM3Network(ForecastNetwork):
         encoded = states[-1].z.unflatten(-1, (-1, t)).permute(0, 3, 1, 2, 4).flatten(2)  # (n, b, k * d * t)
         origin = None if calendar is None else self.origin(calendar)
         around = partial(self.supports.around, supports)
-        forecast = self.head(encoded, x, self.embedding, origin, ahead, around)
+        forecast = self.head(encoded, x, self.embedding, origin, ahead, around, older)
         if self.instance_norm is not None and statistics is not None:
             forecast = self.instance_norm.inverse(forecast, statistics)
         return forecast, auxiliary_losses(states, self.contrastive_temperature) if self.training else {}

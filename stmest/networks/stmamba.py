@@ -33,8 +33,9 @@ Where we differ, and why
 - *No dropout on attention weights*, which would rule out the fused forms; the branches have dropout.
 - *Added*: node embeddings, calendar, a learned graph where none is given, the flattened head, the feed-forward part,
   additive attention, a bidirectional Mamba. All can be left out. The head also sees the window, what is known of the target
-  steps (`ahead`: linear forecast, seasonal mean, earlier days and weeks; holidays), and with a given graph the means of all
-  this over the nodes one and two steps along and against the edges.
+  steps (`ahead`: linear forecast, seasonal mean, earlier days and weeks; holidays), what a Mamba block makes of the time
+  steps before the window (`stmest.layers.older`), and with a given graph the means of all this over the nodes one and two
+  steps along and against the edges.
 
 Attention is quadratic in the nodes unless the graph is sparse, and then linear in its edges.
 """
@@ -52,6 +53,7 @@ from ..layers.graph_attention import AttentionGraph, GraphAttention
 from ..layers.graph_conv import GraphSupports
 from ..layers.head import ForecastHead
 from ..layers.mamba import BidirectionalMamba, MambaBlock
+from ..layers.older import OLDER_WIDTH, OlderPatches
 from .base import ForecastNetwork, check_adjacency
 
 __all__ = ["STMambaBlock", "STMambaNetwork", "SpatialStep", "TemporalStep", "by_node", "by_step"]
@@ -190,6 +192,8 @@ class STMambaNetwork(ForecastNetwork):
         Whether the forecast sees all encoded steps or the last one.
     head_width : int
         Hidden units of the head.
+    older : (int, int) or None
+        Channels of the time steps before the look-back and time steps of a patch of them; None: the network does not see them.
     scan_backend : str
         As in `stmest.ops.selective_scan`.
     **sizes : int
@@ -216,6 +220,7 @@ class STMambaNetwork(ForecastNetwork):
         dropout: float,
         head: str,
         head_width: int,
+        older: tuple[int, int] | None,
         scan_backend: str = "auto",
         **sizes: int,
     ) -> None:
@@ -259,6 +264,12 @@ class STMambaNetwork(ForecastNetwork):
             head_width,
             n_ahead=self.n_ahead,
             n_around=self.supports.n_around,
+            n_older=OLDER_WIDTH if older else 0,
+        )
+        self.older = (
+            None
+            if older is None
+            else OlderPatches(*older, c, width, OLDER_WIDTH, d_state, d_conv, expand, scan_backend)
         )
 
     uses_ahead = True
@@ -268,13 +279,19 @@ class STMambaNetwork(ForecastNetwork):
         self.head.start_at_zero()
 
     def forward(
-        self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None
+        self,
+        x: Tensor,
+        time: Tensor | None = None,
+        ahead: Tensor | None = None,
+        older: Tensor | None = None,
+        older_time: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast; see `ForecastNetwork.forward`. There are no auxiliary losses."""
         at_once = max(1, MOST_ELEMENTS // (self.input_length * self.n_nodes * self.d_model))
         if len(x) <= at_once:
-            return self._forecast(x, time, ahead), {}
-        beside = [[None] * len(x) if known is None else known.split(at_once) for known in (time, ahead)]
+            return self._forecast(x, time, ahead, older, older_time), {}
+        others = (time, ahead, older, older_time)
+        beside = [[None] * len(x) if known is None else known.split(at_once) for known in others]
         chunks = zip(x.split(at_once), *beside, strict=False)
         if torch.is_grad_enabled():
             parts = [checkpoint(self._forecast, *chunk, use_reentrant=False) for chunk in chunks]
@@ -282,7 +299,14 @@ class STMambaNetwork(ForecastNetwork):
             parts = [self._forecast(*chunk) for chunk in chunks]
         return torch.cat(parts), {}
 
-    def _forecast(self, x: Tensor, time: Tensor | None, ahead: Tensor | None) -> Tensor:
+    def _forecast(
+        self,
+        x: Tensor,
+        time: Tensor | None,
+        ahead: Tensor | None,
+        older: Tensor | None,
+        older_time: Tensor | None,
+    ) -> Tensor:
         z = self._lift(x, time)
         for block in self.blocks:
             z = block(z, self.graph, self.embedding)
@@ -291,7 +315,10 @@ class STMambaNetwork(ForecastNetwork):
         encoded = self.norm(by_node(z)).view(self.n_nodes, len(x), -1)  # (n, b, t * d)
         origin = None if time is None else self.origin(time)
         around = partial(self.supports.around, self.supports(self.embedding))
-        return self.head(encoded, x, self.embedding, origin, ahead, around)
+        known = None
+        if self.older is not None and older is not None:
+            known = self.older(older, older_time, self.embedding)
+        return self.head(encoded, x, self.embedding, origin, ahead, around, known)
 
     def _lift(self, x: Tensor, time: Tensor | None) -> Tensor:
         """Values (b, t, n, f), calendar and embedding of the nodes -> (b, t, n, d), node by node in memory."""

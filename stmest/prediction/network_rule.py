@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..data.savable import savable
+from ..data.windows import Older
 from ..exceptions import DataError
 from ..linear.window_ridge import WindowRidge
 from ..networks.base import ForecastNetwork
@@ -85,7 +86,12 @@ class NetworkRule(Rule):
         return replace(self, networks=tuple(networks), device=device, residual_weights=weights)
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         device = self.device
@@ -94,7 +100,7 @@ class NetworkRule(Rule):
         sizes = f"look-back of {x.shape[1]} rows, {x.shape[2]} nodes, {x.shape[3]} feature(s)"
         lack = explain_lack(f"forecasting with {self.name}", sizes, len(x), None, device)
         with lack, torch.inference_mode(), deterministic_algorithms(self.deterministic, device):
-            inputs, baseline = self.encoding.encode(x, time, ahead)
+            inputs, baseline = self.encoding.encode(x, time, ahead, older)
             residual = self._residual({name: tensor.to(device) for name, tensor in inputs.items()})
             forecast = baseline + residual
         refuse_infinite_forecasts(forecast, x, self.encoding.scaler, nodes)

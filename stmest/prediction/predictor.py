@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from ..data.calendar import calendar_features
-from ..data.history import History, beside_season, history_length, known_kinds
+from ..data.history import History, beside_season, history_length, known_kinds, older_steps
 from ..data.input_spec import InputSpec
 from ..data.node_record import NodeRecord
 from ..data.panel import Panel
 from ..data.savable import savable
 from ..data.splits import Split
 from ..data.time_index import in_zone
+from ..data.windows import Older
 from ..exceptions import DataError, ParameterError
 from ..graphs import Graph
 from ..linear.seasonal_mean import Residuals, SeasonalProfile, less_season
@@ -201,6 +202,8 @@ class Predictor(BasePredictor):
         Time steps before an origin that `history` needs.
     record : NodeRecord or None, default=None
         Nodes that never changed in training, or were never observed; None where there are none.
+    n_older : int, default=0
+        Time steps before the look-back that the network sees in patches.
     """
 
     rule: Rule
@@ -208,11 +211,12 @@ class Predictor(BasePredictor):
     history: tuple[str | int, ...] = ()
     reach: int = 0
     record: NodeRecord | None = None
+    n_older: int = 0
 
     @property
     def context_length(self) -> int:
         """Time steps before an origin that a forecast uses where they exist."""
-        return max(self.look_back, self.reach)
+        return max(self.n_older + self.look_back, self.reach)
 
     # ---------------------------------------------------------------- forecasts
 
@@ -227,16 +231,15 @@ class Predictor(BasePredictor):
         batches = []
         for first in range(0, len(starts), self.batch_size):
             some = slice(first, first + self.batch_size)
-            rows = np.full(
-                (len(starts[some]), self.look_back + ahead, *panel.values.shape[1:]),
-                np.nan,
-                panel.values.dtype,
-            )
-            rows[:, : self.look_back] = panel.values[starts[some, None] + np.arange(self.look_back)]
+            older, there = older_steps(starts[some], self.n_older, panel.bounds)
+            n_seen = self.n_older + self.look_back
+            rows = np.full((len(older), n_seen + ahead, *panel.values.shape[1:]), np.nan, panel.values.dtype)
+            rows[:, : self.n_older][there] = panel.values[older[there]]
+            rows[:, self.n_older : n_seen] = panel.values[starts[some, None] + np.arange(self.look_back)]
             if known is not None:
-                future = rows[:, self.look_back :]
+                future = rows[:, n_seen:]
                 future[:, : len(known)] = known[:ahead]
-            batches.append(self._roll_out(rows, starts[some], places[some], timeline)[:, :steps])
+            batches.append(self._roll_out(rows, there, starts[some], places[some], timeline)[:, :steps])
         return np.concatenate(batches)
 
     def look_backs(self, panel: Panel, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
@@ -333,6 +336,8 @@ class Predictor(BasePredictor):
         """Sizes, and what it looks up in the past; see `BasePredictor`."""
         if type(self.batch_size) is not int or self.batch_size < 1:
             return f"its batch_size is {self.batch_size!r}; needed: an integer of at least 1"
+        if type(self.n_older) is not int or self.n_older < 0:
+            return f"its n_older is {self.n_older!r}; needed: an integer of at least 0"
         return (
             super().flaw(index)
             or self._flaw_of_history(index)
@@ -353,16 +358,21 @@ class Predictor(BasePredictor):
     # ---------------------------------------------------------------- windows
 
     def _roll_out(
-        self, rows: np.ndarray, starts: np.ndarray, places: np.ndarray, timeline: _Timeline
+        self, rows: np.ndarray, there: np.ndarray, starts: np.ndarray, places: np.ndarray, timeline: _Timeline
     ) -> np.ndarray:
-        """Forecast horizon after horizon; each is written into the rows (b, look_back + ahead, n, f) for the next one."""
+        """Forecast horizon after horizon; each is written into the rows (b, n_older + look_back + ahead, n, f) for the next one.
+
+        `there` (b, n_older) says which of the first rows lie in the trajectory.
+        """
         forecasts = []
-        silent = None if self.record is None else self.record.silent(rows[:, : self.look_back])
-        for origin in range(0, rows.shape[1] - self.look_back, self.horizon):
-            middle = origin + self.look_back
-            x, time, expected = self._window(rows[:, origin:middle], places + origin, timeline)
+        n_seen = self.n_older + self.look_back
+        silent = None if self.record is None else self.record.silent(rows[:, self.n_older : n_seen])
+        for origin in range(0, rows.shape[1] - n_seen, self.horizon):
+            first, middle = origin + self.n_older, origin + n_seen
+            x, time, expected = self._window(rows[:, first:middle], places + origin, timeline)
             ahead = self._ahead(starts, places, origin, timeline)
-            forecast = self._by_rule(x, time, ahead)
+            older = self._older(rows[:, origin:first], there[:, origin:], places + origin, timeline)
+            forecast = self._by_rule(x, time, ahead, older)
             if expected is not None:
                 forecast = forecast + expected
             if self.record is not None and silent is not None and silent.any():
@@ -371,21 +381,24 @@ class Predictor(BasePredictor):
             forecasts.append(forecast)
         return np.concatenate(forecasts, axis=1)
 
-    def _by_rule(self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None) -> np.ndarray:
+    def _by_rule(
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, older: Older | None
+    ) -> np.ndarray:
         """Forecasts of the rule, which the values of nodes that it knows nothing of do not disturb."""
         record, nodes = self.record, self.spec.nodes
         if record is None:
-            return self.rule.forecast(x, time, ahead, nodes)
+            return self.rule.forecast(x, time, ahead, nodes, older)
         still = record.still(x)[:, None][..., self.target]
         shift = record.shift(x)[:, None]
         if not shift.any():
-            forecast = self.rule.forecast(x, time, ahead, nodes)
+            forecast = self.rule.forecast(x, time, ahead, nodes, older)
         else:
             of_targets = shift[..., self.target]
             if ahead is not None:  # the seasonal mean, and then values of earlier days and weeks
                 n_past = ahead.shape[-1] // len(self.target) - 1
                 ahead = ahead - np.concatenate([0 * of_targets, np.tile(of_targets, n_past)], axis=-1)
-            forecast = self.rule.forecast(x - shift, time, ahead, nodes) + of_targets
+            older = older and Older(older.values - shift, older.time)
+            forecast = self.rule.forecast(x - shift, time, ahead, nodes, older) + of_targets
         return np.where(still, record.constant[:, self.target], forecast)
 
     def _window(
@@ -400,6 +413,19 @@ class Predictor(BasePredictor):
             expected = table[index[:, self.look_back :]][..., self.target]
         time = None if timeline.calendar is None else timeline.calendar[at]
         return values, time, expected
+
+    def _older(
+        self, values: np.ndarray, there: np.ndarray, places: np.ndarray, timeline: _Timeline
+    ) -> Older | None:
+        """The time steps before the look-backs, less their seasonal mean, with their calendar channels."""
+        if not self.n_older:
+            return None
+        known = np.pad(there, ((0, 0), (0, self.n_older - there.shape[1])), constant_values=True)
+        at = np.where(known, places[:, None] + np.arange(-self.n_older, 0), 0)
+        if self.season is not None and timeline.season is not None:
+            values = values - self.season.table[timeline.season[at]]
+        time = None if timeline.calendar is None else timeline.calendar[at] * known[..., None]
+        return Older(values, time)
 
     def _ahead(
         self, starts: np.ndarray, places: np.ndarray, origin: int, timeline: _Timeline

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..data.savable import savable
+from ..data.windows import Older
 from ..linear.window_ridge import WindowRidge
 
 __all__ = ["LinearRule", "Rule", "Shapes", "linear_shapes"]
@@ -26,7 +27,12 @@ class Rule(ABC):
 
     @abstractmethod
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows.
 
@@ -40,6 +46,8 @@ class Rule(ABC):
             What is known of the target steps beside their times; see `stmest.data.windows.Batch`.
         nodes : list or None
             Names of the nodes, for messages.
+        older : Older, optional
+            Time steps before the look-backs, less the seasonal mean, for networks that see them.
 
         Returns
         -------
@@ -79,7 +87,12 @@ class LinearRule(Rule):
     target: list[int]
 
     def forecast(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, nodes: list[Any] | None
+        self,
+        x: np.ndarray,
+        time: np.ndarray | None,
+        ahead: np.ndarray | None,
+        nodes: list[Any] | None,
+        older: Older | None = None,
     ) -> np.ndarray:
         """Forecast windows; see `Rule`."""
         return self.linear.forecast(

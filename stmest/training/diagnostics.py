@@ -102,6 +102,8 @@ def _kept(network: nn.Module, inputs: dict[str, Tensor], device: torch.device) -
     sizes: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
+        if tensor.layout is not torch.strided:  # a given graph, which does not grow with the windows
+            return tensor
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             sizes[storage.data_ptr()] = storage.nbytes()

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..data.panel import Panel
 from ..data.savable import savable
 from ..data.scaling import NodeScaler, as_single
-from ..data.windows import Windows, forward_filled
+from ..data.windows import Older, Windows, forward_filled
 from ..linear.cross_fit import Folds
 from ..linear.seasonal_mean import less_season
 from ..linear.window_ridge import WindowRidge
@@ -35,7 +35,7 @@ class Encoding:
     linear : WindowRidge or None
         The linear forecast whose residual the network forecasts.
     has_gaps : bool
-        Whether the training data have missing values; then the network gets an observation mask per feature.
+        Whether values are missing in training; then the network gets an observation mask per feature.
     target : list of int
         Positions of the forecast features.
     knows_ahead : bool
@@ -63,7 +63,7 @@ class Encoding:
         return (2 + self.n_history) * len(self.target) if self.knows_ahead else 0
 
     def encode(
-        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None
+        self, x: np.ndarray, time: np.ndarray | None, ahead: np.ndarray | None, older: Older | None = None
     ) -> tuple[dict[str, Tensor], np.ndarray]:
         """Inputs of the network, and what its output is added to.
 
@@ -75,12 +75,15 @@ class Encoding:
             Calendar channels.
         ahead : ndarray of shape (b, h, n, c_ahead) or None
             What is known of the target steps; see `stmest.data.windows.Batch`. What is missing becomes 0, the usual value.
+        older : Older, optional
+            Time steps before the look-backs, less the seasonal mean.
 
         Returns
         -------
         inputs : dict of str to Tensor
             ``x`` of shape (b, t, n, f or 2 f): scaled and forward-filled values, with observation masks; where there are such,
-            ``time``, and ``ahead`` of shape (b, h, n, n_ahead).
+            ``time``, ``ahead`` of shape (b, h, n, n_ahead), and ``older`` of shape (b, r, n, 2 f), scaled values (0 where
+            missing) and observation masks, with ``older_time`` of shape (b, r, c).
         baseline : ndarray
             As `baseline` returns it.
         """
@@ -95,6 +98,15 @@ class Encoding:
             inputs["time"] = torch.from_numpy(time)
         if self.knows_ahead:
             inputs["ahead"] = torch.from_numpy(self._ahead(baseline, ahead))
+        if older is not None:
+            scaled = self.scaler.transform(older.values)
+            seen = np.isfinite(scaled)
+            channels = np.concatenate(
+                [np.where(seen, scaled, np.float32(0)), seen.astype(np.float32)], axis=-1
+            )
+            inputs["older"] = torch.from_numpy(channels)
+            if older.time is not None:
+                inputs["older_time"] = torch.from_numpy(older.time)
         return inputs, baseline
 
     def _ahead(self, baseline: np.ndarray, ahead: np.ndarray | None) -> np.ndarray:
@@ -142,13 +154,21 @@ class WindowLoader:
         For each window a seasonal mean and a linear forecast that did not see it; each window lies within one block.
     panel : Panel, optional
         Training data in their own units, for `folds`.
+    node_dropout : float, default=0.0
+        Share of the nodes whose observations are hidden in a window, other ones each time; from torch's generator on the CPU.
     """
 
     def __init__(
-        self, encoding: Encoding, windows: Windows, folds: Folds | None = None, panel: Panel | None = None
+        self,
+        encoding: Encoding,
+        windows: Windows,
+        folds: Folds | None = None,
+        panel: Panel | None = None,
+        node_dropout: float = 0.0,
     ):
         self.encoding = encoding
         self.windows = windows
+        self.node_dropout = node_dropout
         self.latest: list[int] = []  # positions of the last batch, for errors
         self._folds = folds
         self._parts = [(encoding, windows)]
@@ -164,18 +184,25 @@ class WindowLoader:
         at = np.asarray(positions)
         block = np.zeros_like(at) if self._folds is None else self._folds.block_of(self.windows.starts[at])
         order = np.argsort(block, kind="stable")
+        hidden = None
+        if self.node_dropout:
+            hidden = torch.rand(len(at), self.windows.values.shape[1]).numpy() < self.node_dropout
         parts = []
         for number in np.unique(block):
             encoding, windows = self._parts[number]
-            parts.append(_read(encoding, windows, at[block == number]))
+            same = block == number
+            parts.append(_read(encoding, windows, at[same], None if hidden is None else hidden[same]))
         back = torch.from_numpy(np.argsort(order))
         inputs = {name: torch.cat([part[name] for part, _ in parts])[back] for name in parts[0][0]}
         return inputs, torch.cat([target for _, target in parts])[back]
 
 
-def _read(encoding: Encoding, windows: Windows, positions: Any) -> tuple[dict[str, Tensor], Tensor]:
+def _read(
+    encoding: Encoding, windows: Windows, positions: Any, hidden: np.ndarray | None
+) -> tuple[dict[str, Tensor], Tensor]:
     batch = windows.gather(positions)
-    inputs, baseline = encoding.encode(batch.x, batch.time, batch.ahead)
+    batch = batch if hidden is None else batch.hiding(hidden)
+    inputs, baseline = encoding.encode(batch.x, batch.time, batch.ahead, batch.older)
     residual = batch.y - baseline
     residual /= encoding.scale
     return inputs, torch.from_numpy(as_single(residual))

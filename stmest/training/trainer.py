@@ -70,7 +70,7 @@ class Trainer:
         What is trained, for messages and the file of the checkpoint.
     max_epochs, batch_size, learning_rate, weight_decay, grad_clip, loss, node_weights, lr_schedule, patience, precision
         The parameters of the forecaster of these names.
-    callbacks, checkpoint_dir, verbose, n_members
+    callbacks, checkpoint_dir, verbose, n_members, node_dropout
         Likewise.
     member : int
         Number of the network in its ensemble, counted from 0.
@@ -107,6 +107,7 @@ class Trainer:
     loss_weights: dict[str, float]
     own_callbacks: list[tuple[str, Any]]
     settings: dict[str, Any]
+    node_dropout: float = 0.0
 
     def train(
         self,
@@ -172,7 +173,8 @@ class Trainer:
                 f"none of the {n_windows} training windows has both an observed input and an observed target; "
                 "X is (nearly) all missing."
             )
-        dataset = BatchDataset(len(train), WindowLoader(encoding, train, folds, panel))
+        loader = WindowLoader(encoding, train, folds, panel, self.node_dropout)
+        dataset = BatchDataset(len(train), loader)
         validated = (
             BatchDataset(len(validation), WindowLoader(encoding, validation)) if len(validation) else None
         )

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import TimeSeriesSplit
 
+from stmest.data.history import History
 from stmest.data.splits import ForecastSplit, temporal_split, window_starts
 from stmest.data.windows import Windows, forward_filled
 from stmest.exceptions import ParameterError
@@ -42,6 +43,38 @@ def test_windows_at_the_end_of_the_data_have_no_targets():
     batch = Windows(ramp(6), 4, 3, [2], with_targets=False).gather(slice(0, 1))
     assert batch.x.shape == (1, 4, 3, 2)
     assert batch.y.shape == (1, 0, 3, 1)
+
+
+def test_older_time_steps_are_those_of_the_same_trajectory():
+    values, calendar = ramp(), np.arange(1, 24, dtype=np.float32)[:, None]
+    windows = Windows(values, 4, 3, [7, 10], time=calendar, n_older=5, bounds=np.array([0, 9, 20]))
+    older = windows.gather([0, 1]).older
+    np.testing.assert_array_equal(older.values[0], values[2:7])
+    np.testing.assert_array_equal(older.values[1, 4:], values[9:10])
+    assert np.isnan(older.values[1, :4]).all()  # the trajectory before
+    np.testing.assert_array_equal(older.time[..., 0], [[3, 4, 5, 6, 7], [0, 0, 0, 0, 10]])
+    first = Windows(values, 4, 3, [1], n_older=2).gather([0]).older
+    np.testing.assert_array_equal(first.values[0, :, 0, 0], [np.nan, 0])
+    assert first.time is None
+    assert Windows(values, 4, 3, [1]).gather([0]).older is None
+
+
+def test_hidden_nodes_lose_what_was_observed_before_the_origin():
+    values = ramp()
+    history = History((2,), [(None, 20)])
+    windows = Windows(values, 4, 3, [8, 9], target=[1], history=history, n_older=3)
+    before = windows.gather([0, 1])
+    hidden = np.array([[False, True, False], [False, False, False]])
+    after = before.hiding(hidden)
+    for name in ("x", "older"):
+        was, now = (getattr(batch, name) for batch in (before, after))
+        was, now = (was.values, now.values) if name == "older" else (was, now)
+        assert np.isnan(now[0, :, 1]).all()
+        np.testing.assert_array_equal(now[0, :, [0, 2]], was[0, :, [0, 2]])
+        np.testing.assert_array_equal(now[1], was[1])
+    assert np.isnan(after.ahead[0, :, 1, 1]).all()  # what was looked up
+    np.testing.assert_array_equal(after.ahead[..., 0], before.ahead[..., 0])  # the seasonal mean
+    np.testing.assert_array_equal(after.y, before.y)
 
 
 def test_values_are_not_copied_before_they_are_asked_for():

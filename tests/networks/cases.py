@@ -35,12 +35,12 @@ SETTINGS: dict[type[ForecastNetwork], dict[str, Any]] = {
         **_SIZES, **_MAMBA, "adjacency": None, "graph": "both", "scales": (1, 3, 5), "d_model": 3, "n_layers": 2,
         "n_experts": 3, "top_k": 1, "shared_expert": True, "node_embedding_dim": 4, "cheb_order": 3, "dropout": 0.0,
         "instance_norm": False, "routing": "node", "causal_scales": True, "contrastive": False,
-        "contrastive_temperature": 0.1, "observed_channels": None, "head_width": 64,
+        "contrastive_temperature": 0.1, "observed_channels": None, "head_width": 64, "older": None,
     },
     STMambaNetwork: {
         **_SIZES, **_MAMBA, "adjacency": None, "graph": "auto", "attention": "dot", "attention_backend": "auto",
         "d_model": 8, "n_layers": 2, "n_heads": 2, "temporal": True, "bidirectional": False, "feed_forward": 0,
-        "node_embedding_dim": 4, "dropout": 0.0, "head": "flatten", "head_width": 64,
+        "node_embedding_dim": 4, "dropout": 0.0, "head": "flatten", "head_width": 64, "older": None,
     },
     S2TXNetwork: {
         **_SIZES, **_MAMBA, "n_nodes": 4, "n_inputs": 1, "input_length": 24, "horizon": 5, "local_length": None,

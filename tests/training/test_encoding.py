@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -17,7 +19,7 @@ from stmest.training.encoding import Encoding, WindowLoader
 SIZES, LENGTH = (4, 2), 6
 
 
-def loader(folded):
+def loader(folded, node_dropout=0.0):
     rng = np.random.default_rng(0)
     X = as_panel(np.sin(np.arange(240)[:, None] / 4) + rng.normal(size=(240, 3)))
     split = Split.of(np.array([0, 240]), *SIZES)
@@ -27,7 +29,7 @@ def loader(folded):
     folds = cross_fit(X, season, linear, [0], SIZES, None, split)
     encoding = Encoding(NodeScaler("standard").fit(values), linear, False, [0], knows_ahead=True)
     windows = Windows(values, *SIZES, folds.inside(split.train, LENGTH))
-    return WindowLoader(encoding, windows, folds if folded else None, X), X, folds, encoding
+    return WindowLoader(encoding, windows, folds if folded else None, X, node_dropout), X, folds, encoding
 
 
 def test_a_batch_holds_each_window_by_the_fit_of_its_block():
@@ -58,3 +60,25 @@ def test_without_folds_all_windows_are_read_by_the_one_fit():
     expected = ((batch.y - encoding.linear.forecast(batch.x)) / encoding.scale).astype(np.float32)
     assert torch.equal(target, torch.from_numpy(expected))
     assert inputs["x"].shape == (2, 4, 3, 1)
+
+
+def test_hidden_nodes_are_missing_in_inputs_and_linear_forecast_and_keep_their_targets():
+    load, X, folds, encoding = loader(folded=True, node_dropout=0.3)
+    load._parts = [(replace(part, has_gaps=True), windows) for part, windows in load._parts]
+    positions = list(range(0, 160, 2))
+    torch.manual_seed(0)
+    inputs, target = load(positions)
+    hidden = ~inputs["x"][..., 1].bool().any(1)  # (b, n)
+    assert 0.2 < hidden.float().mean() < 0.4
+    assert not inputs["x"][..., 0].permute(0, 2, 1)[hidden].any()
+    row, node = (int(place) for place in hidden.nonzero()[0])
+    start = load.windows.starts[positions[row]]
+    season, linear = folds.fits[folds.block_of(start)]
+    window = np.asarray(less_season(X, season))[None, start : start + LENGTH].copy()
+    window[:, :4, hidden[row].numpy()] = np.nan
+    expected = (window[:, 4:] - linear.forecast(window[:, :4])) / encoding.scale
+    np.testing.assert_allclose(target[row, :, node], expected[0, :, node], atol=1e-5)
+    again, _ = load(positions)  # others the next time, and the same from the same seed
+    assert not torch.equal(again["x"], inputs["x"])
+    torch.manual_seed(0)
+    assert torch.equal(load(positions)[0]["x"], inputs["x"])

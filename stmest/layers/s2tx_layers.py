@@ -1,6 +1,6 @@
 """The two layers of S2TX: Mamba over the tokens of all nodes, and attention of local tokens to what it found.
 
-Builds on ``mamba`` and ``attention``.
+Builds on ``mamba``, ``attention`` and ``norms``.
 """
 
 from __future__ import annotations
@@ -9,23 +9,9 @@ from torch import Tensor, nn
 
 from .attention import FeedForward, MultiHeadAttention
 from .mamba import BidirectionalMamba, MambaBlock
+from .norms import token_norm
 
-__all__ = ["NORMS", "GlobalLayer", "LocalLayer", "TokenBatchNorm", "token_norm"]
-
-NORMS = ("layer", "batch")
-
-
-class TokenBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of each channel over all tokens: (m, p, d) -> (m, p, d)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (m, p, d)."""
-        return super().forward(x.flatten(0, 1)).view_as(x)
-
-
-def token_norm(kind: str, d_model: int) -> nn.Module:
-    """Return a norm over the channels of each token, ``"layer"``, or over the tokens of each channel, ``"batch"``."""
-    return nn.LayerNorm(d_model) if kind == "layer" else TokenBatchNorm(d_model)
+__all__ = ["GlobalLayer", "LocalLayer"]
 
 
 class GlobalLayer(nn.Module):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from stmest.exceptions import ParameterError
-from stmest.layers.norms import WindowStatistics
-from stmest.layers.s2tx_layers import GlobalLayer, LocalLayer, TokenBatchNorm
+from stmest.layers.norms import TokenBatchNorm, WindowStatistics
+from stmest.layers.s2tx_layers import GlobalLayer, LocalLayer
 from stmest.networks import s2tx
 from stmest.networks.s2tx import S2TXNetwork
 from tests.networks.cases import build, windows

@@ -36,8 +36,9 @@ Where we differ, and why
   sequence where a node begins.
 - *Nodes* have a learned vector in the global sequence. Selection chooses by what is in a token, and patches alone do not say
   whose they are: without it the state holds a mixture of all nodes, and a node that leads another one many columns away is lost.
-- *Steps of the global Mamba* start ten times as large as usual. A token adds to the state in proportion to its step. The usual
-  ones are for sequences of thousands of tokens; of a single patch they keep so little that training does not find it.
+- *The global Mamba starts with a far reach* (`start_far`). As Mamba usually starts, in these widths, what a token gets from the
+  state is a thousandth of what it gets from itself; beyond the width of the convolution nothing arrives, and training does not
+  find it.
 - *Missing values* are forward-filled, and an observation mask is one more channel.
 - *Added*: several features of a node, calendar channels (part of every patch), patches that shrink with the look-back.
 
@@ -54,10 +55,10 @@ from torch.utils.checkpoint import checkpoint
 
 from ..exceptions import ParameterError
 from ..layers.attention import local_window
-from ..layers.mamba import BidirectionalMamba, MambaBlock, init_dt_bias
+from ..layers.mamba import BidirectionalMamba, MambaBlock
 from ..layers.norms import InstanceNorm, token_norm
 from ..layers.patching import PatchEmbedding, choose_patching
-from ..layers.s2tx_layers import GlobalLayer, LocalLayer
+from ..layers.s2tx_layers import GlobalLayer, LocalLayer, start_far
 from .base import ForecastNetwork
 
 __all__ = ["TOKEN_ORDERS", "S2TXNetwork"]
@@ -66,7 +67,6 @@ TOKEN_ORDERS = ("variate", "time")
 # Elements (b, n, p, d) that go through the network at a time; some 500 bytes each in training. Larger batches are cut by
 # windows and computed again on the way back, which costs a third more time and keeps memory flat.
 MOST_ELEMENTS = 1 << 21
-_STEPS = (1e-2, 1.0)  # of the global Mamba at the start
 _SPREAD = 0.5  # of the vectors of the nodes at the start, about that of a patch's token
 
 
@@ -160,7 +160,7 @@ class S2TXNetwork(ForecastNetwork):
             )  # fmt: skip
             for block in self.global_layers.modules():
                 if isinstance(block, MambaBlock):
-                    block.dt_proj.bias = init_dt_bias(block.d_inner, *_STEPS)
+                    start_far(block, self.coarse.n_patches * (self.n_nodes if cross_variate else 1))
             self.norm_context = token_norm(norm, d_model)
         self.norm = token_norm(norm, d_model)
         self.head = nn.Linear(self.local.n_patches * d_model, self.horizon * self.n_outputs)

@@ -137,6 +137,10 @@ class S2TXParameters(TrainingParameters):
     [
         "The local window shows the neighbours; the mask of SST's program hides them.",
         "Norms stand in front of every step, Mamba has a residual, and attention layers do not pass on their scores.",
+        (
+            "Every node has a learned vector in the global sequence, and the global Mamba starts with a far reach: else other "
+            "nodes do not reach a forecast."
+        ),
         "The program of SST lowers the learning rate by a tenth with each epoch from the fourth on.",
     ],
 )

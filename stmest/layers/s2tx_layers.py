@@ -17,7 +17,7 @@ from .norms import token_norm
 __all__ = ["GlobalLayer", "LocalLayer", "start_far"]
 
 _STEPS = (0.1, 1.0)  # a token joins the state in proportion to its step
-_GAIN = 8.0  # of B and C, which are then about as large as what they multiply
+_GAIN = 4.0  # of B and C, which are then of the order of what they multiply
 _FARTHEST = 1000  # tokens
 
 

@@ -140,7 +140,7 @@ def _error_of_the_follower(**changes):
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=STEPS)
     for _ in range(STEPS):
         batch = train[torch.randint(len(train), (32,))]
-        (network(batch[:, :T])[0] - batch[:, T:]).square().mean().backward()
+        (network(batch[:, :T])[0] - batch[:, T:])[:, :, -1].square().mean().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

@@ -34,7 +34,7 @@ class S2TXParameters(TrainingParameters):
     attention_window: int | None = 7
     cross_variate: bool = True
     cross_attention: bool = True
-    token_order: str = "variate"
+    token_order: str = "time"
     bidirectional: bool = True
     d_model: int = 16
     n_heads: int = 4
@@ -170,9 +170,9 @@ class S2TXForecaster(S2TXParameters, AsPublished, NetworkForecaster):
         Whether the coarse patches of all nodes are one sequence. False: the network sees each node on its own.
     cross_attention : bool, default=True
         Whether fine patches attend to coarse ones. False: the coarse patches, and so the other nodes, are not used.
-    token_order : {"variate", "time"}, default="variate"
-        Whether the sequence goes node by node (``"variate"``), or patch by patch through all nodes. The order of the nodes
-        matters in both cases.
+    token_order : {"time", "variate"}, default="time"
+        Whether the sequence goes patch by patch through all nodes (``"time"``), so that the patches of one time lie close together,
+        or node by node. The order of the nodes matters in both cases.
     bidirectional : bool, default=True
         Whether a second Mamba processes the sequence backwards. Without it a node sees only the nodes before it.
     d_model : int, default=16

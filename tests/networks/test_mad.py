@@ -258,7 +258,7 @@ def _kinds(network, kind):
 def test_norms():
     group, layer, batch = (_network(norm=norm) for norm in ("group", "layer", "batch"))
     n_fields = _kinds(group, nn.GroupNorm)
-    assert {m.num_groups for m in group.modules() if isinstance(m, nn.GroupNorm)} == {2, 1}  # 1: odd channels
+    assert {m.num_groups for m in group.modules() if isinstance(m, nn.GroupNorm)} == {2}
     assert {m.num_groups for m in layer.modules() if isinstance(m, nn.GroupNorm)} == {1}
     assert _kinds(layer, nn.GroupNorm) == _kinds(batch, FieldBatchNorm) == n_fields > 0
     assert _kinds(batch, nn.GroupNorm) == 0

@@ -171,8 +171,8 @@ class S2TXForecaster(S2TXParameters, AsPublished, NetworkForecaster):
     cross_attention : bool, default=True
         Whether fine patches attend to coarse ones. False: the coarse patches, and so the other nodes, are not used.
     token_order : {"time", "variate"}, default="time"
-        Whether the sequence goes patch by patch through all nodes (``"time"``), so that patches of one time lie close together, or
-        node by node. The order of the nodes matters in both cases.
+        Whether the sequence goes patch by patch through all nodes (``"time"``), so that patches of one time lie close together,
+        or node by node. The order of the nodes matters in both cases.
     bidirectional : bool, default=True
         Whether a second Mamba processes the sequence backwards. Without it a node sees only the nodes before it.
     d_model : int, default=16

@@ -189,7 +189,7 @@ def s2tx() -> Diagram:
     """S2TX: coarse patches of all nodes through Mamba, fine patches of each through attention."""
     d = Diagram(700, 520)
     d.box(220, 20, 260, 62, "data", "window x", "(b, t, n), normalised by itself")
-    d.box(20, 125, 310, 62, "time", "coarse patches, all nodes", "one sequence, node after node")
+    d.box(20, 125, 310, 62, "time", "coarse patches, all nodes", "one sequence, patch by patch")
     d.box(370, 125, 310, 62, "time", "fine patches, each node", "of the last local_length steps")
     d.box(
         20,

@@ -26,6 +26,11 @@ class GraphNetworkForecaster(GraphNetworkParameters, NetworkForecaster):
             raise ParameterError(
                 f"long_patch_length={patch} needs a long_input_length, which says how far back the patches reach."
             )
+        if self.long_input_length is not None and self.head_width == 0:
+            raise ParameterError(
+                f"long_input_length={self.long_input_length} is seen by the head, which head_width=0 replaces by a linear map of the "
+                "encoded window; needed: a head_width of at least 1, or no long_input_length."
+            )
         if self.long_input_length is not None and (longer < patch or longer % patch):
             least = self.input_length + max(1, longer // patch) * patch
             raise ParameterError(

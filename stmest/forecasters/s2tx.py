@@ -10,10 +10,11 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import ParameterError
-from ..layers.s2tx_layers import NORMS
+from ..layers.norms import TOKEN_NORMS
 from ..networks.s2tx import TOKEN_ORDERS, S2TXNetwork
 from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
+from .published import AsPublished, Setting, published
 from .registry import register
 
 __all__ = ["S2TXForecaster", "S2TXParameters"]
@@ -33,7 +34,7 @@ class S2TXParameters(TrainingParameters):
     attention_window: int | None = 7
     cross_variate: bool = True
     cross_attention: bool = True
-    token_order: str = "variate"
+    token_order: str = "time"
     bidirectional: bool = True
     d_model: int = 16
     n_heads: int = 4
@@ -74,7 +75,7 @@ class S2TXParameters(TrainingParameters):
         "d_conv": [whole(1)],
         "expand": [whole(1)],
         "dropout": [real(0, 1)],
-        "norm": [StrOptions(set(NORMS))],
+        "norm": [StrOptions(set(TOKEN_NORMS))],
     }
 
 
@@ -93,8 +94,58 @@ class S2TXParameters(TrainingParameters):
     },
     commands={"s2tx": {"text": "Mamba over all nodes, attention over recent patches of each"}},
 )
+@published(
+    "The settings of Wu et al., arXiv 2502.11340, as its summary has them. It names no sizes; those of its parent SST (Xu et "
+    "al., arXiv 2404.14757) on the electricity-transformer data, from its program, stand for them.",
+    {
+        "input_length": Setting(672, "SST"),
+        "horizon": Setting(96, "SST, the shortest of 96, 192, 336 and 720"),
+        "local_length": Setting(None, "SST, half of the look-back, 336 steps"),
+        "global_patch": Setting(None, "SST, 48 steps of such a look-back"),
+        "global_stride": Setting(None, "SST, 16 steps of such a look-back"),
+        "local_patch": Setting(None, "SST, 16 steps of such a look-back"),
+        "local_stride": Setting(None, "SST, 8 steps of such a look-back"),
+        "attention_window": Setting(7, "SST; the paper has local window attention"),
+        "cross_variate": Setting(True, "mechanism 1, patches of all nodes concatenated"),
+        "cross_attention": Setting(True, "mechanism 2, the global context as key and value"),
+        "token_order": Setting("variate", "component map, nodes before patches"),
+        "bidirectional": Setting(True, "component map"),
+        "d_model": Setting(16, "SST"),
+        "n_heads": Setting(4, "SST"),
+        "n_layers": Setting(3, "SST"),
+        "n_global_layers": Setting(1, "SST"),
+        "d_ff": Setting(128, "SST"),
+        "d_state": Setting(16, "SST"),
+        "d_conv": Setting(4, "SST"),
+        "expand": Setting(2, "SST"),
+        "dropout": Setting(0.3, "SST"),
+        "norm": Setting("batch", "SST"),
+        "seasonal_profile": Setting(None, "no seasonal mean"),
+        "linear_skip": Setting(False, "no linear forecast"),
+        "time_features": Setting(None, "the paper has no calendar"),
+        "loss": Setting("mse", "SST; the summary gives mean squared errors"),
+        "node_weights": Setting("equal", "SST, errors of scaled values"),
+        "learning_rate": Setting(1e-4, "SST, Adam"),
+        "weight_decay": Setting(0.0, "SST, none"),
+        "lr_schedule": Setting(None, "SST, constant up to epoch 3"),
+        "grad_clip": Setting(None, "SST, none"),
+        "batch_size": Setting(128, "SST"),
+        "max_epochs": Setting(10, "SST"),
+        "patience": Setting(10, "SST"),
+        "validation_fraction": Setting(0.25, "SST, 4 months beside 12 to learn from"),
+    },
+    [
+        "The local window shows the neighbours; the mask of SST's program hides them.",
+        "Norms stand in front of every step, Mamba has a residual, and attention layers do not pass on their scores.",
+        (
+            "Every node has a learned vector in the global sequence, and the global Mamba starts with a far reach: else other "
+            "nodes do not reach a forecast."
+        ),
+        "The program of SST lowers the learning rate by a tenth with each epoch from the fourth on.",
+    ],
+)
 @describe
-class S2TXForecaster(S2TXParameters, NetworkForecaster):
+class S2TXForecaster(S2TXParameters, AsPublished, NetworkForecaster):
     """Mamba over coarse patches of all nodes, and attention over fine patches of each node and to the coarse ones.
 
     For many steps ahead from a long look-back, without a graph. The nodes may have any kinds and
@@ -119,9 +170,9 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
         Whether the coarse patches of all nodes are one sequence. False: the network sees each node on its own.
     cross_attention : bool, default=True
         Whether fine patches attend to coarse ones. False: the coarse patches, and so the other nodes, are not used.
-    token_order : {"variate", "time"}, default="variate"
-        Whether the sequence goes node by node (``"variate"``), or patch by patch through all nodes. The order of the nodes
-        matters in both cases.
+    token_order : {"time", "variate"}, default="time"
+        Whether the sequence goes patch by patch through all nodes (``"time"``), so that patches of one time lie close together,
+        or node by node. The order of the nodes matters in both cases.
     bidirectional : bool, default=True
         Whether a second Mamba processes the sequence backwards. Without it a node sees only the nodes before it.
     d_model : int, default=16
@@ -157,8 +208,8 @@ class S2TXForecaster(S2TXParameters, NetworkForecaster):
 
     Notes
     -----
-    The published network has neither ``linear_skip`` nor ``seasonal_profile``; switch them off by False and None. Only the
-    linear forecast uses `adj`. Mean and standard deviation of each look-back are removed and restored (RevIN), so that a slow
+    The published network has neither ``linear_skip`` nor ``seasonal_profile``; `as_published` has its settings. Only the linear
+    forecast uses `adj`. Mean and standard deviation of each look-back are removed and restored (RevIN), so that a slow
     drift of the level does no harm. The network sees the calendar of the look-back, and not that of the target steps.
     `stmest/networks/s2tx.py` lists where this implementation differs from the paper and why.
 

@@ -21,6 +21,7 @@ from ..prediction.predictor import Predictor
 from ..training.trainer import Trained
 from .graph_network import GraphNetworkForecaster
 from .parameters import GraphNetworkParameters, describe, real, whole
+from .published import AsPublished, Setting, published
 from .registry import register
 
 __all__ = ["STM3Forecaster", "STM3Parameters"]
@@ -76,7 +77,7 @@ class STM3Parameters(GraphNetworkParameters):
         "contrastive_weight": [real(0)],
         "contrastive_temperature": [real(0, closed="neither")],
         "balance_weight": [real(0)],
-        "head_width": [whole(1)],
+        "head_width": [whole(0)],
     }
 
 
@@ -99,8 +100,63 @@ class STM3Parameters(GraphNetworkParameters):
         "stm3": {"text": "STM2 with a mixture of experts"},
     },
 )
+@published(
+    "The settings of Chen et al., arXiv 2508.12247, as its summary has them; sizes and training are those of METR-LA in the "
+    "authors' program.",
+    {
+        "input_length": Setting(96, "the program's example, 96 steps in and 96 out"),
+        "horizon": Setting(96, "as above"),
+        "scales": Setting((1, 3, 5, 7), "program, all data sets"),
+        "d_model": Setting(4, "program, per scale"),
+        "n_layers": Setting(2, "program"),
+        "n_experts": Setting(4, "program; section 4.5 has the experts"),
+        "top_k": Setting(1, "program"),
+        "shared_expert": Setting(True, "program"),
+        "node_embedding_dim": Setting(12, "program"),
+        "cheb_order": Setting(3, "program; section 4.3 has the graph convolution"),
+        "d_state": Setting(16, "program"),
+        "d_conv": Setting(4, "program"),
+        "expand": Setting(2, "program"),
+        "dropout": Setting(0.0, "program, none"),
+        "instance_norm": Setting(False, "program, none"),
+        "routing": Setting("node", "section 4.5, routing by node embeddings"),
+        "graph": Setting("learned", "section 4.3, one adaptive graph from the node embeddings and no other"),
+        "causal_scales": Setting(True, "section 4.3, information flows from coarse to fine scales"),
+        "contrastive_weight": Setting(
+            0.1, "summary, loss with the causal contrastive loss; weight of the program"
+        ),
+        "contrastive_temperature": Setting(0.1, "program"),
+        "balance_weight": Setting(0.0, "program, none"),
+        "head_width": Setting(0, "program, a linear map from the encoded window of a node"),
+        "seasonal_profile": Setting(None, "no seasonal mean"),
+        "linear_skip": Setting(False, "no linear forecast"),
+        "time_features": Setting(None, "program, which drops the calendar"),
+        "loss": Setting("mae", "summary, MAE loss"),
+        "node_weights": Setting("scale", "program, errors in the units of the data"),
+        "learning_rate": Setting(3e-3, "program"),
+        "weight_decay": Setting(0.0, "program"),
+        "lr_schedule": Setting(None, "program, constant up to epoch 25"),
+        "grad_clip": Setting(None, "program, none"),
+        "batch_size": Setting(64, "program"),
+        "max_epochs": Setting(100, "program"),
+        "patience": Setting(15, "program"),
+        "validation_fraction": Setting(0.25, "program, a fifth of all data, as is the test part"),
+    },
+    [
+        "Convolutions run over time; those of the program run over the number of the node.",
+        (
+            "Norms see one scale, scales share one Mamba, the router's probability is the weight of an expert, and the "
+            "contrastive loss separates scales: in the program these parts act against what the paper says of them."
+        ),
+        "Node embeddings start from correlations or the given graph, and not at random.",
+        (
+            "The program halves the learning rate once, after epoch 25, and scales all nodes by one mean and spread; here"
+            " each node has its own."
+        ),
+    ],
+)
 @describe
-class STM3Forecaster(STM3Parameters, GraphNetworkForecaster):
+class STM3Forecaster(STM3Parameters, AsPublished, GraphNetworkForecaster):
     """Mixture of multiscale Mamba experts over a learned graph of the nodes, and a given one.
 
     Each layer mixes the nodes by an adaptive graph convolution, lets fine scales attend to coarser ones, and passes
@@ -149,7 +205,8 @@ class STM3Forecaster(STM3Parameters, GraphNetworkForecaster):
     balance_weight : float, default=0.01
         Weight of the loss for an even use of the experts.
     head_width : int, default=128
-        Hidden units of the head: a perceptron on the encoded window, the window, the node and the calendar.
+        Hidden units of the head: a perceptron on the encoded window, the window, the node and the calendar. 0: a linear map from
+        the encoded window alone, as in the paper, which sees no `long_input_length`.
     {graph_network_parameters}
     {training_parameters}
 
@@ -170,7 +227,8 @@ class STM3Forecaster(STM3Parameters, GraphNetworkForecaster):
     Notes
     -----
     STM3: Chen, Zhang, Xin, Zhu, "Mixture of Multiscale Mamba for Long-Term Spatio-Temporal Time-Series Prediction",
-    arXiv 2508.12247. `stmest/networks/stm3.py` lists where this implementation differs, and why.
+    arXiv 2508.12247. `as_published` has the settings of the paper; `stmest/networks/stm3.py` lists where this implementation
+    differs, and why.
 
     Without `adj` the node embeddings start from the lagged correlations of the training part, less the daily cycle. So the
     learned graph starts with edges from leading to following nodes. The network computes in float32; any other `precision` is

@@ -17,6 +17,7 @@ from ..networks.stmamba import GRAPHS, STMambaNetwork
 from ..runtime import require
 from .graph_network import GraphNetworkForecaster
 from .parameters import GraphNetworkParameters, describe, real, whole
+from .published import AsPublished, Setting, published
 from .registry import register
 
 __all__ = ["STMambaForecaster", "STMambaParameters"]
@@ -40,6 +41,7 @@ class STMambaParameters(GraphNetworkParameters):
     feed_forward: int = 0
     node_embedding_dim: int = 12
     dropout: float = 0.0
+    norm_first: bool = True
     head: str = "flatten"
     head_width: int = 64
 
@@ -59,8 +61,9 @@ class STMambaParameters(GraphNetworkParameters):
         "feed_forward": [whole(0)],
         "node_embedding_dim": [whole(0)],
         "dropout": [real(0, 1)],
+        "norm_first": ["boolean"],
         "head": [StrOptions({"flatten", "last"})],
-        "head_width": [whole(1)],
+        "head_width": [whole(0)],
     }
 
 
@@ -77,8 +80,57 @@ class STMambaParameters(GraphNetworkParameters):
     },
     commands={"stmamba": {"text": "graph attention and Mamba in turn"}},
 )
+@published(
+    "The settings of the document on STMambaBlock, which has equations and no sizes; sizes and training are those of the "
+    "program that it describes.",
+    {
+        "input_length": Setting(12, "program"),
+        "horizon": Setting(12, "program"),
+        "d_model": Setting(64, "program"),
+        "n_layers": Setting(4, "program"),
+        "n_heads": Setting(4, "program"),
+        "attention": Setting("dot", 'program; "Phase 1" has weights alpha_ij and not how they are made'),
+        "graph": Setting(
+            "auto", '"Phase 1", attention along the adjacency matrix; without `adj` all nodes attend to all'
+        ),
+        "temporal": Setting(True, '"Phase 3"'),
+        "d_state": Setting(16, "program"),
+        "d_conv": Setting(4, "program"),
+        "expand": Setting(2, "program"),
+        "bidirectional": Setting(False, '"Phase 3", one state from step to step'),
+        "feed_forward": Setting(0, "the document has none"),
+        "node_embedding_dim": Setting(0, "the document has none"),
+        "dropout": Setting(0.1, '"Phase 1" and "Phase 3"; the rate is that of the program'),
+        "norm_first": Setting(False, '"Phase 1" and "Phase 3", norm(x + dropout(step(x)))'),
+        "head": Setting("last", "program, the last encoded step"),
+        "head_width": Setting(0, "a linear map; the document ends with the block"),
+        "seasonal_profile": Setting(None, "no seasonal mean"),
+        "linear_skip": Setting(False, "no linear forecast"),
+        "time_features": Setting(None, "the document has no calendar"),
+        "loss": Setting("mae", "program"),
+        "node_weights": Setting("equal", "program, errors of scaled values"),
+        "learning_rate": Setting(1e-3, "program"),
+        "weight_decay": Setting(1e-4, "program"),
+        "lr_schedule": Setting(None, "program, which lowers the rate on a plateau only"),
+        "batch_size": Setting(32, "program, 4 windows in each of 8 steps"),
+        "max_epochs": Setting(500, "program"),
+        "patience": Setting(10, "program"),
+        "validation_fraction": Setting(0.125, "program, a tenth of all data beside a fifth to test on"),
+    },
+    [
+        "A block adds its input once; the spatial layer of the document adds it too, so that it counts twice.",
+        (
+            "A last norm stands before the head, nodes without edges attend to themselves, edge weights count, and "
+            "attention weights have no dropout."
+        ),
+        (
+            "The program has a hidden layer in the head, lowers the learning rate on a plateau, and scales all nodes by "
+            "one mean and spread; here each node has its own."
+        ),
+    ],
+)
 @describe
-class STMambaForecaster(STMambaParameters, GraphNetworkForecaster):
+class STMambaForecaster(STMambaParameters, AsPublished, GraphNetworkForecaster):
     """Graph attention over the nodes of each time step and Mamba over the steps of each node, in turn.
 
     Parameters
@@ -96,7 +148,8 @@ class STMambaForecaster(STMambaParameters, GraphNetworkForecaster):
         Whether attention runs over all pairs or along the edges; both give the same.
     graph : {"auto", "given", "learned", "full"}, default="auto"
         Nodes that a node attends to: its neighbours in the given graph (``"given"``), or all; ``"learned"`` adds scores learned
-        from node embeddings. ``"auto"`` is ``"given"`` with `adj`, else ``"learned"``. Nodes always attend to themselves.
+        from node embeddings. ``"auto"`` is ``"given"`` with `adj`, else ``"learned"``, and without node embeddings ``"full"``.
+        Nodes always attend to themselves.
     temporal : bool, default=True
         False: no Mamba; then only the head sees more than one time step.
     d_state : int, default=16
@@ -113,10 +166,13 @@ class STMambaForecaster(STMambaParameters, GraphNetworkForecaster):
         Width of the node embeddings; 0: none.
     dropout : float, default=0.0
         Dropout after each step; in [0, 1).
+    norm_first : bool, default=True
+        Whether the norms stand before the steps of a block, or after their sum with its input, as in the document.
     head : {"flatten", "last"}, default="flatten"
         Whether the forecast is made from all encoded steps or from the last one.
     head_width : int, default=64
-        Hidden units of the head: a perceptron on the encoding, the window, the node and the calendar.
+        Hidden units of the head: a perceptron on the encoding, the window, the node and the calendar. 0: a linear map from the
+        encoding alone, which sees no `long_input_length`.
     {graph_network_parameters}
     {training_parameters}
 
@@ -136,8 +192,8 @@ class STMambaForecaster(STMambaParameters, GraphNetworkForecaster):
 
     Notes
     -----
-    ``adj[i, j]`` is the edge i -> j, by which node j attends to node i. `stmest/networks/stmamba.py` lists the
-    sources of the design, and where this implementation differs and why.
+    ``adj[i, j]`` is the edge i -> j, by which node j attends to node i. `as_published` has the settings of the document;
+    `stmest/networks/stmamba.py` lists the sources of the design, and where this implementation differs and why.
 
     Examples
     --------

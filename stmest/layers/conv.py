@@ -1,7 +1,7 @@
 """Convolutions for fields: encoder, decoder, multi-kernel block, recurrent cell, and padding of any grid to the stride.
 
 The encoder and the decoder are those of SimVP (Gao et al., CVPR 2022, section 3) in small; the multi-kernel block is its
-Inception module (section 3.2). Builds on torch.
+Inception module (section 3.2). Builds on ``norms``.
 
 Fields have the shape (m, c, y, x): any number of frames, channels, rows, columns.
 """
@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .norms import field_norm
 
 __all__ = ["ConvBlock", "ConvLSTM", "FieldDecoder", "FieldEncoder", "MultiKernelBlock", "UpBlock", "pad_to"]
 
@@ -36,7 +38,7 @@ def pad_to(field: Tensor, multiple: int) -> Tensor:
 
 
 class ConvBlock(nn.Sequential):
-    """Convolution, group norm, GELU; rows and columns shrink by the stride.
+    """Convolution, norm, GELU; rows and columns shrink by the stride.
 
     Parameters
     ----------
@@ -44,20 +46,23 @@ class ConvBlock(nn.Sequential):
     stride : int
     kernel : int
         Odd.
+    norm : {"batch", "layer", "group"}
+        See `stmest.layers.norms.field_norm`.
 
     Shapes
     ------
     (m, n_inputs, y, x) -> (m, n_outputs, y / stride, x / stride)
     """
 
-    def __init__(self, n_inputs: int, n_outputs: int, stride: int = 1, kernel: int = 3) -> None:
-        super().__init__(
-            nn.Conv2d(n_inputs, n_outputs, kernel, stride, kernel // 2), _norm(n_outputs), nn.GELU()
-        )
+    def __init__(
+        self, n_inputs: int, n_outputs: int, stride: int = 1, kernel: int = 3, norm: str = "group"
+    ) -> None:
+        convolution = nn.Conv2d(n_inputs, n_outputs, kernel, stride, kernel // 2, bias=norm != "batch")
+        super().__init__(convolution, field_norm(norm, n_outputs), nn.GELU())
 
 
 class UpBlock(nn.Sequential):
-    """Transposed convolution, group norm, GELU; rows and columns double.
+    """Transposed convolution, norm, GELU; rows and columns double.
 
     The kernel is twice the stride, so that every pixel is reached by equally many weights.
 
@@ -66,10 +71,9 @@ class UpBlock(nn.Sequential):
     (m, n_inputs, y, x) -> (m, n_outputs, 2 y, 2 x)
     """
 
-    def __init__(self, n_inputs: int, n_outputs: int) -> None:
-        super().__init__(
-            nn.ConvTranspose2d(n_inputs, n_outputs, 4, stride=2, padding=1), _norm(n_outputs), nn.GELU()
-        )
+    def __init__(self, n_inputs: int, n_outputs: int, norm: str = "group") -> None:
+        convolution = nn.ConvTranspose2d(n_inputs, n_outputs, 4, stride=2, padding=1, bias=norm != "batch")
+        super().__init__(convolution, field_norm(norm, n_outputs), nn.GELU())
 
 
 class FieldEncoder(nn.Module):
@@ -81,6 +85,7 @@ class FieldEncoder(nn.Module):
         Channels of the field, and of all that follows.
     strides : sequence of int
         1 or 2, of each block.
+    norm : {"batch", "layer", "group"}
 
     Shapes
     ------
@@ -88,10 +93,10 @@ class FieldEncoder(nn.Module):
     strides and s0 the first of them
     """
 
-    def __init__(self, n_inputs: int, width: int, strides: Sequence[int]) -> None:
+    def __init__(self, n_inputs: int, width: int, strides: Sequence[int], norm: str = "group") -> None:
         super().__init__()
-        self.first = ConvBlock(n_inputs, width, strides[0])
-        self.rest = nn.Sequential(*(ConvBlock(width, width, stride) for stride in strides[1:]))
+        self.first = ConvBlock(n_inputs, width, strides[0], norm=norm)
+        self.rest = nn.Sequential(*(ConvBlock(width, width, stride, norm=norm) for stride in strides[1:]))
 
     def forward(self, field: Tensor) -> tuple[Tensor, Tensor]:
         """Encode every frame."""
@@ -112,6 +117,7 @@ class FieldDecoder(nn.Module):
         Whether the output of the encoder's first block joins.
     zero_init : bool
         Start with a field of exactly 0, for a decoder that forecasts the residual of another forecast.
+    norm : {"batch", "layer", "group"}
 
     Shapes
     ------
@@ -119,13 +125,13 @@ class FieldDecoder(nn.Module):
     """
 
     def __init__(
-        self, width: int, n_outputs: int, strides: Sequence[int], skip: bool = True, zero_init: bool = False
-    ) -> None:
+        self, width: int, n_outputs: int, strides: Sequence[int], skip: bool = True, zero_init: bool = False,
+        norm: str = "group",
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.grow = nn.Sequential(
-            *(UpBlock(width, width) if stride == 2 else ConvBlock(width, width) for stride in strides[:0:-1])
-        )
-        self.join = ConvBlock(2 * width, width) if skip else None
+        blocks = [UpBlock if stride == 2 else ConvBlock for stride in strides[:0:-1]]
+        self.grow = nn.Sequential(*(block(width, width, norm=norm) for block in blocks))
+        self.join = ConvBlock(2 * width, width, norm=norm) if skip else None
         self.out = (
             nn.ConvTranspose2d(width, n_outputs, 4, stride=2, padding=1)
             if strides[0] == 2
@@ -152,16 +158,21 @@ class MultiKernelBlock(nn.Module):
         Channels that come in, between, and out.
     kernels : sequence of int
         Odd widths.
+    norm : {"batch", "layer", "group"}
 
     Shapes
     ------
     (m, n_inputs, y, x) -> (m, n_outputs, y, x)
     """
 
-    def __init__(self, n_inputs: int, hidden: int, n_outputs: int, kernels: Sequence[int] = (3, 5)) -> None:
+    def __init__(
+        self, n_inputs: int, hidden: int, n_outputs: int, kernels: Sequence[int] = (3, 5), norm: str = "group"
+    ) -> None:
         super().__init__()
         self.reduce = nn.Conv2d(n_inputs, hidden, 1)
-        self.branches = nn.ModuleList(ConvBlock(hidden, n_outputs, kernel=kernel) for kernel in kernels)
+        self.branches = nn.ModuleList(
+            ConvBlock(hidden, n_outputs, kernel=kernel, norm=norm) for kernel in kernels
+        )
 
     def forward(self, field: Tensor) -> Tensor:
         """Sum the branches."""
@@ -216,8 +227,3 @@ class ConvLSTM(nn.Module):
             after.append((hidden, cell))
             signal = hidden
         return after, frame + self.out(signal)
-
-
-def _norm(n_channels: int) -> nn.GroupNorm:
-    """Group norm with two groups where the channels can be halved."""
-    return nn.GroupNorm(2 if n_channels % 2 == 0 else 1, n_channels)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["DiffusionTransformer", "TransformerBlock", "position_table"]
+__all__ = ["DiffusionTransformer", "TransformerBlock", "position_table", "wave_table"]
 
 _EPS = 1e-6
 
@@ -39,12 +39,28 @@ def position_table(n_rows: int, n_columns: int, d_model: int) -> Tensor:
     Tensor of shape (n_rows * n_columns, d_model)
         Tokens row by row; no two rows of it are equal.
     """
-    rates = 10_000.0 ** (-torch.arange(d_model // 4, dtype=torch.float64) / (d_model // 4))
-    rows = torch.arange(n_rows, dtype=torch.float64)[:, None] * rates
-    columns = torch.arange(n_columns, dtype=torch.float64)[:, None] * rates
-    by_row = torch.cat([rows.sin(), rows.cos()], dim=1)[:, None].expand(-1, n_columns, -1)
-    by_column = torch.cat([columns.sin(), columns.cos()], dim=1)[None].expand(n_rows, -1, -1)
-    return torch.cat([by_row, by_column], dim=2).flatten(0, 1).float()
+    rows, columns = wave_table(n_rows, d_model // 2), wave_table(n_columns, d_model // 2)
+    by_row, by_column = rows[:, None].expand(-1, n_columns, -1), columns[None].expand(n_rows, -1, -1)
+    return torch.cat([by_row, by_column], dim=2).flatten(0, 1)
+
+
+def wave_table(n_steps: int, d_model: int) -> Tensor:
+    """Sines (first half of the channels) and cosines (second half) of the numbers from 0 on, of falling rates.
+
+    Parameters
+    ----------
+    n_steps : int
+        Numbers.
+    d_model : int
+        Channels, even.
+
+    Returns
+    -------
+    Tensor of shape (n_steps, d_model)
+    """
+    rates = 10_000.0 ** (-torch.arange(d_model // 2, dtype=torch.float64) / (d_model // 2))
+    angles = torch.arange(n_steps, dtype=torch.float64)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=1).float()
 
 
 class TransformerBlock(nn.Module):

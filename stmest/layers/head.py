@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["ForecastHead", "ResidualLayer"]
+__all__ = ["ForecastHead", "LinearHead", "ResidualLayer"]
 
 
 class ResidualLayer(nn.Module):
@@ -37,6 +37,41 @@ class ResidualLayer(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Add what the layer finds."""
         return z + self.second(self.dropout(F.relu(self.first(z))))
+
+
+class LinearHead(nn.Module):
+    """One linear map from the encoded window of a node to its horizon, the same for all nodes; nothing else is seen.
+
+    Parameters
+    ----------
+    n_features : int
+        Flattened size of an encoded window of one node.
+    horizon, n_outputs : int
+        Steps and channels of the forecast.
+
+    Shapes
+    ------
+    encoded (n, b, n_features) -> (b, h, n, f_out); what else a head is given does not count
+    """
+
+    def __init__(self, n_features: int, horizon: int, n_outputs: int) -> None:
+        super().__init__()
+        self.horizon, self.n_outputs = horizon, n_outputs
+        self.out = nn.Linear(n_features, horizon * n_outputs)
+
+    @torch.no_grad()
+    def start_at_zero(self) -> None:
+        """Let the forecasts of an untrained head be exactly 0."""
+        self.out.weight.zero_()
+        self.out.bias.zero_()
+
+    def forward(self, encoded: Tensor, *known: object) -> Tensor:
+        """Return forecasts (b, h, n, f_out)."""
+        return self.out(encoded).unflatten(-1, (self.horizon, self.n_outputs)).permute(1, 2, 0, 3)
+
+    def extra_repr(self) -> str:
+        """Shown by repr."""
+        return f"horizon={self.horizon}, n_outputs={self.n_outputs}"
 
 
 class ForecastHead(nn.Module):

@@ -1,4 +1,4 @@
-"""Normalisations: over the channels of one scale, and per window over time.
+"""Normalisations: over the channels of one scale, of fields and of tokens, and per window over time.
 
 Builds on torch.
 """
@@ -10,8 +10,64 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-__all__ = ["InstanceNorm", "ScaleNorm", "WindowStatistics"]
+__all__ = [
+    "FIELD_NORMS",
+    "TOKEN_NORMS",
+    "InstanceNorm",
+    "ScaleNorm",
+    "TokenBatchNorm",
+    "WindowStatistics",
+    "field_norm",
+    "token_norm",
+]
+
+FIELD_NORMS = ("batch", "layer", "group")
+TOKEN_NORMS = ("layer", "batch")
+
+
+class FieldBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that takes a single value per channel too: it has no spread, so the running one counts."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (m, c, y, x)."""
+        if self.training and x.numel() == x.shape[1]:
+            known = self.running_mean, self.running_var, self.weight, self.bias
+            return F.batch_norm(x, *known, training=False, eps=self.eps)
+        return super().forward(x)
+
+
+def field_norm(kind: str, n_channels: int) -> nn.Module:
+    """Norm of fields (m, c, y, x).
+
+    Parameters
+    ----------
+    kind : {"batch", "layer", "group"}
+        Of each channel over all fields, of each field over all its channels, or of each field over half of its channels.
+    n_channels : int
+
+    Returns
+    -------
+    Module
+    """
+    if kind == "batch":
+        return FieldBatchNorm(n_channels)
+    n_groups = 2 if kind == "group" and n_channels % 2 == 0 else 1
+    return nn.GroupNorm(n_groups, n_channels)
+
+
+class TokenBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of each channel over all tokens: (m, p, d) -> (m, p, d)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (m, p, d)."""
+        return super().forward(x.flatten(0, 1)).view_as(x)
+
+
+def token_norm(kind: str, d_model: int) -> nn.Module:
+    """Return a norm over the channels of each token, ``"layer"``, or over the tokens of each channel, ``"batch"``."""
+    return nn.LayerNorm(d_model) if kind == "layer" else TokenBatchNorm(d_model)
 
 
 class ScaleNorm(nn.Module):

@@ -1,31 +1,44 @@
 """The two layers of S2TX: Mamba over the tokens of all nodes, and attention of local tokens to what it found.
 
-Builds on ``mamba`` and ``attention``.
+Builds on ``mamba``, ``attention`` and ``norms``.
 """
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 from .attention import FeedForward, MultiHeadAttention
-from .mamba import BidirectionalMamba, MambaBlock
+from .mamba import BidirectionalMamba, MambaBlock, init_dt_bias
+from .norms import token_norm
 
-__all__ = ["NORMS", "GlobalLayer", "LocalLayer", "TokenBatchNorm", "token_norm"]
+__all__ = ["GlobalLayer", "LocalLayer", "start_far"]
 
-NORMS = ("layer", "batch")
-
-
-class TokenBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of each channel over all tokens: (m, p, d) -> (m, p, d)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (m, p, d)."""
-        return super().forward(x.flatten(0, 1)).view_as(x)
+_STEPS = (0.1, 1.0)  # a token joins the state in proportion to its step
+_GAIN = 4.0  # of B and C, which are then of the order of what they multiply
+_FARTHEST = 1000  # tokens
 
 
-def token_norm(kind: str, d_model: int) -> nn.Module:
-    """Return a norm over the channels of each token, ``"layer"``, or over the tokens of each channel, ``"batch"``."""
-    return nn.LayerNorm(d_model) if kind == "layer" else TokenBatchNorm(d_model)
+@torch.no_grad()
+def start_far(mamba: MambaBlock, n_tokens: int) -> None:
+    """Let the state of an untrained Mamba reach over its sequence: large steps, slow decay, and B and C of the order of one.
+
+    Usually steps are 0.001 to 0.1, decay rates 1 to `d_state`, and B and C, which multiply each other, a tenth each in a narrow
+    network.
+
+    Parameters
+    ----------
+    mamba : MambaBlock
+        Changed in place.
+    n_tokens : int
+        Length of the sequence. With a step of 1, memories span from one token to all of them, 1,000 at most.
+    """
+    mamba.dt_proj.bias.copy_(init_dt_bias(mamba.d_inner, *_STEPS))
+    slowest = -math.log(min(n_tokens, _FARTHEST))
+    mamba.A_log.copy_(torch.linspace(slowest, 0.0, mamba.d_state).expand_as(mamba.A_log))
+    mamba.x_proj.weight[mamba.dt_rank :] *= _GAIN
 
 
 class GlobalLayer(nn.Module):

@@ -12,7 +12,7 @@ E_rec, bi-SSM, D      ``reconstruction``, refined by `BidirectionalMamba`
 T(t)                  ``condition``: a learned vector and the calendar of the origin
 L blocks, AdaLN       ``trunk``: `DiffusionTransformer` over the tokens of all input frames
 lambda_rec            weight of the auxiliary loss ``"reconstruction"``
-alpha                 ``fusion_weight``, learned from its given start
+alpha                 ``fusion_weight``, learned from its given start, unless ``fusion="mean"``
 ====================  =====================================================================
 
 ::
@@ -21,7 +21,8 @@ alpha                 ``fusion_weight``, learned from its given start
     z = E_pred(X) + alpha * project(r)                      frame by frame; tokens are patches of pixels
     Y = last frame + D(trunk(z, condition), skip)
 
-There is no diffusion: no noise, no sampling; one deterministic pass. Time is an axis of channels for the trunk.
+There is no diffusion: no noise, no sampling; one deterministic pass, or one for each step with ``step_embedding``. Time is an
+axis of channels for the trunk, except for that of ``prediction="earthformer"``.
 
 Where we differ, and why
 ------------------------
@@ -33,7 +34,9 @@ Where we differ, and why
 - *Any horizon*: the last linear map of the trunk makes h frames of t, the skip joins by a learned map over time that
   starts from the last frame. The program needs as many output as input steps.
 - *The network forecasts the residual of the last frame* and starts with 0, since the decoder's last map is zero at first.
-- *Group norm* in both encoders: batch statistics would let a forecast depend on the other windows of its batch.
+- *Group norm* in both encoders: batch statistics would let training depend on the other windows of a batch (``norm``).
+- *Directions* of Mamba are added (``directions``), as is the reconstruction (``fusion``); the paper puts the first side by side,
+  and weighs the second by alpha and 1 - alpha.
 - *Any grid*: padded to the stride by its edge, cropped at the end.
 - *Nodes* (no grid): the paper states the problem for them and shows none. Linear or graph-convolutional encoders, nodes
   as tokens with learned positions, Mamba over the steps of each node.
@@ -47,14 +50,15 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import ParameterError
-from ..layers.diffusion_transformer import DiffusionTransformer
 from ..layers.graph_conv import transition_matrices
 from .base import ForecastNetwork, check_adjacency, check_grid
-from .mad_prediction import Condition, RecurrentTrunk, TokenTrunk
+from .mad_prediction import Condition, StepwiseTrunk, make_trunk
 from .mad_reconstruction import GridReconstruction, NodeReconstruction
 from .mad_space import GridSpace, NodeSpace
 
-__all__ = ["MADNetwork"]
+__all__ = ["FUSIONS", "MADNetwork"]
+
+FUSIONS = ("sum", "mean")
 
 
 class MADNetwork(ForecastNetwork):
@@ -72,9 +76,17 @@ class MADNetwork(ForecastNetwork):
     target_channels : sequence of int
         Input channels that are forecast.
     reconstruction : {"mamba", "conv", "unet"}
-    prediction : {"dit", "vit", "convlstm"}
+    prediction : {"dit", "vit", "swin", "earthformer", "convlstm"}
+    step_embedding : bool
+        Whether each step ahead is predicted on its own, conditioned on its number.
+    fusion : {"sum", "mean"}
+        ``z + alpha * r`` with an alpha that is learned, or ``(1 - alpha) * z + alpha * r`` with one that is not.
     fusion_weight : float
-        Start of alpha; 0: no reconstruction.
+        Alpha, or its start; 0: no reconstruction.
+    norm : {"batch", "layer", "group"}
+        Of the convolutions on a grid, and in front of Mamba.
+    directions : {"sum", "concat"}
+        How the two directions of Mamba are joined.
     width : int
         Channels of a frame's latents.
     strides : sequence of int
@@ -101,7 +113,11 @@ class MADNetwork(ForecastNetwork):
         target_channels: Sequence[int],
         reconstruction: str,
         prediction: str,
+        step_embedding: bool,
+        fusion: str,
         fusion_weight: float,
+        norm: str,
+        directions: str,
         width: int,
         strides: Sequence[int],
         d_model: int,
@@ -129,30 +145,37 @@ class MADNetwork(ForecastNetwork):
         if grid_shape is None:
             self.space = NodeSpace(*ends, n_nodes, adjacency)
         else:
-            self.space = GridSpace(*ends, check_grid(grid_shape, n_nodes), strides)
+            self.space = GridSpace(*ends, check_grid(grid_shape, n_nodes), strides, norm)
         self.condition = Condition(self.n_origin_features, d_model)
-        self.trunk: TokenTrunk | RecurrentTrunk
-        if prediction == "convlstm":
-            self.trunk = RecurrentTrunk(self.space.latent_shape, width, n_layers, d_model, horizon)
-        else:
-            transformer = DiffusionTransformer(
-                input_length * width, horizon * width, self.space.positions(d_model),
-                n_layers, n_heads, mlp_ratio, conditioned=prediction == "dit",
-            )  # fmt: skip
-            self.trunk = TokenTrunk(transformer, horizon)
+        steps = 1 if step_embedding else horizon
+        trunk = make_trunk(
+            prediction, self.space, input_length, steps, width, d_model, n_layers, n_heads, mlp_ratio
+        )
+        self.trunk = StepwiseTrunk(trunk, horizon, d_model) if step_embedding else trunk
         self.reconstruction: GridReconstruction | NodeReconstruction | None = None
+        self.fusion = fusion
         if fusion_weight == 0:
             return
-        self.fusion_weight = nn.Parameter(torch.tensor(float(fusion_weight)))
+        alpha = torch.tensor(float(fusion_weight))
+        self.fusion_weight = nn.Parameter(alpha, requires_grad=fusion == "sum")
         if grid_shape is None:
             walks = None if adjacency is None else transition_matrices(adjacency)
             self.reconstruction = NodeReconstruction(
-                reconstruction, n_inputs, self.n_features, width, hidden, d_state, walks, scan_backend
+                reconstruction,
+                n_inputs,
+                self.n_features,
+                width,
+                hidden,
+                d_state,
+                norm,
+                directions,
+                walks,
+                scan_backend,
             )
         else:
             self.reconstruction = GridReconstruction(
                 reconstruction, n_inputs, self.n_features, input_length, width, strides,
-                hidden, d_state, kernels, scan_backend,
+                hidden, d_state, kernels, norm, directions, scan_backend,
             )  # fmt: skip
 
     def forward(
@@ -167,7 +190,8 @@ class MADNetwork(ForecastNetwork):
         auxiliary = {}
         if self.reconstruction is not None:
             refined = self.reconstruction(frames)
-            z = z + self.fusion_weight * self.reconstruction.project(refined)
+            kept = 1.0 if self.fusion == "sum" else 1.0 - self.fusion_weight
+            z = kept * z + self.fusion_weight * self.reconstruction.project(refined)
             if self.training:
                 auxiliary["reconstruction"] = self._reconstruction_error(refined, x)
         origin = None if time is None else self.origin(time)

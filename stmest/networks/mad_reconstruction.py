@@ -1,6 +1,6 @@
 """MAD's reconstruction: its own encoder, a refinement by Mamba or an alternative, and a decoder back to the input.
 
-Builds on ``layers.conv`` and ``layers.mamba``.
+Builds on ``layers.conv``, ``layers.mamba`` and ``layers.norms``.
 """
 
 from __future__ import annotations
@@ -15,30 +15,53 @@ from torch.nn import functional as F
 from ..exceptions import ParameterError
 from ..layers.conv import ConvBlock, FieldDecoder, FieldEncoder, MultiKernelBlock, UpBlock
 from ..layers.mamba import BidirectionalMamba
+from ..layers.norms import token_norm
 from .mad_space import NodeConv
 
-__all__ = ["RECONSTRUCTIONS", "GridReconstruction", "MambaResidual", "NodeReconstruction"]
+__all__ = ["DIRECTIONS", "RECONSTRUCTIONS", "GridReconstruction", "MambaResidual", "NodeReconstruction"]
 
 RECONSTRUCTIONS = ("mamba", "conv", "unet")
+DIRECTIONS = ("sum", "concat")
 
 
 class MambaResidual(nn.Module):
-    """``norm(z + mamba(norm(z)))`` over a sequence, in both directions.
+    """``norm(z + mamba(norm(z)))`` over a sequence, in both directions (equations 4 and 7 to 10 of the paper).
+
+    Parameters
+    ----------
+    d_model, d_state : int
+    norm : {"batch", "layer", "group"}
+        Of its input: of each channel over all tokens, or of each token, as with ``"layer"`` and ``"group"``.
+    directions : {"sum", "concat"}
+        Whether the two directions are added, or put side by side, through GELU and a linear map.
+    scan_backend : str
 
     Shapes
     ------
     (b, m, d) -> (b, m, d)
     """
 
-    def __init__(self, d_model: int, d_state: int, scan_backend: str = "auto") -> None:
+    def __init__(
+        self,
+        d_model: int,
+        d_state: int,
+        norm: str = "group",
+        directions: str = "sum",
+        scan_backend: str = "auto",
+    ) -> None:
         super().__init__()
-        self.norm_in = nn.LayerNorm(d_model)
+        self.norm_in = token_norm("batch" if norm == "batch" else "layer", d_model)
         self.mamba = BidirectionalMamba(d_model, d_state, scan_backend=scan_backend)
+        self.join = nn.Linear(2 * d_model, d_model) if directions == "concat" else None
         self.norm_out = nn.LayerNorm(d_model)
 
     def forward(self, z: Tensor) -> Tensor:
         """Refine the sequence."""
-        return self.norm_out(z + self.mamba(self.norm_in(z)))
+        seen = self.norm_in(z)
+        if self.join is None:
+            return self.norm_out(z + self.mamba(seen))
+        both = self.mamba.forwards(seen), self.mamba.backwards(seen.flip(1)).flip(1)
+        return self.norm_out(z + self.join(F.gelu(torch.cat(both, dim=-1))))
 
 
 class MultiKernelRefinement(nn.Module):
@@ -54,6 +77,7 @@ class MultiKernelRefinement(nn.Module):
         Of the multi-kernel blocks.
     mamba : MambaResidual or None
         None leaves it out.
+    norm : {"batch", "layer", "group"}
 
     Shapes
     ------
@@ -61,18 +85,18 @@ class MultiKernelRefinement(nn.Module):
     """
 
     def __init__(
-        self, n_channels: int, hidden: int, kernels: Sequence[int], mamba: MambaResidual | None
+        self, n_channels: int, hidden: int, kernels: Sequence[int], mamba: MambaResidual | None, norm: str
     ) -> None:
         super().__init__()
         half = max(1, hidden // 2)
         self.down = nn.ModuleList(
             [
-                MultiKernelBlock(n_channels, half, hidden, kernels),
-                MultiKernelBlock(hidden, half, hidden, kernels),
+                MultiKernelBlock(n_channels, half, hidden, kernels, norm),
+                MultiKernelBlock(hidden, half, hidden, kernels, norm),
             ]
         )
         self.mamba = mamba
-        self.up = MultiKernelBlock(hidden, half, hidden, kernels)
+        self.up = MultiKernelBlock(hidden, half, hidden, kernels, norm)
         self.out = nn.Conv2d(2 * hidden, n_channels, 1)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -93,11 +117,13 @@ class UNetRefinement(nn.Module):
     (b, n_channels, y, x) with even y and x -> the same: the input plus a residual
     """
 
-    def __init__(self, n_channels: int, hidden: int) -> None:
+    def __init__(self, n_channels: int, hidden: int, norm: str) -> None:
         super().__init__()
-        self.reduce = ConvBlock(n_channels, hidden, kernel=1)
-        self.down = nn.Sequential(ConvBlock(hidden, hidden, 2), ConvBlock(hidden, hidden))
-        self.up = UpBlock(hidden, hidden)
+        self.reduce = ConvBlock(n_channels, hidden, kernel=1, norm=norm)
+        self.down = nn.Sequential(
+            ConvBlock(hidden, hidden, 2, norm=norm), ConvBlock(hidden, hidden, norm=norm)
+        )
+        self.up = UpBlock(hidden, hidden, norm)
         self.out = nn.Conv2d(2 * hidden, n_channels, 1)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -126,6 +152,8 @@ class GridReconstruction(nn.Module):
         Width of the refinement, states of the Mamba.
     kernels : sequence of int
         Of the multi-kernel convolutions.
+    norm, directions : str
+        As for `MambaResidual`; the norm is that of all convolutions too.
     scan_backend : str
 
     Shapes
@@ -136,19 +164,22 @@ class GridReconstruction(nn.Module):
 
     def __init__(
         self, kind: str, n_inputs: int, n_features: int, input_length: int, width: int,
-        strides: Sequence[int], hidden: int, d_state: int, kernels: Sequence[int], scan_backend: str = "auto",
+        strides: Sequence[int], hidden: int, d_state: int, kernels: Sequence[int], norm: str, directions: str,
+        scan_backend: str = "auto",
     ) -> None:  # fmt: skip
         super().__init__()
         blocks = list(strides).index(2) + 1
         own, left = strides[:blocks], math.prod(strides[blocks:])
-        self.encoder = FieldEncoder(n_inputs, width, own)
+        self.encoder = FieldEncoder(n_inputs, width, own, norm)
         channels = input_length * width
         if kind == "unet":
-            self.refine: nn.Module = UNetRefinement(channels, hidden)
+            self.refine: nn.Module = UNetRefinement(channels, hidden, norm)
         else:
-            mamba = MambaResidual(hidden, d_state, scan_backend) if kind == "mamba" else None
-            self.refine = MultiKernelRefinement(channels, hidden, kernels, mamba)
-        self.decoder = FieldDecoder(width, n_features, own, skip=False)
+            mamba = (
+                MambaResidual(hidden, d_state, norm, directions, scan_backend) if kind == "mamba" else None
+            )
+            self.refine = MultiKernelRefinement(channels, hidden, kernels, mamba, norm)
+        self.decoder = FieldDecoder(width, n_features, own, skip=False, norm=norm)
         self.projection = nn.Conv2d(width, width, 3, stride=left, padding=1)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -179,15 +210,17 @@ class NodeReconstruction(nn.Module):
     """
 
     def __init__(
-        self, kind: str, n_inputs: int, n_features: int, width: int, hidden: int, d_state: int,
-        walks: Tensor | None = None, scan_backend: str = "auto",
+        self, kind: str, n_inputs: int, n_features: int, width: int, hidden: int, d_state: int, norm: str,
+        directions: str, walks: Tensor | None = None, scan_backend: str = "auto",
     ) -> None:  # fmt: skip
         super().__init__()
         if kind == "unet":
             raise ParameterError('reconstruction="unet" needs a grid: (time, y, x[, feature]) data.')
         self.encoder = NodeConv(n_inputs, width, walks)
         self.widen = nn.Linear(width, hidden)
-        self.mamba = MambaResidual(hidden, d_state, scan_backend) if kind == "mamba" else None
+        self.mamba = (
+            MambaResidual(hidden, d_state, norm, directions, scan_backend) if kind == "mamba" else None
+        )
         self.narrow = nn.Linear(hidden, width)
         self.decoder = nn.Sequential(NodeConv(width, width, walks), nn.Conv1d(width, n_features, 1))
         self.projection = nn.Conv1d(width, width, 1)

@@ -35,19 +35,21 @@ class GridSpace(nn.Module):
         Rows and columns; any, as frames are padded to the stride and forecasts cropped.
     strides : sequence of int
         Of the encoder's blocks; their product s is the edge of the patch that a token stands for.
+    norm : {"batch", "layer", "group"}
+        Of encoder and decoder.
     """
 
     def __init__(
         self, n_inputs: int, n_outputs: int, input_length: int, horizon: int, width: int,
-        grid_shape: tuple[int, int], strides: Sequence[int],
+        grid_shape: tuple[int, int], strides: Sequence[int], norm: str = "group",
     ) -> None:  # fmt: skip
         super().__init__()
         self.grid_shape, self.stride = grid_shape, math.prod(strides)
         rows, columns = grid_shape
         self.latent_shape = (-(-rows // self.stride), -(-columns // self.stride))
-        self.encoder = FieldEncoder(n_inputs, width, strides)
+        self.encoder = FieldEncoder(n_inputs, width, strides, norm)
         self.skip_over_time = _last_step(input_length, horizon)
-        self.decoder = FieldDecoder(width, n_outputs, strides, zero_init=True)
+        self.decoder = FieldDecoder(width, n_outputs, strides, zero_init=True, norm=norm)
 
     def open(self, x: Tensor) -> Tensor:
         """Windows (b, t, n, f) to padded frames (b, t, f, y, x)."""

@@ -19,7 +19,8 @@ local window               ``attention_window``
 =========================  =====================================================================
 
 1. Mean and standard deviation of the whole look-back are removed (`InstanceNorm`), and restored in the forecast.
-2. Global: q coarse patches of each node; tokens of all nodes in one sequence of n * q; Mamba in both directions.
+2. Global: q coarse patches of each node, plus a learned vector of the node; tokens of all nodes in one sequence of n * q; Mamba
+   in both directions.
 3. Local: p fine patches of the last steps, each node on its own. In every layer tokens attend to their neighbours in time
    (window), then to the q global tokens of their node, which contain the other nodes; then a feed-forward part.
 4. A linear map from the p local tokens of a node to its h steps, the same for all nodes.
@@ -33,6 +34,11 @@ Where we differ, and why
   dropout inside the feed-forward part: its random numbers took a quarter of a training step.
 - *Positions of the global patches* have a learned table as the local ones; otherwise Mamba cannot see in a long
   sequence where a node begins.
+- *Nodes* have a learned vector in the global sequence. Selection chooses by what is in a token, and patches alone do not say
+  whose they are: without it the state holds a mixture of all nodes, and a node that leads another one many columns away is lost.
+- *The global Mamba starts with a far reach* (`start_far`). As Mamba usually starts, in these widths, what a token gets from the
+  state is a thousandth of what it gets from itself; beyond the width of the convolution nothing arrives, and training does not
+  find it.
 - *Missing values* are forward-filled, and an observation mask is one more channel.
 - *Added*: several features of a node, calendar channels (part of every patch), patches that shrink with the look-back.
 
@@ -50,9 +56,9 @@ from torch.utils.checkpoint import checkpoint
 from ..exceptions import ParameterError
 from ..layers.attention import local_window
 from ..layers.mamba import BidirectionalMamba, MambaBlock
-from ..layers.norms import InstanceNorm
+from ..layers.norms import InstanceNorm, token_norm
 from ..layers.patching import PatchEmbedding, choose_patching
-from ..layers.s2tx_layers import GlobalLayer, LocalLayer, token_norm
+from ..layers.s2tx_layers import GlobalLayer, LocalLayer, start_far
 from .base import ForecastNetwork
 
 __all__ = ["TOKEN_ORDERS", "S2TXNetwork"]
@@ -61,6 +67,7 @@ TOKEN_ORDERS = ("variate", "time")
 # Elements (b, n, p, d) that go through the network at a time; some 500 bytes each in training. Larger batches are cut by
 # windows and computed again on the way back, which costs a third more time and keeps memory flat.
 MOST_ELEMENTS = 1 << 21
+_SPREAD = 0.5  # of the vectors of the nodes at the start, about that of a patch's token
 
 
 class S2TXNetwork(ForecastNetwork):
@@ -129,7 +136,7 @@ class S2TXNetwork(ForecastNetwork):
         **sizes: int,
     ) -> None:
         super().__init__(**sizes)
-        self.cross_variate, self.token_order = cross_variate, token_order
+        self.token_order = token_order
         local_length = _local_length(local_length, self.input_length)
         self.local = choose_patching(local_length, local_patch, local_stride, 16, 2)
         self.coarse = choose_patching(self.input_length, global_patch, global_stride, 48, 3)
@@ -140,15 +147,20 @@ class S2TXNetwork(ForecastNetwork):
             LocalLayer(d_model, n_heads, d_ff, dropout, norm, cross_attention) for _ in range(n_layers)
         )
         self.register_buffer("mask", local_window(self.local.n_patches, attention_window), persistent=False)
-        self.embed_global = self.norm_context = None
+        self.embed_global = self.norm_context = self.embed_node = None
         self.global_layers = nn.ModuleList()
         if cross_attention:
             self.embed_global = PatchEmbedding(channels, *self.coarse[:3], d_model, dropout)
+            if cross_variate:
+                self.embed_node = nn.Parameter(_SPREAD * torch.randn(self.n_nodes, 1, d_model))
             mamba = BidirectionalMamba if bidirectional else MambaBlock
             self.global_layers.extend(
                 GlobalLayer(mamba(d_model, d_state, d_conv, expand, "auto", scan_backend), d_model, d_ff, dropout, norm)
                 for _ in range(n_global_layers)
             )  # fmt: skip
+            for block in self.global_layers.modules():
+                if isinstance(block, MambaBlock):
+                    start_far(block, self.coarse.n_patches * (self.n_nodes if cross_variate else 1))
             self.norm_context = token_norm(norm, d_model)
         self.norm = token_norm(norm, d_model)
         self.head = nn.Linear(self.local.n_patches * d_model, self.horizon * self.n_outputs)
@@ -192,12 +204,12 @@ class S2TXNetwork(ForecastNetwork):
         if self.embed_global is None or self.norm_context is None:
             return None
         tokens = self.embed_global(series)
-        if self.cross_variate:
-            tokens = self._joined(tokens)
+        if self.embed_node is not None:
+            tokens = self._joined((tokens.unflatten(0, (-1, self.n_nodes)) + self.embed_node).flatten(0, 1))
         for layer in self.global_layers:
             tokens = layer(tokens)
         tokens = self.norm_context(tokens)
-        return self._apart(tokens) if self.cross_variate else tokens
+        return tokens if self.embed_node is None else self._apart(tokens)
 
     def _joined(self, tokens: Tensor) -> Tensor:
         """Tokens of each node (b * n, q, d) -> one sequence of all nodes (b, n * q, d)."""

@@ -39,10 +39,10 @@ Where we differ, and why
 - *Contrastive loss.* Theirs counts other scales as positives, so that it merges the scales instead of separating them; see
   `stmest.layers.experts.contrastive_loss`. It is computed on demand only.
 - *Initialisation* stays with each layer; re-initialising everything afterwards erases Mamba's step sizes and decays.
-- *Added*: calendar channels, a given graph, instance normalisation, a head that also sees the window, calendar and node, what
-  is known of the target steps (`ahead`: linear forecast, seasonal mean, earlier days and weeks; holidays), what a Mamba block
-  makes of the time steps before the window (`stmest.layers.older`), and the means of all this over the nodes around, one
-  and two steps along and against the given edges and by the learned graph.
+- *Added*: calendar channels, a given graph, instance normalisation, a head (unless ``head_width=0``) that also sees the window,
+  calendar and node, what is known of the target steps (`ahead`: linear forecast, seasonal mean, earlier days and weeks;
+  holidays), what a Mamba block makes of the time steps before the window (`stmest.layers.older`), and the means of all this over
+  the nodes around, one and two steps along and against the given edges and by the learned graph.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from torch import Tensor, nn
 from ..exceptions import ParameterError
 from ..layers.experts import Routing
 from ..layers.graph_conv import AGCCN, GraphSupports, Supports
-from ..layers.head import ForecastHead
+from ..layers.head import ForecastHead, LinearHead
 from ..layers.multiscale import MultiscaleLift, MultiscaleMamba
 from ..layers.norms import InstanceNorm
 from ..layers.older import OLDER_WIDTH, OlderPatches
@@ -105,7 +105,7 @@ class STM3Network(ForecastNetwork):
     observed_channels : sequence of int or None
         For each of them the input channel with its observation mask; None: no missing values.
     head_width : int
-        Hidden units of the head.
+        Hidden units of the head; 0: a linear map from the encoded window alone.
     older : (int, int) or None
         Channels of the time steps before the look-back and time steps of a patch of them; None: the network does not see them.
     scan_backend : str
@@ -164,18 +164,21 @@ class STM3Network(ForecastNetwork):
             )
             for _ in range(n_layers)
         )  # fmt: skip
+        n_encoded = k * d_model * self.input_length
+        self.head: ForecastHead | LinearHead
+        self.older: OlderPatches | None = None
+        if head_width == 0:
+            self.head = LinearHead(n_encoded, self.horizon, self.n_outputs)
+            return
         self.head = ForecastHead(
-            k * d_model * self.input_length, self.input_length * self.n_inputs, self.horizon, self.n_outputs,
+            n_encoded, self.input_length * self.n_inputs, self.horizon, self.n_outputs,
             c, self.n_origin_features, head_width, n_ahead=self.n_ahead, n_around=self.supports.n_around,
             n_older=OLDER_WIDTH if older else 0,
         )  # fmt: skip
-        self.older = (
-            None
-            if older is None
-            else OlderPatches(
+        if older is not None:
+            self.older = OlderPatches(
                 *older, self.n_time_features, c, OLDER_WIDTH, d_state, d_conv, expand, scan_backend
             )
-        )
 
     uses_ahead = True
 

@@ -20,12 +20,14 @@ One block, on x (b, t, n, d)::
     x = x + drop(mamba(norm(x)))     steps of one node in order; nodes do not see each other
     x = x + drop(mlp(norm(x)))       only with ``feed_forward``
 
+With ``norm_first=False`` each is ``norm(x + drop(...(x)))``, as in the document.
+
 Tensors have the logical shape (b, t, n, d) and lie node by node in memory, (n, b, t, d): the pivots are views.
 
 Where we differ, and why
 ------------------------
 - *One residual.* The document's spatial layer adds its input, and its block adds it again.
-- *Pre-norm*, and a last norm in front of the head: the residual stream keeps the level of the series.
+- *Pre-norm* (``norm_first``), and a last norm in front of the head: the residual stream keeps the level of the series.
 - *Isolated nodes* attend to themselves. With the finite mask of the program a node without edges attends to all.
 - *Edge weights* count, as logarithms in the scores; the program uses the zeros of the matrix only.
 - *Time is always modelled by Mamba*, with a backend that runs anywhere. The program falls back to a perceptron on
@@ -42,6 +44,7 @@ Attention is quadratic in the nodes unless the graph is sparse, and then linear 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -51,7 +54,7 @@ from torch.utils.checkpoint import checkpoint
 from ..exceptions import ParameterError
 from ..layers.graph_attention import AttentionGraph, GraphAttention
 from ..layers.graph_conv import GraphSupports
-from ..layers.head import ForecastHead
+from ..layers.head import ForecastHead, LinearHead
 from ..layers.mamba import BidirectionalMamba, MambaBlock
 from ..layers.older import OLDER_WIDTH, OlderPatches
 from .base import ForecastNetwork, check_adjacency
@@ -75,6 +78,13 @@ def by_step(series: Tensor, n_nodes: int) -> Tensor:
     return series.unflatten(0, (n_nodes, -1)).permute(1, 2, 0, 3)
 
 
+def _joined(
+    x: Tensor, step: Callable[[Tensor], Tensor], norm: nn.Module, dropout: nn.Module, norm_first: bool
+) -> Tensor:
+    """``x + drop(step(norm(x)))``, or ``norm(x + drop(step(x)))``."""
+    return x + dropout(step(norm(x))) if norm_first else norm(x + dropout(step(x)))
+
+
 class SpatialStep(nn.Module):
     """``x + drop(attend(norm(x)))``: over the nodes of each step.
 
@@ -83,9 +93,9 @@ class SpatialStep(nn.Module):
     x (b, t, n, d), AttentionGraph, E (n, c) -> (b, t, n, d)
     """
 
-    def __init__(self, attention: GraphAttention, dropout: float = 0.0) -> None:
+    def __init__(self, attention: GraphAttention, dropout: float = 0.0, norm_first: bool = True) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(attention.d_model)
+        self.norm, self.norm_first = nn.LayerNorm(attention.d_model), norm_first
         self.attention = attention
         self.dropout = nn.Dropout(dropout)
 
@@ -93,13 +103,15 @@ class SpatialStep(nn.Module):
         """Mix the nodes."""
         b, t, n, d = x.shape
         rows = by_node(x).view(n, b * t, d)
-        mixed = rows + self.dropout(self.attention(self.norm(rows), graph, embedding))
+        attend = partial(self.attention, graph=graph, embedding=embedding)
+        mixed = _joined(rows, attend, self.norm, self.dropout, self.norm_first)
         return by_step(mixed.view(n * b, t, d), n)
 
     def weights(self, x: Tensor, graph: AttentionGraph, embedding: Tensor) -> Tensor:
         """Return how much each node attends to each, (n, n)."""
         b, t, n, d = x.shape
-        return self.attention.weights(self.norm(by_node(x).view(n, b * t, d)), graph, embedding)
+        rows = by_node(x).view(n, b * t, d)
+        return self.attention.weights(self.norm(rows) if self.norm_first else rows, graph, embedding)
 
 
 class TemporalStep(nn.Module):
@@ -110,24 +122,30 @@ class TemporalStep(nn.Module):
     x (b, t, n, d) -> (b, t, n, d)
     """
 
-    def __init__(self, mamba: MambaBlock | BidirectionalMamba, d_model: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        mamba: MambaBlock | BidirectionalMamba,
+        d_model: int,
+        dropout: float = 0.0,
+        norm_first: bool = True,
+    ) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(d_model)
+        self.norm, self.norm_first = nn.LayerNorm(d_model), norm_first
         self.mamba = mamba
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the steps."""
         series = by_node(x)
-        return by_step(series + self.dropout(self.mamba(self.norm(series))), x.shape[2])
+        return by_step(_joined(series, self.mamba, self.norm, self.dropout, self.norm_first), x.shape[2])
 
 
 class FeedForward(nn.Module):
     """``x + drop(mlp(norm(x)))``: every position on its own."""
 
-    def __init__(self, d_model: int, ratio: int, dropout: float = 0.0) -> None:
+    def __init__(self, d_model: int, ratio: int, dropout: float = 0.0, norm_first: bool = True) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(d_model)
+        self.norm, self.norm_first = nn.LayerNorm(d_model), norm_first
         self.mlp = nn.Sequential(
             nn.Linear(d_model, ratio * d_model), nn.GELU(), nn.Linear(ratio * d_model, d_model)
         )
@@ -136,7 +154,7 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, t, n, d) to (b, t, n, d)."""
         series = by_node(x)
-        return by_step(series + self.dropout(self.mlp(self.norm(series))), x.shape[2])
+        return by_step(_joined(series, self.mlp, self.norm, self.dropout, self.norm_first), x.shape[2])
 
 
 class STMambaBlock(nn.Module):
@@ -171,7 +189,7 @@ class STMambaNetwork(ForecastNetwork):
         Given graph: [i, j] is the weight of edge i -> j, by which j attends to i.
     graph : {"auto", "given", "learned", "full"}
         "auto" is "given" with `adjacency`, else "learned": all pairs, with a score from the node embeddings. "full": all
-        pairs, without.
+        pairs, without; also what "auto" is without embeddings.
     attention : {"dot", "gat", "gatv2"}
     attention_backend : {"auto", "dense", "sparse"}
     d_model, n_layers : int
@@ -190,8 +208,10 @@ class STMambaNetwork(ForecastNetwork):
     dropout : float
     head : {"flatten", "last"}
         Whether the forecast sees all encoded steps or the last one.
+    norm_first : bool
+        Whether norms stand before the steps, or after the sum.
     head_width : int
-        Hidden units of the head.
+        Hidden units of the head; 0: a linear map from the encoding alone.
     older : (int, int) or None
         Channels of the time steps before the look-back and time steps of a patch of them; None: the network does not see them.
     scan_backend : str
@@ -218,6 +238,7 @@ class STMambaNetwork(ForecastNetwork):
         feed_forward: int,
         node_embedding_dim: int,
         dropout: float,
+        norm_first: bool,
         head: str,
         head_width: int,
         older: tuple[int, int] | None,
@@ -244,16 +265,26 @@ class STMambaNetwork(ForecastNetwork):
         def block() -> STMambaBlock:
             layer = GraphAttention(d_model, n_heads, attention, learned, weighted) if n_heads else None
             return STMambaBlock(
-                None if layer is None else SpatialStep(layer, dropout),
-                TemporalStep(mamba(d_model, d_state, d_conv, expand, "auto", scan_backend), d_model, dropout)
+                None if layer is None else SpatialStep(layer, dropout, norm_first),
+                TemporalStep(
+                    mamba(d_model, d_state, d_conv, expand, "auto", scan_backend),
+                    d_model,
+                    dropout,
+                    norm_first,
+                )
                 if temporal
                 else None,
-                FeedForward(d_model, feed_forward, dropout) if feed_forward else None,
+                FeedForward(d_model, feed_forward, dropout, norm_first) if feed_forward else None,
             )
 
         self.blocks = nn.ModuleList(block() for _ in range(n_layers))
         self.norm = nn.LayerNorm(d_model)
         steps = self.input_length if head == "flatten" else 1
+        self.head: ForecastHead | LinearHead
+        self.older: OlderPatches | None = None
+        if head_width == 0:
+            self.head = LinearHead(steps * d_model, self.horizon, self.n_outputs)
+            return
         self.head = ForecastHead(
             steps * d_model,
             self.input_length * self.n_inputs,
@@ -266,11 +297,8 @@ class STMambaNetwork(ForecastNetwork):
             n_around=self.supports.n_around,
             n_older=OLDER_WIDTH if older else 0,
         )
-        self.older = (
-            None
-            if older is None
-            else OlderPatches(*older, c, width, OLDER_WIDTH, d_state, d_conv, expand, scan_backend)
-        )
+        if older is not None:
+            self.older = OlderPatches(*older, c, width, OLDER_WIDTH, d_state, d_conv, expand, scan_backend)
 
     uses_ahead = True
 
@@ -367,7 +395,8 @@ def _chosen_graph(graph: str, adjacency: Tensor | None, embedding_dim: int, n_he
     if graph == "given" and adjacency is None:
         raise ParameterError("graph='given' needs a graph: give adj to fit or to the constructor.")
     if graph == "auto":
-        graph = "learned" if adjacency is None else "given"
+        without = "learned" if embedding_dim else "full"
+        graph = without if adjacency is None else "given"
     if graph == "learned" and n_heads and not embedding_dim:
         raise ParameterError(
             "a learned graph needs node embeddings; give a graph, node_embedding_dim > 0, or graph='full'."

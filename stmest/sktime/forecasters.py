@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..exceptions import ParameterError
 from ..forecasters.network import NetworkForecaster
+from ..forecasters.published import AsPublished
 from ..forecasters.registry import Entry, entries, find
 from ._base import FITTED, SktimeEnsembleForecaster, SktimeForecaster, SktimeNetworkForecaster
 
@@ -84,6 +85,8 @@ def _made_for(entry: Entry) -> type:
         "__module__": __name__,
         "get_test_params": classmethod(get_test_params),
     }
+    if issubclass(entry.cls, AsPublished):
+        body["as_published"] = inspect.getattr_static(entry.cls, "as_published")
     if "random_state" in inspect.signature(entry.cls).parameters:
         body["_tags"] = {"capability:random_state": True, "property:randomness": "derandomized"}
     simple: Any = SktimeEnsembleForecaster if entry.members else SktimeForecaster

@@ -121,6 +121,13 @@ ABLATIONS = {
     "reconstruction=unet": {"reconstruction": "unet"},
     "prediction=vit": {"prediction": "vit"},
     "prediction=convlstm": {"prediction": "convlstm"},
+    "prediction=swin": {"prediction": "swin"},
+    "prediction=earthformer": {"prediction": "earthformer"},
+    "step_embedding": {"step_embedding": True},
+    "fusion": {"fusion": "mean"},
+    "norm=batch": {"norm": "batch"},
+    "norm=layer": {"norm": "layer"},
+    "directions": {"directions": "concat"},
     "fusion_weight": {"fusion_weight": 0.5},
     "no reconstruction": {"fusion_weight": 0.0},
     "lambda_rec": {"lambda_rec": 0.1},
@@ -134,10 +141,14 @@ ABLATIONS = {
 }
 
 
+@pytest.fixture(scope="module")
+def plain(X):
+    return MADForecaster(**SMALL, max_epochs=3, patience=None).fit(X)
+
+
 @pytest.mark.parametrize("changed", ABLATIONS.values(), ids=ABLATIONS)
-def test_every_parameter_changes_the_forecast(fitted, X, changed):
+def test_every_parameter_changes_the_forecast(plain, X, changed):
     model = MADForecaster(**{**SMALL, **changed}, max_epochs=3, patience=None).fit(X)
-    plain = MADForecaster(**SMALL, max_epochs=3, patience=None).fit(X)
     assert np.isfinite(model.predict()).all()
     assert not np.array_equal(model.predict(), plain.predict())
 
@@ -244,7 +255,10 @@ def test_the_reconstruction_is_trained(X):
     [
         ({"size": "huge"}, "size"),
         ({"reconstruction": "rnn"}, "reconstruction"),
-        ({"prediction": "swin"}, "prediction"),
+        ({"prediction": "rnn"}, "prediction"),
+        ({"norm": "none"}, "norm"),
+        ({"directions": "product"}, "directions"),
+        ({"fusion": "mean", "fusion_weight": 1.5}, "fusion_weight=1.5 is no weight in a mean"),
         ({"fusion_weight": -1.0}, "fusion_weight"),
         ({"lambda_pred": 0.0}, "lambda_pred"),
         ({"n_heads": 3}, "multiple of 4 and of n_heads=3"),
@@ -258,7 +272,7 @@ def test_wrong_values(X, parameters, words):
         MADForecaster(**{**SMALL, **parameters}).fit(X)
 
 
-@pytest.mark.parametrize("parameters", [{"reconstruction": "unet"}, {"prediction": "convlstm"}])
+@pytest.mark.parametrize("parameters", [{"reconstruction": "unet"}, {"prediction": "swin"}])
 def test_what_needs_a_grid_says_so(parameters):
     with pytest.raises(ParameterError, match="needs a grid"):
         MADForecaster(**{**SMALL, **parameters}).fit(np.random.default_rng(0).normal(size=(50, 4)))

@@ -70,6 +70,7 @@ ABLATIONS = {
     "contrastive_weight": 0.5,
     "balance_weight": 5.0,
     "head_width": 4,
+    "linear head": {"head_width": 0},
 }
 
 
@@ -82,7 +83,8 @@ def without_skip(data):
 
 @pytest.mark.parametrize("parameter", ABLATIONS)
 def test_every_architecture_parameter_changes_the_forecast(without_skip, data, parameter):
-    changed = {**SMALL, parameter: ABLATIONS[parameter]}
+    value = ABLATIONS[parameter]
+    changed = {**SMALL, **(value if isinstance(value, dict) else {parameter: value})}
     model = STM3Forecaster(**changed, linear_skip=False, max_epochs=2, random_state=0)
     forecast = model.fit(data.values, data.graph).predict()
     assert np.isfinite(forecast).all(axis=None)

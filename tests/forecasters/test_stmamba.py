@@ -85,8 +85,10 @@ ABLATIONS = {
     "feed_forward": 2,
     "node_embedding_dim": 0,
     "dropout": 0.5,
+    "norm_first": False,
     "head": "last",
     "head_width": 4,
+    "linear head": {"head_width": 0},
 }
 
 
@@ -177,7 +179,7 @@ def test_a_graph_without_edges_makes_the_nodes_independent(data):
         ({"attention": "gat", "attention_backend": "dense"}, "edges only|torch_geometric"),
         ({"graph": "both"}, "both"),
         ({"graph": "given"}, "graph='given' needs a graph"),
-        ({"node_embedding_dim": 0}, "needs node embeddings"),
+        ({"node_embedding_dim": 0, "graph": "learned"}, "needs node embeddings"),
         ({"temporal": False, "head": "last"}, "flatten"),
         ({"dropout": 1.0}, "dropout"),
         ({"d_model": 0}, "d_model"),

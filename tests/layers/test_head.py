@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stmest.layers.graph_conv import GraphSupports
-from stmest.layers.head import ForecastHead, ResidualLayer
+from stmest.layers.head import ForecastHead, LinearHead, ResidualLayer
 
 
 def _inputs(n=3, b=2, c=2):
@@ -37,6 +37,21 @@ def test_head_sees_encoding_window_node_and_origin():
     )
     for other in others:
         assert ((out - other).abs().amax((0, 1, 3)) > 0).tolist() == [False, True, False]
+
+
+def test_a_linear_head_sees_the_encoding_alone_and_is_linear():
+    torch.manual_seed(0)
+    head = LinearHead(40, 4, 2)
+    encoded, *known = _inputs()
+    out = head(encoded, *known, None, None)
+    assert out.shape == (2, 4, 3, 2)
+    assert torch.equal(head(encoded, *(part + 1 for part in known)), out)
+    origin = head(torch.zeros_like(encoded))
+    torch.testing.assert_close(head(3 * encoded) - origin, 3 * (out - origin))
+    bumped = encoded + torch.tensor([0.0, 1.0, 0.0])[:, None, None]
+    assert ((head(bumped) - out).abs().amax((0, 1, 3)) > 0).tolist() == [False, True, False]
+    head.start_at_zero()
+    assert not head(encoded).any()
 
 
 def test_a_step_of_the_optimiser_moves_the_forecast_no_more_by_many_features_than_by_few():

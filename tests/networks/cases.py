@@ -40,7 +40,7 @@ SETTINGS: dict[type[ForecastNetwork], dict[str, Any]] = {
     STMambaNetwork: {
         **_SIZES, **_MAMBA, "adjacency": None, "graph": "auto", "attention": "dot", "attention_backend": "auto",
         "d_model": 8, "n_layers": 2, "n_heads": 2, "temporal": True, "bidirectional": False, "feed_forward": 0,
-        "node_embedding_dim": 4, "dropout": 0.0, "head": "flatten", "head_width": 64, "older": None,
+        "node_embedding_dim": 4, "dropout": 0.0, "norm_first": True, "head": "flatten", "head_width": 64, "older": None,
     },
     S2TXNetwork: {
         **_SIZES, **_MAMBA, "n_nodes": 4, "n_inputs": 1, "input_length": 24, "horizon": 5, "local_length": None,
@@ -51,7 +51,8 @@ SETTINGS: dict[type[ForecastNetwork], dict[str, Any]] = {
     },
     MADNetwork: {
         **_SIZES, "n_inputs": 1, "input_length": 5, "horizon": 3, "grid_shape": (6, 9), "adjacency": None,
-        "reconstruction": "mamba", "prediction": "dit", "fusion_weight": 0.1, "width": 4, "strides": (2, 2), "d_model": 8,
+        "reconstruction": "mamba", "prediction": "dit", "step_embedding": False, "fusion": "sum", "fusion_weight": 0.1,
+        "norm": "group", "directions": "sum", "width": 4, "strides": (2, 2), "d_model": 8,
         "n_layers": 1, "n_heads": 2, "mlp_ratio": 4, "hidden": 6, "d_state": 4, "kernels": (3, 5),
     },
     STIDNetwork: {

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from stmest.exceptions import ParameterError
+from stmest.layers.norms import FieldBatchNorm, TokenBatchNorm
 from stmest.networks.mad import MADNetwork
+from stmest.networks.mad_prediction import PREDICTIONS
 from stmest.networks.mad_space import GridSpace, NodeConv
 from tests.networks.cases import build, shaken, windows
 
@@ -126,8 +129,9 @@ def test_missing_values_are_not_reconstructed():
 # ---------------------------------------------------------------- how it starts
 
 
-@pytest.mark.parametrize("grid", [GRID, None], ids=["grid", "nodes"])
-@pytest.mark.parametrize("prediction", ["dit", "vit"])
+@pytest.mark.parametrize(
+    ("grid", "prediction"), [(GRID, kind) for kind in PREDICTIONS] + [(None, "dit"), (None, "vit")]
+)
 def test_the_untrained_forecast_is_the_last_frame(grid, prediction):
     network = _network(grid, n_inputs=3, n_outputs=2, target_channels=[2, 0], prediction=prediction)
     x, _ = windows(network)
@@ -189,7 +193,7 @@ def test_every_input_frame_counts(step):
 # ---------------------------------------------------------------- condition
 
 
-@pytest.mark.parametrize("prediction", ["dit", "vit", "convlstm"])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_the_calendar_of_the_origin_conditions_the_forecast(prediction):
     network = shaken(_network(n_time_features=C, prediction=prediction)).eval()
     x, time = windows(network)
@@ -199,6 +203,72 @@ def test_the_calendar_of_the_origin_conditions_the_forecast(prediction):
     assert torch.equal(network(x, other)[0], before)
     other[:, T - 1] += 1.0
     assert ((network(x, other)[0] - before).abs().amax((1, 2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_each_step_is_predicted_on_its_own_with_an_embedding_of_it(prediction):
+    network = shaken(_network(step_embedding=True, prediction=prediction, n_layers=2)).eval()
+    x, _ = windows(network)
+    before = network(x)[0]
+    network.trunk.waves[1] += 1.0  # another number of the second step
+    changed = (network(x)[0] - before).abs().amax((0, 2, 3)) > 0
+    assert changed.tolist() == [False, True, False]
+    network.trunk.waves[:] = 0.0
+    same = network.trunk(network.space.encode(network.space.open(x))[0], network.condition(None, B))
+    torch.testing.assert_close(same, same[:, :1].expand_as(same))  # nothing else tells the steps apart
+
+
+# ---------------------------------------------------------------- as the paper has it
+
+
+def test_a_mean_of_the_latents_has_fixed_weights():
+    network = shaken(_network(fusion="mean", fusion_weight=0.3)).eval()
+    torch.nn.init.constant_(network.fusion_weight, 0.3)
+    assert not network.fusion_weight.requires_grad
+    seen = []
+    network.trunk.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    x, _ = windows(network)
+    network(x)
+    frames = network.space.open(x)
+    z, r = network.space.encode(frames)[0], network.reconstruction.project(network.reconstruction(frames))
+    torch.testing.assert_close(seen[0], 0.7 * z + 0.3 * r)
+    assert _network(fusion="sum").fusion_weight.requires_grad
+
+
+@pytest.mark.parametrize("grid", [GRID, None], ids=["grid", "nodes"])
+def test_directions_side_by_side_reach_the_forecast_both(grid):
+    network = shaken(_network(grid, directions="concat"))
+    forecast, _ = network(*windows(network))
+    gradients = torch.autograd.grad(forecast.square().mean(), _mamba(network))
+    assert len(gradients) == 18
+    assert all(gradient.any() for gradient in gradients)
+    mamba = network.reconstruction.refine.mamba if grid else network.reconstruction.mamba
+    tokens = torch.randn(1, 9, 6)
+    before = mamba(tokens)
+    for token in (0, 4, 8):
+        moved = tokens.clone()
+        moved[:, token] += torch.randn(6)
+        assert ((mamba(moved) - before).abs().amax((0, 2)) > 0).all()
+
+
+def _kinds(network, kind):
+    return sum(isinstance(module, kind) for module in network.modules())
+
+
+def test_norms():
+    group, layer, batch = (_network(norm=norm) for norm in ("group", "layer", "batch"))
+    n_fields = _kinds(group, nn.GroupNorm)
+    assert {m.num_groups for m in group.modules() if isinstance(m, nn.GroupNorm)} == {2}
+    assert {m.num_groups for m in layer.modules() if isinstance(m, nn.GroupNorm)} == {1}
+    assert _kinds(layer, nn.GroupNorm) == _kinds(batch, FieldBatchNorm) == n_fields > 0
+    assert _kinds(batch, nn.GroupNorm) == 0
+    assert [_kinds(network, TokenBatchNorm) for network in (group, layer, batch)] == [0, 0, 1]
+
+
+def test_batch_norm_takes_a_single_value():
+    network = _network((1, 1), norm="batch", input_length=1, prediction="convlstm", fusion_weight=0.0)
+    forecast, _ = network.train()(torch.randn(1, 1, 1, 1))
+    assert forecast.isfinite().all()
 
 
 # ---------------------------------------------------------------- nodes
@@ -226,7 +296,15 @@ def test_nodes_have_places_of_their_own():
     assert (forecast[:, :, 1:] - forecast[:, :, :1]).abs().min() > 0
 
 
-@pytest.mark.parametrize(("name", "value"), [("reconstruction", "unet"), ("prediction", "convlstm")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reconstruction", "unet"),
+        ("prediction", "convlstm"),
+        ("prediction", "swin"),
+        ("prediction", "earthformer"),
+    ],
+)
 def test_what_needs_a_grid_says_so(name, value):
     with pytest.raises(ParameterError, match="needs a grid"):
         _network(None, **{name: value})

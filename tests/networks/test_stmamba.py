@@ -11,7 +11,15 @@ from stmest.exceptions import ParameterError
 from stmest.layers.graph_attention import AttentionGraph, GraphAttention
 from stmest.layers.mamba import MambaBlock
 from stmest.networks import stmamba
-from stmest.networks.stmamba import SpatialStep, STMambaBlock, STMambaNetwork, TemporalStep, by_node, by_step
+from stmest.networks.stmamba import (
+    FeedForward,
+    SpatialStep,
+    STMambaBlock,
+    STMambaNetwork,
+    TemporalStep,
+    by_node,
+    by_step,
+)
 from tests.networks.cases import ADJACENCY, build, windows
 
 N, T, H, B, C, D = 5, 6, 4, 3, 2, 8
@@ -167,6 +175,20 @@ def test_dense_and_sparse_give_the_same(kwargs):
     for left, right in zip(*results, strict=True):
         torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(dense.attention_weights(x), sparse.attention_weights(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_norms_before_the_steps_or_after_the_sum(norm_first):
+    """What leaves a step is normed where norms come last, as in the document; else the level of what came in is still there."""
+    x = _hidden() + 100
+    attention, mamba = GraphAttention(D, 2), MambaBlock(D, 4)
+    mixed = (
+        SpatialStep(attention, norm_first=norm_first)(x, GRAPH, NO_EMBEDDING),
+        TemporalStep(mamba, D, norm_first=norm_first)(x),
+        FeedForward(D, 2, norm_first=norm_first)(x),
+    )
+    for level in (out.mean(-1) for out in mixed):
+        assert (level > 50).all() if norm_first else (level.abs() < 1e-3).all()
 
 
 @pytest.mark.parametrize("adjacency", [ADJACENCY, None], ids=["given", "learned"])

@@ -28,8 +28,8 @@ class GraphNetworkForecaster(GraphNetworkParameters, NetworkForecaster):
             )
         if self.long_input_length is not None and self.head_width == 0:
             raise ParameterError(
-                f"long_input_length={self.long_input_length} is seen by the head, which head_width=0 replaces by a linear map of the "
-                "encoded window; needed: a head_width of at least 1, or no long_input_length."
+                f"long_input_length={self.long_input_length} is seen by the head, and head_width=0 puts a linear map of the "
+                "encoded window in its place; needed: a head_width of at least 1, or no long_input_length."
             )
         if self.long_input_length is not None and (longer < patch or longer % patch):
             least = self.input_length + max(1, longer // patch) * patch

@@ -41,8 +41,9 @@ _LONG_COLUMNS = (("time", "node", "value"), ("ds", "unique_id", "y"))
 NODE_NAMES = (
     "node", "nodes", "sensor", "sensors", "station", "stations", "unique_id", "instance", "instances", "series", "id", "item_id",
     "sensor_id", "node_id", "station_id", "series_id", "location", "site", "detector", "detector_id", "meter_id",
-    "meter", "ticker", "cell", "region", "city",
 )  # fmt: skip
+# Names of levels only: a column of one of these names may as well be a node
+_NODE_LEVELS = (*NODE_NAMES, "meter", "ticker", "cell", "region", "city")
 _FEATURE_NAMES = (
     "feature", "features", "channel", "channels", "variable", "variables", "var", "quantity", "measure", "measurement",
     "measurements", "attribute", "attributes", "parameter", "parameters", "param", "metric", "kpi", "signal", "field", "fields",
@@ -361,8 +362,8 @@ def _refuse_columns_of_files(frame: pd.DataFrame) -> None:
 def _node_level(names: Any) -> int:
     """Which of two levels of the columns holds the nodes: by their names, else the first."""
     first, second = (str(name).strip().lower() for name in names)
-    swapped = first in _FEATURE_NAMES or second in NODE_NAMES
-    return int(swapped and first not in NODE_NAMES and second not in _FEATURE_NAMES)
+    swapped = first in _FEATURE_NAMES or second in _NODE_LEVELS
+    return int(swapped and first not in _NODE_LEVELS and second not in _FEATURE_NAMES)
 
 
 def long_columns(frame: pd.DataFrame) -> tuple[Hashable, ...] | None:
@@ -393,8 +394,8 @@ def _exactly_long(frame: pd.DataFrame) -> tuple[Hashable, ...] | None:
     times = [name for name in frame.columns if names_times(name)]
     nodes = [name for name in frame.columns if str(name).strip().lower() in NODE_NAMES]
     values = [name for name in frame.columns if name not in times and name not in nodes]
-    by_names = (*times, *nodes, *values) if len(times) == len(nodes) == len(values) == 1 else None
-    return long_columns(frame) or by_names
+    named = len(times) == len(nodes) == len(values) == 1 and bool(frame[nodes[0]].duplicated().any())
+    return long_columns(frame) or ((*times, *nodes, *values) if named else None)
 
 
 def _from_long(frame: pd.DataFrame, reading: str | None) -> Panel:

@@ -135,7 +135,7 @@ def _calendar_candidates(index: pd.DatetimeIndex, wall: pd.DatetimeIndex, steps:
         candidates.append(f"W-{wall[0].day_name()[:3].upper()}")
     elif days < 28 and days == int(days):
         candidates.append(f"{int(days)}D" if days > 1 else "D")
-        candidates += _half_months(wall) if 13 <= days <= 16 else []
+        candidates += _half_months(wall)
     else:
         months = np.asarray(wall.year * 12 + wall.month)
         step = int(pd.Series(np.diff(months)).mode().iloc[0])
@@ -155,6 +155,8 @@ def _calendar_candidates(index: pd.DatetimeIndex, wall: pd.DatetimeIndex, steps:
 def _half_months(wall: pd.DatetimeIndex) -> list[str]:
     """Frequencies of two days of each month that an index may have."""
     days = sorted(set(wall.day))
+    if len(days) > 5:
+        return []
     if len(days) == 2 and days[0] == 1:
         return [f"SMS-{days[1]}"]
     middle = [day for day in days if day < 28]

@@ -328,7 +328,8 @@ class _Built(Exception):
     """The network was built: training would begin."""
 
 
-@pytest.mark.parametrize(("name", "parameter", "size"), _sizes())
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(("name", "parameter", "size"), list(_sizes()))
 def test_large_sizes_end_in_a_message_and_fill_no_memory(monkeypatch, name, parameter, size):
     def train(*_, **__):
         raise _Built

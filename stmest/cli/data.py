@@ -50,10 +50,10 @@ def load(
 
     graph: Graph | None
     if options.data is None:
-        from ..datasets import make_sensor_network
+        from ..datasets import load_air_quality
 
-        simulated = make_sensor_network(random_state=options.seed)
-        X, graph, title = simulated.values, simulated.graph, "simulated sensor network"
+        air = load_air_quality()
+        X, graph, title = air.values, air.graph, "PM2.5 in Beijing"
     else:
         X, graph = read_table(options.data, **{name: getattr(options, name) for name in READING})
         title = Path(options.data).name

@@ -30,6 +30,7 @@ from .machine import describe_machine
 from .results import ModelResult, Report, Sample
 from .summary import summarise
 from .tables import plain
+from .verdict import KEPT_LINEAR
 
 __all__ = ["Report", "compare", "how_training_ended"]
 
@@ -151,8 +152,9 @@ class _Trial:
             self._keep_intervals(name, forecaster)
             self.forecasts[name] = forecast[self.kept]
             row.forecaster = forecaster
+            told = [f"MAE {row.scores['MAE']:.4g}", *([] if row.note is None else [row.note])]
             progress(
-                f"{label}: MAE {row.scores['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s, "
+                f"{label}: {', '.join(told)}, fitted in {row.fit_seconds:.1f} s, "
                 f"{row.predict_ms:.2f} ms per window"
             )
         except Exception as error:
@@ -315,7 +317,7 @@ def how_training_ended(forecaster: Any) -> str | None:
 
 def _note(forecaster: Any) -> str | None:
     """What a table of errors does not show: that a training was ended early, or a network added nothing."""
-    kept = "kept the linear forecast" if getattr(forecaster, "residual_weight_", 1.0) == 0 else None
+    kept = KEPT_LINEAR if getattr(forecaster, "residual_weight_", 1.0) == 0 else None
     return "; ".join(filter(None, [how_training_ended(forecaster), kept])) or None
 
 

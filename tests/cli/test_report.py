@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import xarray as xr
 
 from stmest import LastValue, load
 from stmest.cli import main, report
+from stmest.cli.models import commands
+from stmest.cli.parser import _marks_joined, _parser
+from stmest.forecasters.network import NetworkForecaster
 
 QUICK = "last-value,seasonal-naive,ridge"
 
@@ -140,11 +144,50 @@ def test_networks_train_with_seed_device_and_progress(csv, tmp_path, capsys, nam
     assert "epoch" not in text
 
 
-def test_simulated_network_is_the_default(tmp_path, capsys):
+def test_air_quality_is_the_default(tmp_path, capsys):
     code, text, _ = _report(capsys, "--models", "last-value", "--out", tmp_path)
     assert code == 0
-    assert "simulated sensor network" in text
+    assert "PM2.5 in Beijing" in text
+    assert "in µg/m³" in text
     assert "graph of" in text
+    assert "\nnext     stmest forecast --data FILE --model last-value\n" in text
+
+
+def test_quick_forecasters_come_first():
+    for models in (report._DEFAULT_MODELS, report._DEFAULT_FIELD_MODELS):
+        trained = [issubclass(commands()[name][0].cls, NetworkForecaster) for name in models.split(",")]
+        assert trained == sorted(trained)
+        assert any(trained)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], []),
+        (["--horizon", "6", "--input-length", "24"], ["--horizon", "6"]),
+        (["--max-epochs", "2", "--batch-size", "64"], ["--batch-size", "64", "--max-epochs", "2"]),
+        (["--sep", ";", "--no-dayfirst", "--missing", "-9999,-"], ["--missing", "-9999,-", "--sep", ";", "--no-dayfirst"]),
+        (["--dayfirst", "--no-time"], ["--dayfirst", "--no-time"]),
+    ],
+)  # fmt: skip
+def test_the_next_command_forecasts_the_same_data_in_the_same_way(given, expected):
+    options = _parser().parse_args(_marks_joined(["report", "--data", "my values.csv", *given]))
+    words = shlex.split(report._next_command(options, "ridge"))
+    assert words[:6] == ["stmest", "forecast", "--data", "my values.csv", "--model", "ridge"]
+    again = _parser().parse_args(_marks_joined(words[1:]))
+    for name in (
+        "horizon",
+        "input_length",
+        "missing",
+        "sep",
+        "dayfirst",
+        "no_time",
+        "max_epochs",
+        "batch_size",
+    ):
+        ours, theirs = getattr(options, name), getattr(again, name)
+        assert ours == theirs or (name == "horizon" and theirs is None and ours == 12)
+    assert words[6:] == expected
 
 
 def test_first_channel_or_the_named_one(npz, tmp_path, capsys):

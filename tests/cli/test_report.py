@@ -235,7 +235,7 @@ def test_what_was_left_out_of_a_file_is_said_and_kept(csv, tmp_path, capsys):
     csv.write_text(csv.read_text().replace("\n", ",\n"), encoding="utf-8")
     code, text, _ = _report(capsys, "--data", csv, "--models", "last-value", "--out", tmp_path)
     assert code == 0
-    assert "readings.csv: 1 column(s) without a name and without a value were left out" in text
+    assert "note      1 column(s) without a name and without a value were left out" in text
     assert ", 4 nodes," in text
     written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert "without a name" in written["settings"]["notes"]

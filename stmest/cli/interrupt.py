@@ -57,7 +57,7 @@ def stoppable(minutes: float | None = None) -> Iterator[StopRequest]:
             raise Interrupted
         pressed, request.wanted = now, True
         sys.stderr.write(
-            "\nstmest: this training ends with its best weights; press Ctrl-C again to stop all\n"
+            "\nstmest: the training that runs ends with its best weights; press Ctrl-C again to stop all\n"
         )
 
     in_main = threading.current_thread() is threading.main_thread()  # no other may set a handler

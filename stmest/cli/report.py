@@ -84,7 +84,6 @@ def _run(options: argparse.Namespace) -> int:
     names = [] if options.models is None else chosen(options.models)
     say("loading torch and scikit-learn ...")
     from ..data.calendar import season_length
-    from ..evaluation.report import compare
 
     X, graph, title = load(options, say)
     if options.coords is not None:
@@ -107,16 +106,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.html is not None:
         _check_page(options.html)
     unit = X.attrs.get("unit") if options.unit is None else options.unit
-    with stoppable() as request:
-
-        def progress(line: str) -> None:
-            request.wanted = False  # it was for the forecaster before, if it came too late for its training
-            say(line)
-
-        report = compare(
-            models, X, graph, test_fraction=options.test_fraction, season=options.season, unit=unit,
-            progress=progress,
-        )  # fmt: skip
+    report = _compared(
+        models, X, graph, say, test_fraction=options.test_fraction, season=options.season, unit=unit
+    )
     report.settings |= {"command": _said(options), "data": title}
     if X.attrs.get("notes"):
         report.settings["notes"] = "; ".join(X.attrs["notes"])
@@ -130,6 +122,21 @@ def _run(options: argparse.Namespace) -> int:
     if choice is not None:
         show(f"next     {_next_command(options, choice)}")
     return 0 if all(row.error is None for row in report.rows) else 1
+
+
+def _compared(
+    models: dict[str, Any], X: Any, graph: Any, say: Callable[[str], None], **settings: Any
+) -> Report:
+    """The comparison, of which Ctrl-C ends one training after the other."""
+    from ..evaluation.report import compare
+
+    with stoppable() as request:
+
+        def progress(line: str) -> None:
+            request.wanted = False  # it was for the forecaster before, if it came too late for its training
+            say(line)
+
+        return compare(models, X, graph, progress=progress, **settings)
 
 
 def _said(options: argparse.Namespace) -> dict[str, str]:

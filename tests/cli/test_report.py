@@ -97,7 +97,7 @@ def test_the_page_repeats_how_the_file_was_read(csv, tmp_path, capsys):
     assert (code, errors) == (0, "")
     assert "240 rows from 2024-03-01" in text
     command = re.search(r"stmest report .*", target.read_text(encoding="utf-8"))[0]
-    for option in ("--sep &#39;;&#39; ", "--no-dayfirst ", "--time-column time "):
+    for option in ("--sep &#39;;&#39; ", "--no-dayfirst", "--time-column time "):
         assert option in command
     assert "--dayfirst" not in command
 
@@ -117,7 +117,7 @@ def test_quiet_prints_table_and_paths_only(csv, tmp_path, capsys):
     assert (code, errors) == (0, "")
     lines = text.splitlines()
     assert lines[0].startswith("37 test windows")
-    assert len(lines) == 3 + 2 + 3 + 2
+    assert not any(word in text for word in ("loading", "fitting", "writing to"))
 
 
 def test_options_reach_the_forecasters(csv, tmp_path, capsys):
@@ -253,7 +253,7 @@ def test_what_was_left_out_of_a_file_is_said_and_kept(csv, tmp_path, capsys):
     csv.write_text(csv.read_text().replace("\n", ",\n"), encoding="utf-8")
     code, text, _ = _report(capsys, "--data", csv, "--models", "last-value", "--out", tmp_path)
     assert code == 0
-    assert "readings.csv: 1 column(s) without a name and without a value were left out" in text
+    assert "note      1 column(s) without a name and without a value were left out" in text
     assert ", 4 nodes," in text
     written = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert "without a name" in written["settings"]["notes"]

@@ -99,7 +99,8 @@ def test_quiet_prints_table_and_paths_only(csv, tmp_path, capsys):
     assert (code, errors) == (0, "")
     lines = text.splitlines()
     assert lines[0].startswith("37 test windows")
-    assert len(lines) == 3 + 2 + 3 + 2
+    # heading, table, verdict, paths
+    assert len(lines) == 3 + 2 + 3 + 3 + 2
 
 
 def test_options_reach_the_forecasters(csv, tmp_path, capsys):

@@ -120,7 +120,7 @@ def _run(options: argparse.Namespace) -> int:
         _save_models(report, options.save_models)
     choice = report.verdict().choice
     if choice is not None:
-        show(f"next     {_next_command(options, choice)}")
+        say(f"next     {_next_command(options, choice)}")
     return 0 if all(row.error is None for row in report.rows) else 1
 
 

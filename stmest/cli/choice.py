@@ -6,10 +6,9 @@ Builds on `evaluation`; used by `forecast`.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .interrupt import how_it_ended
 from .models import build
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ _CHEAP_FOR_FIELDS = ("last-value", "seasonal-naive", "mean-profile", "ridge")
 _TRAINED_FOR_FIELDS = ("unet", "mad")
 
 _SHARE, _SEASONS, _HORIZONS = 0.2, 14, 20  # rows held out: this share, but no more than both others
-_LEVEL = 0.05  # a difference with a larger p value may be chance
 
 
 def choose(
@@ -66,7 +64,7 @@ def choose(
     rows: dict[str, ModelResult] = {}
     try:
         for name in (*cheap, *trained):
-            if name in trained and request.due:
+            if rows and request.due:
                 say(f"the time is over: {name} and what would come after it were not tried")
                 break
             row = _tried(name, X, graph, options, season, share)
@@ -76,8 +74,11 @@ def choose(
                 rows[name] = row
     except DataError as error:
         say(f"nothing can be compared: {error}")
-    name, sentence = _simplest(rows, options.horizon) if rows else ("last-value", "last-value")
-    say(f"chosen: {sentence}")
+    if not rows:
+        say("chosen: last-value, as nothing else can be compared")
+        return "last-value"
+    name, why = _simplest(rows, options.horizon, season)
+    say(f"chosen: {name}, {why}")
     return name
 
 
@@ -99,34 +100,25 @@ def _tried(
 def _sentence(row: ModelResult) -> str:
     if row.error is not None:
         return f"  {row.name:<15} not possible: {row.error}"
-    ended = how_it_ended(row.forecaster)
-    how = "" if ended is None else f", {ended}"
-    return f"  {row.name:<15} MAE {row.scores['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s{how}"
+    note = "" if row.note is None else f", {row.note}"
+    return f"  {row.name:<15} MAE {row.scores['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s{note}"
 
 
-def _simplest(rows: dict[str, ModelResult], horizon: int) -> tuple[str, str]:
-    """The first forecaster than which the best one is not surely better, and why."""
-    best = min(rows, key=lambda name: rows[name].scores["MAE"])
-    name = next(name for name in rows if name == best or _tie(rows[name], rows[best], horizon))
-    mae, least = rows[name].scores["MAE"], rows[best].scores["MAE"]
-    if name != best:
-        return name, f"{name}, MAE {mae:.4g}; {best} has {least:.4g}, a difference that may be chance"
-    others: Sequence[str] = sorted(set(rows) - {best}, key=lambda other: rows[other].scores["MAE"])
-    if not others:
-        return name, f"{name}, MAE {mae:.4g}"
-    second = rows[others[0]].scores["MAE"]
-    less = f"{1 - mae / second:.1%} less than" if second > mae else "no more than"
-    return name, f"{name}, MAE {mae:.4g}, {less} that of {others[0]}"
+def _simplest(rows: dict[str, ModelResult], horizon: int, season: int) -> tuple[str, str]:
+    """The simplest of the forecasters than which the best one is not surely better, and why."""
+    from ..evaluation.verdict import judge
 
-
-def _tie(simple: ModelResult, best: ModelResult, horizon: int) -> bool:
-    """Whether the gain of the best forecaster over a simpler one may be chance."""
-    from ..exceptions import DataError
-    from ..metrics.significance import diebold_mariano
-
-    losses: Any = simple.origin_mae
-    least: Any = best.origin_mae
-    try:
-        return diebold_mariano(losses, least, horizon).p_value >= _LEVEL
-    except DataError:  # too few origins to tell: the lowest error counts
-        return simple.scores["MAE"] == best.scores["MAE"]
+    verdict = judge(list(rows.values()), {"horizon": horizon, "season": season})
+    errors = {name: row.scores["MAE"] for name, row in rows.items()}
+    name = next(name for name in rows if name == verdict.best or name in verdict.ties)
+    if name != verdict.best:
+        least = errors[verdict.best]  # type: ignore[index]
+        return (
+            name,
+            f"MAE {errors[name]:.4g}; {verdict.best} has {least:.4g}, a difference that may be chance",
+        )
+    others = sorted(set(rows) - {name}, key=lambda other: errors[other])
+    if not others or not errors[others[0]]:
+        return name, f"MAE {errors[name]:.4g}"
+    less = 1 - errors[name] / errors[others[0]]
+    return name, f"MAE {errors[name]:.4g}, {less:.1%} less than {others[0]}"

@@ -50,10 +50,10 @@ def load(
 
     graph: Graph | None
     if options.data is None:
-        from ..datasets import make_sensor_network
+        from ..datasets import load_air_quality
 
-        simulated = make_sensor_network(random_state=options.seed)
-        X, graph, title = simulated.values, simulated.graph, "simulated sensor network"
+        air = load_air_quality()
+        X, graph, title = air.values, air.graph, "PM2.5 in Beijing"
     else:
         X, graph = read_table(options.data, **{name: getattr(options, name) for name in READING})
         title = Path(options.data).name
@@ -143,11 +143,15 @@ def describe(X: Any, graph: Graph | None, title: str, say: Callable[[str], None]
     index = index_of(X)
     missing = float(pd.isna(X.values).mean())
     edges = "no graph: it is learned" if graph is None else f"graph of {graph.n_edges} edges"
-    where = f"{X.shape[1]} nodes" if X.ndim == 2 else f"a field of {X.shape[1]} x {X.shape[2]} cells"
+    where = f"{_n_nodes(X)} nodes" if X.ndim == 2 else f"a field of {X.shape[1]} x {X.shape[2]} cells"
     size = f"{len(X):,} rows from {index[0]} to {index[-1]}, {where}, {missing:.1%} missing"
     say(f"{title}: {size}" + (f", {edges}" if X.ndim == 2 else ""))
     for line in quality_lines(inspect_data(X, graph), short=True):
         say(f"  {in_options(line)}")
+
+
+def _n_nodes(X: pd.DataFrame) -> int:
+    return X.columns.get_level_values(0).nunique()
 
 
 def index_of(X: Any) -> pd.Index:

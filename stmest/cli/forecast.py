@@ -12,7 +12,7 @@ from typing import Any
 
 from .choice import choose
 from .data import describe, index_of, load
-from .interrupt import how_it_ended, stoppable
+from .interrupt import stoppable
 from .models import build, chosen, commands, help_text
 from .options import Formatter, add_data_options, add_model_options, fraction, minutes
 from .output import saved_picture, show, silent
@@ -132,6 +132,7 @@ def _fitted(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[An
     auto = options.model.lower() == "auto"
     say("loading ...")
     from ..data.calendar import season_length
+    from ..evaluation.report import how_training_ended
 
     X, graph, title = load(options, say)
     season = season_length(index_of(X)) if options.season is None else options.season
@@ -145,7 +146,7 @@ def _fitted(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[An
             request.deadline = end
         say(f"fitting {name} on all {len(X):,} rows")
         model = build(name, options, season).fit(X, adj=graph)
-    ended = how_it_ended(model)
+    ended = how_training_ended(model)
     if ended is not None:
         say(f"{name}: {ended}")
     return model, X, title

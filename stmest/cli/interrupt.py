@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..training.stopping import StopRequest
 
-__all__ = ["Interrupted", "how_it_ended", "stoppable"]
+__all__ = ["Interrupted", "stoppable"]
 
 _SECONDS = 2.0
 
@@ -69,25 +69,3 @@ def stoppable(minutes: float | None = None) -> Iterator[StopRequest]:
     finally:
         if in_main:
             signal.signal(signal.SIGINT, before)
-
-
-def how_it_ended(forecaster: Any) -> str | None:
-    """Where the training of a forecaster was ended early.
-
-    Parameters
-    ----------
-    forecaster : BaseForecaster
-        A fitted one.
-
-    Returns
-    -------
-    str or None
-        Such as "stopped at epoch 7"; None where it came to its own end.
-    """
-    history = getattr(forecaster, "history_", None)
-    if history is None or not history.attrs.get("interrupted"):
-        return None
-    if "member" not in history:
-        return f"stopped at epoch {len(history)}"
-    last = int(history["member"].max())
-    return f"stopped at epoch {int((history['member'] == last).sum())} of member {last + 1}"

@@ -59,6 +59,6 @@ def build(name: str, options: argparse.Namespace, season: int) -> Any:
         "random_state": options.seed,
         "verbose": 0 if options.quiet else 1,
     }
-    if options.max_epochs is not None:
-        wanted["max_epochs"] = options.max_epochs
+    given = {"max_epochs": options.max_epochs, "batch_size": options.batch_size}
+    wanted |= {parameter: value for parameter, value in given.items() if value is not None}
     return entry.cls(**{k: v for k, v in wanted.items() if k in known}, **what.get("settings", {}))

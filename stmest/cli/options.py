@@ -94,12 +94,18 @@ def add_model_options(add: Callable[..., Any], horizon: str = "") -> None:
         help="time steps per season; default: those of a day, from the time index",
     )
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    add("--seed", metavar="N", type=whole, default=0, help="seed of the networks and of the simulation")
+    add("--seed", metavar="N", type=whole, default=0, help="seed of the networks")
     add(
         "--max-epochs",
         metavar="N",
         type=positive,
         help="passes over the training data; default: the forecaster's own",
+    )
+    add(
+        "--batch-size",
+        metavar="N",
+        type=positive,
+        help="windows from which a network learns at once; more make an epoch shorter; default: the forecaster's own",
     )
 
 

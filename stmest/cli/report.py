@@ -6,14 +6,15 @@ Builds on `evaluation` and `plotting`.
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data import describe, index_of, load, place
-from .interrupt import how_it_ended, stoppable
+from .interrupt import stoppable
 from .models import build, chosen, help_text
-from .options import Formatter, add_data_options, add_model_options, fraction
+from .options import READING, Formatter, add_data_options, add_model_options, fraction
 from .output import saved_picture, show, silent
 
 if TYPE_CHECKING:
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["add_to"]
 
-_DEFAULT_MODELS = "stm3,stmamba,ridge-blend,ridge,mean-profile,weekly-naive,seasonal-naive,last-value"
-_DEFAULT_FIELD_MODELS = "mad,unet,ridge,mean-profile,seasonal-naive,last-value"
+# The quick ones first, so that there is something to read while networks learn
+_DEFAULT_MODELS = "last-value,seasonal-naive,weekly-naive,mean-profile,ridge,ridge-blend,stid,stmamba,stm3"
+_DEFAULT_FIELD_MODELS = "last-value,seasonal-naive,mean-profile,ridge,unet,mad"
+# Options of this command that the next one, ``stmest forecast``, needs too, where they differ from its defaults
+_ALSO_TO_FORECAST = ("adj", "channel", "input_length", "horizon", "season", "batch_size", "max_epochs")
+_DEFAULTS = {"input_length": 24, "horizon": 12}
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 
 
@@ -37,7 +42,7 @@ def add_to(subparsers: Any) -> None:
         formatter_class=Formatter,
     )
     add = report.add_argument
-    add_data_options(add, data="without it, a simulated network")
+    add_data_options(add, data="without it, two years of air quality in Beijing")
     add(
         "--models",
         metavar="NAMES",
@@ -112,24 +117,40 @@ def _run(options: argparse.Namespace) -> int:
             models, X, graph, test_fraction=options.test_fraction, season=options.season, unit=unit,
             progress=progress,
         )  # fmt: skip
-    report.settings |= {
-        "command": {
-            key: str(value) for key, value in vars(options).items() if key != "run" and value is not None
-        },
-        "data": title,
-    }
+    report.settings |= {"command": _said(options), "data": title}
     if X.attrs.get("notes"):
         report.settings["notes"] = "; ".join(X.attrs["notes"])
     say("")
     show(report.to_text())
-    for row in report.rows:
-        if (ended := how_it_ended(row.forecaster)) is not None:
-            show(f"{row.name}: {ended}")
     say("")
     _write(report, options, title)
     if options.save_models is not None:
         _save_models(report, options.save_models)
+    choice = report.verdict().choice
+    if choice is not None:
+        say(f"next     {_next_command(options, choice)}")
     return 0 if all(row.error is None for row in report.rows) else 1
+
+
+def _said(options: argparse.Namespace) -> dict[str, str]:
+    """The options as text, by name, from which the page writes the command again."""
+    said = {key: value for key, value in vars(options).items() if key != "run" and value is not None}
+    if said.get("dayfirst") is False:
+        said["no_dayfirst"] = True
+    return {key: str(value) for key, value in said.items()}
+
+
+def _next_command(options: argparse.Namespace, model: str) -> str:
+    """The command that forecasts what comes after the last row with a forecaster of the table."""
+    words = ["stmest", "forecast", "--data", options.data or "FILE", "--model", model]
+    for name in (*_ALSO_TO_FORECAST, *READING):
+        value = getattr(options, name)
+        option = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words += [option] if value else ["--no-" + name] if name == "dayfirst" else []
+        elif value is not None and value != _DEFAULTS.get(name):
+            words += [option, str(value)]
+    return shlex.join(words)
 
 
 def _check_page(path: Path) -> None:

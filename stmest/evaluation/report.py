@@ -31,8 +31,9 @@ from .machine import describe_machine
 from .results import ModelResult, Report, Sample
 from .summary import summarise
 from .tables import plain
+from .verdict import KEPT_LINEAR
 
-__all__ = ["Report", "compare"]
+__all__ = ["Report", "compare", "how_training_ended"]
 
 # Origins, spread over the test part: those of which the forecasts are kept for pictures, and those whose intervals are scored
 _N_KEPT, _N_INTERVALS = 5, 50
@@ -159,8 +160,9 @@ class _Trial:
             self._score_intervals(row, forecaster)
             self.forecasts[name] = forecast[self.kept]
             row.forecaster = forecaster
+            told = [f"MAE {row.scores['MAE']:.4g}", *([] if row.note is None else [row.note])]
             progress(
-                f"{label}: MAE {row.scores['MAE']:.4g}, fitted in {row.fit_seconds:.1f} s, "
+                f"{label}: {', '.join(told)}, fitted in {row.fit_seconds:.1f} s, "
                 f"{row.predict_ms:.2f} ms per window"
             )
         except Exception as error:
@@ -362,9 +364,32 @@ def _has_network(forecaster: Any) -> bool:
     return hasattr(forecaster, "residual_weight_") or any(map(_has_network, members))
 
 
+def how_training_ended(forecaster: Any) -> str | None:
+    """Where the training of a forecaster was ended early.
+
+    Parameters
+    ----------
+    forecaster : BaseForecaster
+        A fitted one.
+
+    Returns
+    -------
+    str or None
+        Such as "stopped at epoch 7"; None where it came to its own end, or there was none.
+    """
+    history = getattr(forecaster, "history_", None)
+    if history is None or not history.attrs.get("interrupted"):
+        return None
+    if "member" not in history:
+        return f"stopped at epoch {len(history)}"
+    last = int(history["member"].max())
+    return f"stopped at epoch {int((history['member'] == last).sum())} of member {last + 1}"
+
+
 def _note(forecaster: Any) -> str | None:
-    """What a table of errors does not show: that a network added nothing to the linear forecast."""
-    return "kept the linear forecast" if getattr(forecaster, "residual_weight_", 1.0) == 0 else None
+    """What a table of errors does not show: that a training was ended early, or a network added nothing."""
+    kept = KEPT_LINEAR if getattr(forecaster, "residual_weight_", 1.0) == 0 else None
+    return "; ".join(filter(None, [how_training_ended(forecaster), kept])) or None
 
 
 def _quiet(line: str) -> None:

@@ -16,8 +16,9 @@ from ..metrics.significance import blocked_diebold_mariano, holm
 if TYPE_CHECKING:
     from .results import ModelResult
 
-__all__ = ["LEVEL", "Verdict", "judge"]
+__all__ = ["KEPT_LINEAR", "LEVEL", "Verdict", "judge"]
 
+KEPT_LINEAR = "kept the linear forecast"
 LEVEL = 0.05  # a difference with a larger p value may be chance
 
 
@@ -78,7 +79,7 @@ def judge(rows: Sequence[ModelResult], settings: dict[str, Any]) -> Verdict:
     rival = next((row for row in others if row.network != best.network), others[0] if others else None)
     p_values = _p_values(best, others, 2 * max(settings["horizon"], settings["season"]))
     ties = [row for row in others if p_values.get(row.name, 0.0) >= LEVEL]
-    kept = tuple(row.name for row in ranked if row.note is not None)
+    kept = tuple(row.name for row in ranked if KEPT_LINEAR in (row.note or ""))
     choice = next((row for row in (best, *ties) if not row.network), best)
     sentences = [
         *_on_the_best(best, rival, p_values),

@@ -29,8 +29,8 @@ _LONGEST = 100  # characters
 class Progress(Callback):
     """Show epoch, losses, the best epoch so far, seconds, and when training would stop, on the standard output.
 
-    The first line, epoch 0, is the forecast before training: the linear forecast, where its residual is learnt. The best epoch is the
-    one with the smallest validation loss, epoch 0 included.
+    The first line, epoch 0, is the forecast before training: the linear forecast, where its residual is learnt. The best epoch is
+    the one with the smallest validation loss, epoch 0 included.
 
     Parameters
     ----------

@@ -194,7 +194,7 @@ def test_ties_go_to_the_simpler_one(run, tmp_path, cheap_only):
 def test_no_training_begins_when_the_time_is_over(run, csv, tmp_path):
     code, text, _ = run("forecast", "--data", csv, "--minutes", "1e-9", "--out", tmp_path / "x.csv")
     assert code == 0
-    assert "the time is over: stid and what would come after it were not tried" in text
+    assert "the time is over: seasonal-naive and what would come after it were not tried" in text
 
 
 def test_networks_are_tried_and_end_with_the_time(run, tmp_path, monkeypatch):

@@ -46,7 +46,8 @@ def test_one_ctrl_c_ends_the_training_and_the_command_goes_on(tmp_path):
             break
     text, errors = process.communicate(timeout=120)
     assert process.returncode == 0
-    assert "stid: stopped at epoch " in text
+    row = next(line for line in text.splitlines() if line.startswith("stid "))
+    assert "stopped at epoch " in row
     assert "last-value: MAE" in text
     assert "press Ctrl-C again to stop all" in errors
     assert "Traceback" not in errors

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import xarray as xr
 
 from stmest import LastValue, load
 from stmest.cli import main, report
+from stmest.cli.models import commands
+from stmest.cli.parser import _marks_joined, _parser
+from stmest.forecasters.network import NetworkForecaster
 
 QUICK = "last-value,seasonal-naive,ridge"
 
@@ -82,6 +87,21 @@ def test_coords_put_the_sensors_on_a_map(csv, tmp_path, capsys):
     assert "fitting" not in text
 
 
+def test_the_page_repeats_how_the_file_was_read(csv, tmp_path, capsys):
+    text = csv.read_text(encoding="utf-8").replace("2024-03-", "03/").replace(" ", "/2024 ")
+    csv.write_text(text.replace(",", ";"), encoding="utf-8")
+    target = tmp_path / "x.html"
+    said = ["--sep", ";", "--no-dayfirst", "--time-column", "time"]
+    arguments = ["--data", csv, *said, "--models", "last-value", "--out", tmp_path, "--html", target]
+    code, text, errors = _report(capsys, *arguments)
+    assert (code, errors) == (0, "")
+    assert "240 rows from 2024-03-01" in text
+    command = re.search(r"stmest report .*", target.read_text(encoding="utf-8"))[0]
+    for option in ("--sep &#39;;&#39; ", "--no-dayfirst ", "--time-column time "):
+        assert option in command
+    assert "--dayfirst" not in command
+
+
 def test_html_without_its_packages_is_told_before_anything_is_fitted(csv, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     code, text, errors = _report(
@@ -97,7 +117,8 @@ def test_quiet_prints_table_and_paths_only(csv, tmp_path, capsys):
     assert (code, errors) == (0, "")
     lines = text.splitlines()
     assert lines[0].startswith("37 test windows")
-    assert len(lines) == 3 + 2 + 3 + 2
+    # heading, table, verdict, paths
+    assert len(lines) == 3 + 2 + 3 + 3 + 2
 
 
 def test_options_reach_the_forecasters(csv, tmp_path, capsys):
@@ -142,11 +163,50 @@ def test_networks_train_with_seed_device_and_progress(csv, tmp_path, capsys, nam
     assert "epoch" not in text
 
 
-def test_simulated_network_is_the_default(tmp_path, capsys):
+def test_air_quality_is_the_default(tmp_path, capsys):
     code, text, _ = _report(capsys, "--models", "last-value", "--out", tmp_path)
     assert code == 0
-    assert "simulated sensor network" in text
+    assert "PM2.5 in Beijing" in text
+    assert "in µg/m³" in text
     assert "graph of" in text
+    assert "\nnext     stmest forecast --data FILE --model last-value\n" in text
+
+
+def test_quick_forecasters_come_first():
+    for models in (report._DEFAULT_MODELS, report._DEFAULT_FIELD_MODELS):
+        trained = [issubclass(commands()[name][0].cls, NetworkForecaster) for name in models.split(",")]
+        assert trained == sorted(trained)
+        assert any(trained)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], []),
+        (["--horizon", "6", "--input-length", "24"], ["--horizon", "6"]),
+        (["--max-epochs", "2", "--batch-size", "64"], ["--batch-size", "64", "--max-epochs", "2"]),
+        (["--sep", ";", "--no-dayfirst", "--missing", "-9999,-"], ["--missing", "-9999,-", "--sep", ";", "--no-dayfirst"]),
+        (["--dayfirst", "--no-time"], ["--dayfirst", "--no-time"]),
+    ],
+)  # fmt: skip
+def test_the_next_command_forecasts_the_same_data_in_the_same_way(given, expected):
+    options = _parser().parse_args(_marks_joined(["report", "--data", "my values.csv", *given]))
+    words = shlex.split(report._next_command(options, "ridge"))
+    assert words[:6] == ["stmest", "forecast", "--data", "my values.csv", "--model", "ridge"]
+    again = _parser().parse_args(_marks_joined(words[1:]))
+    for name in (
+        "horizon",
+        "input_length",
+        "missing",
+        "sep",
+        "dayfirst",
+        "no_time",
+        "max_epochs",
+        "batch_size",
+    ):
+        ours, theirs = getattr(options, name), getattr(again, name)
+        assert ours == theirs or (name == "horizon" and theirs is None and ours == 12)
+    assert words[6:] == expected
 
 
 def test_first_channel_or_the_named_one(npz, tmp_path, capsys):

@@ -198,8 +198,8 @@ class Report:
 
         Notes
         -----
-        `stmest.evaluation.blocked_diebold_mariano` tests the differences of the errors of the test windows in blocks of two seasons
-        (or two horizons, if longer), with p values adjusted by Holm's method for all forecasters.
+        `stmest.evaluation.blocked_diebold_mariano` tests the differences of the errors of the test windows, in blocks of two
+        seasons (or two horizons, if longer), with p values adjusted by Holm's method for all forecasters.
         """
         return judge(self.rows, self.settings)
 

@@ -59,7 +59,8 @@ def compare(
         Unfitted forecasters by name, all with the same horizon; they are cloned, and stay as they are.
     X : array-like, DataFrame, DataArray or Tensor
         Values, as for `fit`, of one series; the cells of a field count as nodes. ``X.attrs["coordinates"]``, a dict from
-        nodes to (latitude, longitude) or (x, y), is where a report draws them; default: the coordinates of the graph.
+        nodes to (latitude, longitude) or (x, y), is where they are on the map of a report; default: the
+        coordinates of the graph.
     adj : graph, optional
         Graph, in any container that `fit` takes; given to every forecaster.
     test_fraction : float, default=0.2

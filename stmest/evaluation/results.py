@@ -189,7 +189,7 @@ class Report:
         return frame.astype({"n_parameters": "Int64"})
 
     def verdict(self) -> Verdict:
-        """Judge the forecasters: which is best, by how much, and whether that may be chance.
+        """Return which forecaster is best, by how much, and whether that may be chance.
 
         Returns
         -------
@@ -198,8 +198,8 @@ class Report:
 
         Notes
         -----
-        `stmest.evaluation.blocked_diebold_mariano` judges chance, on the errors of the test windows in blocks of two seasons (or
-        two horizons, if longer), with p values adjusted by Holm's method for all forecasters.
+        `stmest.evaluation.blocked_diebold_mariano` tests the differences of the errors of the test windows, in blocks of two
+        seasons (or two horizons, if longer), with p values adjusted by Holm's method for all forecasters.
         """
         return judge(self.rows, self.settings)
 

@@ -8,13 +8,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..exceptions import DataError
 from ..metrics.significance import blocked_diebold_mariano, holm
-
-if TYPE_CHECKING:
-    from .results import ModelResult
 
 __all__ = ["KEPT_LINEAR", "LEVEL", "Verdict", "judge"]
 
@@ -58,7 +55,7 @@ class Verdict:
     text: str
 
 
-def judge(rows: Sequence[ModelResult], settings: dict[str, Any]) -> Verdict:
+def judge(rows: Sequence[Any], settings: dict[str, Any]) -> Verdict:
     """Judge the rows of a report.
 
     Parameters
@@ -99,17 +96,17 @@ def judge(rows: Sequence[ModelResult], settings: dict[str, Any]) -> Verdict:
     )
 
 
-def _rank(row: ModelResult) -> tuple[float, bool]:
+def _rank(row: Any) -> tuple[float, bool]:
     """By error; of forecasters that the table shows as equal, those without a network come first."""
     return float(f"{row.scores['MAE']:.4g}"), row.network
 
 
-def _gain(best: ModelResult, rival: ModelResult) -> float:
+def _gain(best: Any, rival: Any) -> float:
     theirs = rival.scores["MAE"]
     return 1 - best.scores["MAE"] / theirs if theirs else 0.0
 
 
-def _p_values(best: ModelResult, others: Sequence[ModelResult], block: int) -> dict[str, float]:
+def _p_values(best: Any, others: Sequence[Any], block: int) -> dict[str, float]:
     """Adjusted p values of the differences from the best; none where there are too few blocks for a test."""
     found = {}
     for row in others:
@@ -119,7 +116,7 @@ def _p_values(best: ModelResult, others: Sequence[ModelResult], block: int) -> d
     return dict(zip(found, holm(list(found.values())).tolist(), strict=True))
 
 
-def _on_the_best(best: ModelResult, rival: ModelResult | None, p_values: dict[str, float]) -> list[str]:
+def _on_the_best(best: Any, rival: Any, p_values: dict[str, float]) -> list[str]:
     own = f"{best.name} is best: MAE {best.scores['MAE']:.4g}"
     if rival is None:
         return [f"{own}. Nothing else succeeded that it could be compared with."]
@@ -134,7 +131,7 @@ def _on_the_best(best: ModelResult, rival: ModelResult | None, p_values: dict[st
     return [f"{less} That {'may be' if p >= LEVEL else 'is more than'} chance ({shown})."]
 
 
-def _on_ties(best: ModelResult, rival: ModelResult | None, ties: Sequence[ModelResult]) -> list[str]:
+def _on_ties(best: Any, rival: Any, ties: Sequence[Any]) -> list[str]:
     """A sentence on the ties with the best that the first sentence has not named."""
     names = [row.name for row in ties if row is not rival]
     if not names:

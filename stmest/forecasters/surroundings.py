@@ -104,6 +104,6 @@ def _changes(step: Any, sample: np.ndarray) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about names of columns
             back = np.asarray(step.inverse_transform(sample))
-    except ValueError:  # the step makes another number of columns than there are
-        return True
+    except ValueError:  # there is no way back, as from an imputer
+        return False
     return back.shape != sample.shape or not np.allclose(back, sample)

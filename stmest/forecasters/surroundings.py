@@ -5,7 +5,7 @@ They are looked up in the call stack. Nothing is changed by that: it serves mess
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 from collections.abc import Iterator
 from types import FrameType
@@ -55,7 +55,7 @@ def look_around(values: np.ndarray) -> bool:
 
 def _callers() -> Iterator[FrameType]:
     """Frames of scikit-learn that are running, from the innermost one."""
-    frame = sys._getframe().f_back
+    frame = inspect.currentframe()
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).startswith("sklearn."):
             yield frame

@@ -132,14 +132,14 @@ def given_times(panel: Panel) -> pd.Index | None:
 
 
 def warn_of_earlier_rows(panel: Panel, seen: pd.Index | None) -> None:
-    """Warn where rows are scored that lie before training rows, as in folds that do not go forward in time.
+    """Warn where time steps are scored that lie before those of the training data, as in folds that do not go forward.
 
     Parameters
     ----------
     panel : Panel
-        Rows to score.
+        Time steps to score.
     seen : pandas.Index or None
-        Times of the training rows. Without times nothing can be noticed.
+        Times of the training data. Without times nothing can be noticed.
     """
     times: Any = given_times(panel)
     if seen is None or times is None or kind_of_times(times) != kind_of_times(seen):

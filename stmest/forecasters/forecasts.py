@@ -153,7 +153,7 @@ class ForecastMixin:
         Warns
         -----
         UserWarning
-            If X has times, and rows that lie before training rows without being among them.
+            If X has times, some of which lie before the end of the training data without being among them.
         """
         check_is_fitted(self)
         predictor = self.predictor_

@@ -5,7 +5,7 @@ They are looked up in the call stack. Nothing is changed by that: it serves mess
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 from collections.abc import Iterator
 from types import FrameType
@@ -55,7 +55,7 @@ def look_around(values: np.ndarray) -> bool:
 
 def _callers() -> Iterator[FrameType]:
     """Frames of scikit-learn that are running, from the innermost one."""
-    frame = sys._getframe().f_back
+    frame = inspect.currentframe()
     while frame is not None:
         if str(frame.f_globals.get("__name__", "")).startswith("sklearn."):
             yield frame
@@ -104,6 +104,6 @@ def _changes(step: Any, sample: np.ndarray) -> bool:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about names of columns
             back = np.asarray(step.inverse_transform(sample))
-    except ValueError:  # the step makes another number of columns than there are
-        return True
+    except ValueError:  # there is no way back, as from an imputer
+        return False
     return back.shape != sample.shape or not np.allclose(back, sample)

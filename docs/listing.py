@@ -100,7 +100,8 @@ def _of_sktime() -> list[str]:
 
 def _of_command_line() -> list[str]:
     """What the command line says of itself."""
-    text = [*_titled("Command line")]
+    words = ":doc:`../how_to/command_line` walks through the commands; this is what they say of themselves."
+    text = [*_titled("Command line"), words, ""]
     for arguments in ([], *([command] for command in _commands())):
         shown = " ".join(["stmest", *arguments, "--help"])
         text += [shown, "~" * len(shown), "", ".. code-block:: text", ""]

@@ -25,8 +25,7 @@ _FARTHEST = 1000  # tokens
 def start_far(mamba: MambaBlock, n_tokens: int) -> None:
     """Let the state of an untrained Mamba reach over its sequence: large steps, slow decay, and B and C of the order of one.
 
-    Usually steps are 0.001 to 0.1, decay rates 1 to `d_state`, and B and C, which multiply each other, a tenth each in a narrow
-    network.
+    Usually steps are 0.001 to 0.1, decay rates 1 to `d_state`, and B and C, which multiply each other, small in a narrow network.
 
     Parameters
     ----------

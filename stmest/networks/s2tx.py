@@ -36,9 +36,8 @@ Where we differ, and why
   sequence where a node begins.
 - *Nodes* have a learned vector in the global sequence. Selection chooses by what is in a token, and patches alone do not say
   whose they are: without it the state holds a mixture of all nodes, and a node that leads another one many columns away is lost.
-- *The global Mamba starts with a far reach* (`start_far`). As Mamba usually starts, in these widths, what a token gets from the
-  state is a thousandth of what it gets from itself; beyond the width of the convolution nothing arrives, and training does not
-  find it.
+- *The global Mamba starts with a far reach* (`start_far`). As Mamba usually starts, in these widths nothing arrives from tokens
+  beyond the width of the convolution, and training does not find them.
 - *Missing values* are forward-filled, and an observation mask is one more channel.
 - *Added*: several features of a node, calendar channels (part of every patch), patches that shrink with the look-back.
 

@@ -11,7 +11,14 @@ from stmest import make_sensor_network
 from stmest.forecasters.published import AsPublished
 from stmest.forecasters.registry import entries
 
-SMALL = {"input_length": 8, "horizon": 3, "max_epochs": 1, "batch_size": 32, "random_state": 0}
+SMALL = {
+    "input_length": 8,
+    "horizon": 3,
+    "max_epochs": 1,
+    "batch_size": 32,
+    "device": "cpu",
+    "random_state": 0,
+}
 SIZES = {
     "STM3Forecaster": {"d_model": 3, "n_layers": 1, "d_state": 2},
     "S2TXForecaster": {"d_model": 8, "n_layers": 1, "d_ff": 8, "d_state": 2},

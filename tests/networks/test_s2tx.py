@@ -85,20 +85,20 @@ def _influence(network, node):
 @pytest.mark.parametrize("order", ["variate", "time"])
 @pytest.mark.parametrize("node", [0, N - 1])
 def test_nodes_reach_each_other_before_any_training(order, node):
-    """A thousandth is a hundred times what rounding does, and enough for training to find it."""
-    assert (_influence(_network(token_order=order), node) > 1e-3).all()
+    """Some thousand times what rounding does, and enough for training to find it."""
+    assert (_influence(_network(token_order=order), node) > 2e-4).all()
 
 
 def test_in_one_direction_only_those_before_are_known():
     influence = _influence(_network(bidirectional=False), 1)
     assert influence[0] == 0
-    assert (influence[1:] > 1e-3).all()
+    assert (influence[1:] > 2e-4).all()
 
 
 def test_with_a_usual_start_of_mamba_far_nodes_are_not_reached(monkeypatch):
     """Why the global Mamba has a start of its own."""
     monkeypatch.setattr(s2tx, "start_far", lambda mamba, n_tokens: None)
-    assert _influence(_network(n_nodes=N), 0)[-1] < 1e-4
+    assert _influence(_network(), 0)[-1] < 1e-5
 
 
 @pytest.mark.parametrize("alone", [{"cross_variate": False}, {"cross_attention": False}])

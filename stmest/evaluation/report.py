@@ -280,7 +280,7 @@ class _Trial:
         shown = self.panel.rows(begin, min(origin + self.horizon, self.panel.n_times))
         history, time = shown.values[: origin - begin][..., self.targets], shown.index
         if window == self.after_the_last and time is not None:
-            time = time.append(shown.future(self.horizon))  # type: ignore[arg-type]
+            time = time.append(shown.future(self.horizon))
         return Sample(
             row=origin,
             history=history[..., 0] if self.panel.ndim == 2 else history,

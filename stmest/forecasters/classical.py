@@ -28,7 +28,7 @@ from ..linear.seasonal_mean import SeasonalProfile, less_season
 from ..linear.state_space import StateSpace, stacked
 from ..prediction.predictor import Predictor
 from ..prediction.rules import Rule, Shapes
-from ..training.diagnostics import refuse_infinite_forecasts
+from ..training.extremes import refuse_infinite_forecasts
 from .base import BaseForecaster, learnt
 from .parameters import SEASONAL_PROFILE, whole
 from .registry import register

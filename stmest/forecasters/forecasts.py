@@ -39,6 +39,7 @@ class ForecastMixin:
     input_: InputSpec
     target_: list[int]
     context_length_: int
+    grid_shape_: tuple[int, int] | None
     _read: Callable[[Any], Panel]
     _training_times: pd.Index | None = None
 

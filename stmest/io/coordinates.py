@@ -75,7 +75,7 @@ def read_coordinates(path: str | Path, nodes: Sequence[Hashable]) -> dict[Hashab
             f"{path.name}: places {show_names(found)}, and none of the nodes of the data, {show_names(list(nodes))}; needed: the "
             "same names."
         )
-    return known  # type: ignore[return-value]
+    return known
 
 
 def _column(table: Cells, names: list[str], wanted: Sequence[str]) -> int:

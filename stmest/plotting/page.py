@@ -243,7 +243,7 @@ def _learnt(row: Any) -> list[dict[str, str | None]]:
         text += " The coordinates are taken as latitude and longitude." if geographic else ""
         graph = partial(GraphDisplay.from_estimator, model, geographic=geographic)
         out.append(_picture(graph, f"{name}: graph", text))
-    if used and getattr(model, "n_experts", 0):
+    if getattr(model, "n_experts", 0) and used:
         text = "Probability of each expert for each node (above); nodes that changed their expert (below)."
         out.append(_picture(partial(RoutingDisplay.from_estimator, model), f"{name}: experts", text))
     if hasattr(model, "history_"):

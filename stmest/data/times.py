@@ -77,8 +77,11 @@ def read_times(column: Any, reading: str | None = None) -> Times:
     if plain.dtype.kind == "O" and len(plain):
         if all(isinstance(value, str) for value in plain):
             return read_text(plain, reading)
-        if all(isinstance(value, (int, float, np.number, Decimal)) for value in plain) and not any(
-            isinstance(value, bool) for value in plain
+        numbered = all(isinstance(value, (int, float, np.number, Decimal)) for value in plain)
+        if (
+            numbered
+            and not isinstance(plain, pd.CategoricalIndex)
+            and not any(isinstance(value, bool) for value in plain)
         ):
             return read_numbers(pd.Index(pd.to_numeric(plain), name=plain.name), reading)
         return Times(_of_objects(plain), None)

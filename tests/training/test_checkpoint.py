@@ -107,6 +107,12 @@ def test_resumed_is_unbroken(X, tmp_path, setting):
         assert same(killed_and_resumed(DropoutForecaster(**parameters), X, folder, *points), unbroken)
 
 
+def test_hidden_nodes_are_the_same_after_a_resume(X, tmp_path):
+    parameters = {"node_dropout": 0.3, "linear_skip": False, "max_epochs": 3}
+    unbroken = small("STM3Forecaster", **parameters, callbacks=[KillAt(-1)]).fit(X)
+    assert same(killed_and_resumed(small("STM3Forecaster", **parameters), X, tmp_path, 8), unbroken)
+
+
 @pytest.mark.parametrize("name", network_names())
 def test_every_forecaster_resumes(name, X, tmp_path):
     parameters = {"max_epochs": 4, "batch_size": 32, "checkpoint_dir": None, "patience": 9}

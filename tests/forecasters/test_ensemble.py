@@ -161,7 +161,7 @@ def test_clones_grids_and_nested_parameters(X):
     assert model.get_params()["ridge"] is model.forecasters[0][1]
     assert set(model.get_params(deep=False)) == {"forecasters", "weights", "adj"}
     assert clone(model).get_params()["tiny__max_epochs"] == 1
-    with pytest.raises(ValueError, match="Invalid parameter 'color'"):
+    with pytest.raises(ValueError, match="TinyForecaster has no parameter 'color'"):
         model.set_params(tiny__color=1)
     grid = {"ridge__alpha": [1.0, 1e6], "weights": [None]}
     search = GridSearchCV(model, grid, cv=ForecastSplit(2, input_length=12), error_score="raise").fit(X)

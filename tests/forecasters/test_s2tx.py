@@ -88,7 +88,7 @@ ABLATIONS = {
     "attention_window": None,
     "cross_variate": False,
     "cross_attention": False,
-    "token_order": "time",
+    "token_order": "variate",
     "bidirectional": False,
     "d_model": 4,
     "n_heads": 4,

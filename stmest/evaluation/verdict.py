@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from ..exceptions import DataError
 from ..metrics.significance import blocked_diebold_mariano, holm
@@ -17,6 +19,16 @@ __all__ = ["KEPT_LINEAR", "LEVEL", "Verdict", "judge"]
 
 KEPT_LINEAR = "kept the linear forecast"
 LEVEL = 0.05  # a difference with a larger p value may be chance
+
+
+class Row(Protocol):
+    """What a verdict needs to know of a `ModelResult`."""
+
+    name: str
+    scores: dict[str, float]
+    origin_mae: np.ndarray | None
+    network: bool
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Verdict:
     text: str
 
 
-def judge(rows: Sequence[Any], settings: dict[str, Any]) -> Verdict:
+def judge(rows: Sequence[Row], settings: dict[str, Any]) -> Verdict:
     """Judge the rows of a report.
 
     Parameters
@@ -96,22 +108,22 @@ def judge(rows: Sequence[Any], settings: dict[str, Any]) -> Verdict:
     )
 
 
-def _rank(row: Any) -> tuple[float, bool]:
+def _rank(row: Row) -> tuple[float, bool]:
     """By error; of forecasters that the table shows as equal, those without a network come first."""
     return float(f"{row.scores['MAE']:.4g}"), row.network
 
 
-def _rival(best: Any, others: Sequence[Any]) -> Any:
+def _rival(best: Row, others: Sequence[Row]) -> Row | None:
     """The best of the other kind, else the next best."""
     return next((row for row in others if row.network != best.network), others[0] if others else None)
 
 
-def _gain(best: Any, rival: Any) -> float:
+def _gain(best: Row, rival: Row) -> float:
     theirs = rival.scores["MAE"]
     return 1 - best.scores["MAE"] / theirs if theirs else 0.0
 
 
-def _p_values(best: Any, others: Sequence[Any], block: int) -> dict[str, float]:
+def _p_values(best: Row, others: Sequence[Row], block: int) -> dict[str, float]:
     """Adjusted p values of the differences from the best; none where there are too few blocks for a test."""
     found = {}
     for row in others:
@@ -121,7 +133,7 @@ def _p_values(best: Any, others: Sequence[Any], block: int) -> dict[str, float]:
     return dict(zip(found, holm(list(found.values())).tolist(), strict=True))
 
 
-def _on_the_best(best: Any, rival: Any, p_values: dict[str, float]) -> list[str]:
+def _on_the_best(best: Row, rival: Row | None, p_values: dict[str, float]) -> list[str]:
     own = f"{best.name} is best: MAE {best.scores['MAE']:.4g}"
     if rival is None:
         return [f"{own}. Nothing else succeeded that it could be compared with."]
@@ -136,7 +148,7 @@ def _on_the_best(best: Any, rival: Any, p_values: dict[str, float]) -> list[str]
     return [f"{less} That {'may be' if p >= LEVEL else 'is more than'} chance ({shown})."]
 
 
-def _on_ties(best: Any, rival: Any, ties: Sequence[Any]) -> list[str]:
+def _on_ties(best: Row, rival: Row | None, ties: Sequence[Row]) -> list[str]:
     """A sentence on the ties with the best that the first sentence has not named."""
     names = [row.name for row in ties if row is not rival]
     if not names:

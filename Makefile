@@ -23,7 +23,7 @@ help:
 
 demo: $(VENV)/.demo
 	@echo "==> stmest report: two years of PM2.5 at twelve sites of Beijing"
-	$(VENV)/bin/stmest report --models $(DEMO_MODELS) --max-epochs 3 --batch-size 128 --html stmest-report/report.html
+	$(VENV)/bin/stmest report --models $(DEMO_MODELS) --max-epochs 4 --batch-size 128 --html stmest-report/report.html
 
 lint: $(VENV)/.test
 	@echo "==> ruff: lint"

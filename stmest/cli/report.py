@@ -6,6 +6,7 @@ Builds on `evaluation` and `plotting`.
 from __future__ import annotations
 
 import argparse
+import inspect
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .data import describe, index_of, load
 from .interrupt import stoppable
-from .models import build, chosen, help_text
+from .models import build, chosen, commands, help_text
 from .options import READING, Formatter, add_data_options, add_model_options, fraction
 from .output import saved_picture, show, silent
 
@@ -27,6 +28,7 @@ _DEFAULT_MODELS = "last-value,seasonal-naive,weekly-naive,mean-profile,ridge,rid
 _DEFAULT_FIELD_MODELS = "last-value,seasonal-naive,mean-profile,ridge,unet,mad"
 # Options of this command that the next one, ``stmest forecast``, needs too, where they differ from its defaults
 _ALSO_TO_FORECAST = ("adj", "channel", "input_length", "horizon", "season", "batch_size", "max_epochs")
+_OF_SOME_MODELS = ("input_length", "season", "batch_size", "max_epochs")
 _DEFAULTS = {"input_length": 24, "horizon": 12}
 _SEVEN_SEASONS = ("weekly-naive", "mean-profile")
 
@@ -121,7 +123,7 @@ def _run(options: argparse.Namespace) -> int:
         _save_models(report, options.save_models)
     choice = report.verdict().choice
     if choice is not None:
-        show(f"next     {_next_command(options, choice)}")
+        say(f"next     {_next_command(options, choice)}")
     return 0 if all(row.error is None for row in report.rows) else 1
 
 
@@ -136,7 +138,10 @@ def _said(options: argparse.Namespace) -> dict[str, str]:
 def _next_command(options: argparse.Namespace, model: str) -> str:
     """The command that forecasts what comes after the last row with a forecaster of the table."""
     words = ["stmest", "forecast", "--data", options.data or "FILE", "--model", model]
+    unused = set(_OF_SOME_MODELS) - set(inspect.signature(commands()[model][0].cls).parameters)
     for name in (*_ALSO_TO_FORECAST, *READING):
+        if name in unused:
+            continue
         value = getattr(options, name)
         option = "--" + name.replace("_", "-")
         if isinstance(value, bool):

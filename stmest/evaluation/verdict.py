@@ -31,8 +31,8 @@ class Verdict:
     best : str or None
         Forecaster with the smallest MAE; None where none succeeded.
     rival : str or None
-        The best forecaster without a network; if that is `best` itself, the best one with a network. The next best where all
-        or none have a network; None where no other succeeded.
+        The best forecaster without a network; if that is `best` itself, the best one whose network added something. The next
+        best where there is no such one; None where no other succeeded.
     gain : float or None
         Share by which the MAE of `best` is below that of `rival`.
     p_values : dict of str to float
@@ -76,10 +76,10 @@ def judge(rows: Sequence[ModelResult], settings: dict[str, Any]) -> Verdict:
     if not ranked:
         return Verdict(None, None, None, {}, (), (), None, "No forecaster succeeded.")
     best, *others = ranked
-    rival = next((row for row in others if row.network != best.network), others[0] if others else None)
+    kept = tuple(row.name for row in ranked if KEPT_LINEAR in (row.note or ""))
+    rival = _rival(best, [row for row in others if row.name not in kept] or others)
     p_values = _p_values(best, others, 2 * max(settings["horizon"], settings["season"]))
     ties = [row for row in others if p_values.get(row.name, 0.0) >= LEVEL]
-    kept = tuple(row.name for row in ranked if KEPT_LINEAR in (row.note or ""))
     choice = next((row for row in (best, *ties) if not row.network), best)
     sentences = [
         *_on_the_best(best, rival, p_values),
@@ -102,6 +102,11 @@ def judge(rows: Sequence[ModelResult], settings: dict[str, Any]) -> Verdict:
 def _rank(row: ModelResult) -> tuple[float, bool]:
     """By error; of forecasters that the table shows as equal, those without a network come first."""
     return float(f"{row.scores['MAE']:.4g}"), row.network
+
+
+def _rival(best: ModelResult, others: Sequence[ModelResult]) -> ModelResult | None:
+    """The best of the other kind, else the next best."""
+    return next((row for row in others if row.network != best.network), others[0] if others else None)
 
 
 def _gain(best: ModelResult, rival: ModelResult) -> float:

@@ -389,6 +389,12 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         for x, time in self.predictor_.look_backs(self._read(X), stride):
             yield rule.inputs(x, time)
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """That of scikit-learn; where the network added nothing, it says so in a comment."""
+        text: str = super().__repr__(N_CHAR_MAX=N_CHAR_MAX)
+        kept = "predictor_" in vars(self) and not self.residual_weight_
+        return f"{text}  # kept the linear forecast" if kept else text
+
     # ---------------------------------------------------------------- pickles and model files
 
     def __getstate__(self) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def blocked_diebold_mariano(losses: ArrayLike, rival_losses: ArrayLike, block: i
         raise DataError(
             f"{len(first)} origins make {known} blocks of {block} with losses; needed: {_LEAST_BLOCKS} for a test."
         )
-    return diebold_mariano(*means, horizon=math.ceil(known ** (1 / 3)))
+    return diebold_mariano(means[0], means[1], horizon=math.ceil(known ** (1 / 3)))
 
 
 def _mean_of_blocks(losses: np.ndarray) -> np.ndarray:

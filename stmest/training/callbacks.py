@@ -123,7 +123,7 @@ class BestWeights(Callback):
     def _is_better(self, loss: float) -> bool:
         """Whether an epoch is better than those before it; the first one is, as the start is no epoch."""
         first = self._starts_at_zero and self.best_epoch_ == self._start[0] and math.isfinite(loss)
-        return first or loss < self.best_loss_
+        return first or (self.best_loss_ is not None and loss < self.best_loss_)
 
     def state_dict(self) -> dict[str, Any]:
         """State for a checkpoint."""

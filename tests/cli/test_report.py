@@ -99,7 +99,8 @@ def test_quiet_prints_table_and_paths_only(csv, tmp_path, capsys):
     assert (code, errors) == (0, "")
     lines = text.splitlines()
     assert lines[0].startswith("37 test windows")
-    assert len(lines) == 3 + 2 + 3 + 2
+    # heading, table, verdict, paths
+    assert len(lines) == 3 + 2 + 3 + 3 + 2
 
 
 def test_options_reach_the_forecasters(csv, tmp_path, capsys):
@@ -172,8 +173,8 @@ def test_quick_forecasters_come_first():
 )  # fmt: skip
 def test_the_next_command_forecasts_the_same_data_in_the_same_way(given, expected):
     options = _parser().parse_args(_marks_joined(["report", "--data", "my values.csv", *given]))
-    words = shlex.split(report._next_command(options, "ridge"))
-    assert words[:6] == ["stmest", "forecast", "--data", "my values.csv", "--model", "ridge"]
+    words = shlex.split(report._next_command(options, "stid"))
+    assert words[:6] == ["stmest", "forecast", "--data", "my values.csv", "--model", "stid"]
     again = _parser().parse_args(_marks_joined(words[1:]))
     for name in (
         "horizon",
@@ -188,6 +189,8 @@ def test_the_next_command_forecasts_the_same_data_in_the_same_way(given, expecte
         ours, theirs = getattr(options, name), getattr(again, name)
         assert ours == theirs or (name == "horizon" and theirs is None and ours == 12)
     assert words[6:] == expected
+    cheap = shlex.split(report._next_command(options, "last-value"))
+    assert not {"--input-length", "--max-epochs", "--batch-size"} & set(cheap)
 
 
 def test_first_channel_or_the_named_one(npz, tmp_path, capsys):

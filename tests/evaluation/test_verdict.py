@@ -78,6 +78,7 @@ def test_networks_that_kept_the_linear_forecast_tie_with_it_and_are_named():
     assert (verdict.best, verdict.choice) == ("ridge-blend", "ridge-blend")
     assert verdict.ties == verdict.kept_linear == ("stm3", "stid")
     assert verdict.p_values["stm3"] == 1.0
+    assert "33.3% less than naive (3), the next" in verdict.text  # not 0 % less than itself
     assert (
         "stm3 and stid kept the linear forecast: their networks added nothing (residual weight 0)."
         in verdict.text

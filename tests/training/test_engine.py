@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from stmest import STM3Forecaster
@@ -252,6 +253,8 @@ def test_a_network_that_is_not_used_says_so():
         input_length=4, horizon=2, scales=(1, 3), d_model=3, max_epochs=2, random_state=0
     ).fit(X)
     assert model.residual_weight_ == 0.0
+    assert repr(model).endswith(")  # kept the linear forecast")
+    assert str(clone(model)) == repr(clone(model)) == repr(model).split("  #")[0]
     for name in ("graph_", "routing_"):
         with pytest.warns(UserWarning, match="kept the linear forecast"):
             table = getattr(model, name)

@@ -8,18 +8,27 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from ..exceptions import DataError
 from ..metrics.significance import blocked_diebold_mariano, holm
-
-if TYPE_CHECKING:
-    from .results import ModelResult
 
 __all__ = ["KEPT_LINEAR", "LEVEL", "Verdict", "judge"]
 
 KEPT_LINEAR = "kept the linear forecast"
 LEVEL = 0.05  # a difference with a larger p value may be chance
+
+
+class Row(Protocol):
+    """What a verdict needs to know of a `ModelResult`."""
+
+    name: str
+    scores: dict[str, float]
+    origin_mae: np.ndarray | None
+    network: bool
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -58,7 +67,7 @@ class Verdict:
     text: str
 
 
-def judge(rows: Sequence[ModelResult], settings: dict[str, Any]) -> Verdict:
+def judge(rows: Sequence[Row], settings: dict[str, Any]) -> Verdict:
     """Judge the rows of a report.
 
     Parameters
@@ -99,22 +108,22 @@ def judge(rows: Sequence[ModelResult], settings: dict[str, Any]) -> Verdict:
     )
 
 
-def _rank(row: ModelResult) -> tuple[float, bool]:
+def _rank(row: Row) -> tuple[float, bool]:
     """By error; of forecasters that the table shows as equal, those without a network come first."""
     return float(f"{row.scores['MAE']:.4g}"), row.network
 
 
-def _rival(best: ModelResult, others: Sequence[ModelResult]) -> ModelResult | None:
+def _rival(best: Row, others: Sequence[Row]) -> Row | None:
     """The best of the other kind, else the next best."""
     return next((row for row in others if row.network != best.network), others[0] if others else None)
 
 
-def _gain(best: ModelResult, rival: ModelResult) -> float:
+def _gain(best: Row, rival: Row) -> float:
     theirs = rival.scores["MAE"]
     return 1 - best.scores["MAE"] / theirs if theirs else 0.0
 
 
-def _p_values(best: ModelResult, others: Sequence[ModelResult], block: int) -> dict[str, float]:
+def _p_values(best: Row, others: Sequence[Row], block: int) -> dict[str, float]:
     """Adjusted p values of the differences from the best; none where there are too few blocks for a test."""
     found = {}
     for row in others:
@@ -124,7 +133,7 @@ def _p_values(best: ModelResult, others: Sequence[ModelResult], block: int) -> d
     return dict(zip(found, holm(list(found.values())).tolist(), strict=True))
 
 
-def _on_the_best(best: ModelResult, rival: ModelResult | None, p_values: dict[str, float]) -> list[str]:
+def _on_the_best(best: Row, rival: Row | None, p_values: dict[str, float]) -> list[str]:
     own = f"{best.name} is best: MAE {best.scores['MAE']:.4g}"
     if rival is None:
         return [f"{own}. Nothing else succeeded that it could be compared with."]
@@ -139,7 +148,7 @@ def _on_the_best(best: ModelResult, rival: ModelResult | None, p_values: dict[st
     return [f"{less} That {'may be' if p >= LEVEL else 'is more than'} chance ({shown})."]
 
 
-def _on_ties(best: ModelResult, rival: ModelResult | None, ties: Sequence[ModelResult]) -> list[str]:
+def _on_ties(best: Row, rival: Row | None, ties: Sequence[Row]) -> list[str]:
     """A sentence on the ties with the best that the first sentence has not named."""
     names = [row.name for row in ties if row is not rival]
     if not names:

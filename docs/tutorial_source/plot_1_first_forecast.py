@@ -19,7 +19,7 @@ from stmest import load_air_quality
 
 air = load_air_quality()
 values = air.values
-values.tail(3).round()
+values.iloc[-3:, :6].round()  # six of the twelve sites
 
 # %%
 # Which sites are neighbours is a graph; it is optional.
@@ -45,7 +45,7 @@ print(
 from stmest import RidgeForecaster
 
 ridge = RidgeForecaster(input_length=24, horizon=12, neighbours="blend").fit(train, air.graph)
-ridge.predict().head(3).round()
+ridge.predict().iloc[:3, :6].round()
 
 # %%
 # The forecast is a table like the input: the times are those after the last training row, the names and the
@@ -93,7 +93,7 @@ errors = ErrorDisplay.from_report(report)
 
 stid = report["stid"].forecaster  # fitted by ``compare``, on the training hours
 lower, upper = stid.predict_interval(coverage=0.9)
-upper.head(3).round()
+upper.iloc[:3, :6].round()
 
 # %%
 # Drawn beside what came:

@@ -18,6 +18,7 @@ from ..data.scaling import NodeScaler, as_single
 from ..data.windows import forward_filled
 from ..graphs import Graph
 from .normal_equations import Units, joint_inputs, own_drift, solve_jointly, solve_windows
+from .silent_nodes import fill_silent, shares_of_others
 
 __all__ = ["EnsembleSpec", "WindowRidge", "fit_ensemble", "fit_ridges"]
 
@@ -60,6 +61,9 @@ class WindowRidge:
         For ``"ensemble"``: what it is a mean of.
     past : ndarray of shape (f, h, n_kinds) or None
         Weights of values of earlier days and weeks; see `stmest.linear.past`.
+    shares : ndarray of shape (n_nodes, n_targets) or None
+        For nodes without an observation in the look-back; see `stmest.linear.silent_nodes`. None: they are taken to be at their
+        means, as in model files of earlier versions.
     """
 
     scope: str
@@ -72,10 +76,11 @@ class WindowRidge:
     joint_length: int = 0
     members: EnsembleSpec = field(default_factory=list)
     past: np.ndarray | None = None
+    shares: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         # sums depend on the order in memory in their last bits; only this one survives every way of copying
-        for name in ("weights", "mean", "scale", "walk", "joint", "past"):
+        for name in ("weights", "mean", "scale", "walk", "joint", "past", "shares"):
             if getattr(self, name) is not None:
                 setattr(self, name, np.ascontiguousarray(getattr(self, name)))
 
@@ -104,6 +109,8 @@ class WindowRidge:
         ndarray of shape (b, h, n, f), float64
             In the units of the data, finite.
         """
+        if self.shares is not None:
+            x = fill_silent(np.asarray(x, dtype=np.float64), self.mean, self.scale, self.shares)
         out = []
         for feature, weights in enumerate(self.weights):
             units = Units(self.mean[:, feature], self.scale[:, feature])
@@ -148,6 +155,8 @@ class WindowRidge:
             found["joint"] = (n_targets, self.joint_length * n_nodes, n_nodes * h)
         if self.past is not None:
             found["past"] = (n_targets, h, self.past.shape[-1])
+        if self.shares is not None:
+            found["shares"] = each
         return found
 
     def _of_neighbours(self, inputs: np.ndarray, units: Units, last: np.ndarray) -> np.ndarray:
@@ -191,6 +200,7 @@ def fit_ridges(
     """
     statistics = NodeScaler("standard").fit(values)
     center, scale = statistics.center[:, target], statistics.scale[:, target]
+    shares = shares_of_others(values, target, center, scale)
     all_units = [Units(*pair) for pair in zip(center.T, scale.T, strict=True)]
     walk = _walk(graph) if scope == "graph" and graph is not None else None
     jointly = scope in ("joint", "joint_mean")
@@ -213,9 +223,10 @@ def fit_ridges(
         weights = np.stack([of_feature[0 if jointly else i] for of_feature in own])
         found = (scope, float(alpha), weights, center, scale, walk)
         if jointly:
-            yield WindowRidge(*found, np.stack([next(of_feature) for of_feature in joint]), joint_length)
+            of_all = np.stack([next(of_feature) for of_feature in joint])
+            yield WindowRidge(*found, of_all, joint_length, shares=shares)
         else:
-            yield WindowRidge(*found)
+            yield WindowRidge(*found, shares=shares)
 
 
 def fit_ensemble(
@@ -268,7 +279,8 @@ def fit_ensemble(
         weights = np.broadcast_to(weights, (len(target), values.shape[1], *weights.shape[2:]))
     least = min(one.alpha for one in maps)
     center, scale = maps[0].mean, maps[0].scale
-    return WindowRidge("ensemble", least, weights, center, scale, walk, joint, joint_length, list(spec))
+    found = (least, weights, center, scale, walk, joint, joint_length, list(spec))
+    return WindowRidge("ensemble", *found, shares=maps[0].shares)
 
 
 def _with_neighbours(weights: np.ndarray) -> np.ndarray:

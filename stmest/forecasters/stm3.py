@@ -64,7 +64,7 @@ class STM3Parameters(TrainingParameters):
         "top_k": [whole(1)],
         "shared_expert": ["boolean"],
         "node_embedding_dim": [whole(1)],
-        "cheb_order": [whole(1)],
+        "cheb_order": [whole(1, 1000)],
         "d_state": [whole(1)],
         "d_conv": [whole(1)],
         "expand": [whole(1)],

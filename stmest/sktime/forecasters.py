@@ -159,8 +159,8 @@ def from_sklearn(model: Any) -> Any:
         first = recent.clock or 0
         recent = replace(recent, index=pd.RangeIndex(first, first + recent.n_times))
     nodes = range(spec.n_nodes) if spec.nodes is None else spec.nodes
-    (name,) = getattr(recent.restore, "names", ()) or (None,)
-    columns = pd.Index(nodes, name=name, tupleize_cols=False)
+    (label,) = getattr(recent.restore, "names", ()) or (None,)
+    columns = pd.Index(nodes, name=label, tupleize_cols=False)
     y = pd.DataFrame(recent.values[..., 0], index=recent.index, columns=columns)
     fitted = copy.copy(model)
     fitted.context_ = recent

@@ -65,7 +65,7 @@ class STM3Parameters(GraphNetworkParameters):
         "top_k": [whole(1)],
         "shared_expert": ["boolean"],
         "node_embedding_dim": [whole(1)],
-        "cheb_order": [whole(1)],
+        "cheb_order": [whole(1, 1000)],
         "d_state": [whole(1)],
         "d_conv": [whole(1)],
         "expand": [whole(1)],

@@ -89,29 +89,36 @@ def estimate_training(
     trial = copy.deepcopy(network).to(device).train()
     forked = [device.index or 0] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=forked):
-        one, two = (_kept(trial, load(positions)[0], device) for positions in ([0], [0, 0]))
+        try:
+            one, two = (_kept(trial, load(positions)[0], device, available) for positions in ([0], [0, 0]))
+        except _TooLargeError:  # one or two windows take all memory that is free
+            return MemoryEstimate(_COPIES_OF_WEIGHTS * weights, int(2 * _BACKWARD * (available or 0)))
     per_window = max(two - one, 1)
     return MemoryEstimate(
         int(_COPIES_OF_WEIGHTS * weights + _BACKWARD * max(0, one - per_window)), int(_BACKWARD * per_window)
     )
 
 
-def _kept(network: nn.Module, inputs: dict[str, Tensor], device: torch.device) -> int:
-    """Bytes that a forward pass keeps for the backward pass, weights not counted, each storage once."""
+def _kept(network: nn.Module, inputs: dict[str, Tensor], device: torch.device, limit: int | None) -> int:
+    """Bytes that a forward pass keeps for the backward pass, weights not counted, each storage once; it ends at a limit."""
     own = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
     sizes: dict[int, int] = {}
+    total = 0
 
     def note(tensor: Tensor) -> Tensor:
+        nonlocal total
         if tensor.layout is not torch.strided:  # a given graph, which does not grow with the windows
             return tensor
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
+            total += storage.nbytes() - sizes.get(storage.data_ptr(), 0)
             sizes[storage.data_ptr()] = storage.nbytes()
+        if limit is not None and total > limit:
+            raise _TooLargeError
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         out = network(**{name: tensor.to(device) for name, tensor in inputs.items()})
-    total = sum(sizes.values())
     del out
     return total
 

@@ -346,15 +346,28 @@ def test_large_sizes_end_in_a_message_and_fill_no_memory(monkeypatch, name, para
     assert psutil.Process().memory_info().rss - before < 2**28
 
 
-@pytest.mark.parametrize(
-    "size", [{"d_model": 10**6}, {"head_width": 10**9}, {"cheb_order": 10**6}, {"d_state": 10**9}]
-)
+@pytest.mark.parametrize("size", [{"d_model": 10**6}, {"head_width": 10**9}, {"d_state": 10**9}])
 def test_sizes_of_stm3_are_explained(size):
     with pytest.raises(
         OutOfMemoryError,
         match="memory does not suffice for the weights of STM3Forecaster: take smaller widths",
     ):
         make("STM3Forecaster", **size).fit(observations())
+
+
+def test_the_order_of_polynomials_is_bounded():
+    with pytest.raises(ParameterError, match="cheb_order"):
+        make("STM3Forecaster", cheb_order=10**6).fit(observations())
+
+
+def test_a_window_that_takes_all_memory_ends_the_estimate(monkeypatch):
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Sigmoid(), torch.nn.Sigmoid())
+    network.forward = lambda x: torch.nn.Sequential.forward(network, x)
+    monkeypatch.setattr(memory, "free_memory", lambda: 100_000)
+    estimate = estimate_training(
+        network, lambda positions: ({"x": torch.zeros(10_000 * len(positions), 2)}, None), CPU
+    )
+    assert estimate.total(1) > 2 * 100_000
 
 
 def test_the_weights_of_a_training_are_counted_before_they_are_copied(monkeypatch):

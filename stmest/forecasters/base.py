@@ -358,7 +358,7 @@ class BaseForecaster(ForecastMixin, ABC, BaseEstimator):
         ParameterError
             If there is no such parameter, naming the one that was most likely meant.
         """
-        known = [name for name in self.get_params() if "__" not in name]
+        known = [name for name in self.get_params() if "__" not in name] if parameters else []
         for name in parameters:
             if name.partition("__")[0] not in known:
                 raise ParameterError(explain_unknown(type(self).__name__, name, known))

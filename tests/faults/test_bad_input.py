@@ -415,7 +415,9 @@ def test_a_misspelt_parameter(name):
         cls(qqq=3)
     with pytest.raises(TypeError, match=f"^{cls.__name__} takes its parameters by name"):
         cls(3)
-    with pytest.raises(ValueError, match="Invalid parameter 'horizn'"):
+    with pytest.raises(
+        ParameterError, match=f"^{cls.__name__} has no parameter 'horizn'; did you mean 'horizon'"
+    ):
         make(name).set_params(horizn=3)
 
 

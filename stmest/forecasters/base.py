@@ -255,7 +255,7 @@ class BaseForecaster(ForecastMixin, ABC, BaseEstimator):
         if cycle == "auto":
             if untimed or not len(split.starts):
                 return None
-            sizes = (self._look_back(panel), self.horizon)
+            sizes = (split.look_back, self.horizon)
             cycle = choose_season(panel.values, panel.index, split.choice, *sizes, target, split.starts)
         if cycle is None:
             return None

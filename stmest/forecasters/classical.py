@@ -125,8 +125,8 @@ class ClassicalForecaster(BaseForecaster):
         Autoregressive terms, differences and moving-average terms of ``method="arima"``.
     seasonal_profile : {"auto", "time_of_day", "time_of_week", "day_of_year"}, int or None, default="auto"
         Seasonal mean: the mean of each node at each time step of such a cycle, or of a period in time steps. It is subtracted
-        from the values and added to the forecast. ``"auto"`` takes the one with which a ridge has the least error on the last
-        eighth of the training data; None is among them.
+        from the values and added to the forecast. ``"auto"`` takes the one with which a ridge on the last value alone has the
+        least error on the last eighth of the training data; None is among them.
     target : str, int or list, optional
         Features to forecast, by name or position, where X has several; default all. The others are not used.
 
@@ -223,7 +223,8 @@ class ClassicalForecaster(BaseForecaster):
                 "from. Give more rows, or shorten its horizon."
             )
         spec, target = InputSpec.of(panel, self._reads_fields), feature_positions(panel, self.target)
-        season = self._season(panel, split, target)
+        # a ridge on a long look-back knows the season by itself; these models do not
+        season = self._season(panel, replace(split, look_back=1), target)
         unfitted: Any = None
         before = Predictor(
             spec, self._look_back(panel), self.horizon, target, (), season, unfitted, _WINDOWS_AT_ONCE

@@ -28,6 +28,17 @@ def test_every_origin_is_forecast_as_predict_does(method, X, monkeypatch):
     assert (np.asarray(lower) < np.asarray(upper)).all()
 
 
+@pytest.mark.parametrize("method", ["ets", "theta", "arima"])
+def test_a_season_that_a_long_look_back_would_show_is_taken_away(method):
+    index = pd.date_range("2024-01-01", periods=400, freq="h")
+    t, noise = np.arange(400)[:, None], np.random.default_rng(0).normal(size=(400, 2))
+    X = pd.DataFrame(20 + 5 * np.sin(t * 2 * np.pi / 24 + np.arange(2)) + noise, index)
+    model = ClassicalForecaster(method=method).fit(X[:320])
+    truth, forecast = model.predict_windows(X[320:])
+    assert model.profile_.cycle == "time_of_day"
+    assert np.abs(forecast - truth).mean() < 1.0  # the noise alone has 0.8
+
+
 def test_what_was_observed_last_counts_without_a_new_fit():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2)).cumsum(0)

@@ -294,7 +294,8 @@ def s2tx_parts() -> str:
     runs = stored("accuracy_ett")["runs"]
     parts = {
         "s2tx-pure": "the network", "s2tx-apart": "`cross_variate=False`", "s2tx-no-cross": "`cross_attention=False`",
-        "s2tx-time": '`token_order="time"` (the network above: `"variate"`)', "s2tx-forward": "`bidirectional=False`", "s2tx-full": "`attention_window=None`",
+        "s2tx-time": '`token_order="time"` (the network above: `"variate"`)',
+        "s2tx-forward": "`bidirectional=False`", "s2tx-full": "`attention_window=None`",
         "s2tx-quarter": "`local_length` a quarter", "s2tx-three-quarters": "`local_length` three quarters",
     }  # fmt: skip
     rows = [

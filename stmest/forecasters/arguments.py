@@ -131,17 +131,19 @@ def given_times(panel: Panel) -> pd.Index | None:
     return panel.index.delete(panel.filled)
 
 
-def warn_of_earlier_rows(panel: Panel, seen: pd.Index | None) -> None:
+def warn_of_earlier_rows(panel: Panel, first: int, seen: pd.Index | None) -> None:
     """Warn where time steps are scored that lie before those of the training data, as in folds that do not go forward.
 
     Parameters
     ----------
     panel : Panel
-        Time steps to score.
+        What is scored, with its look-back.
+    first : int
+        Position of the first time step that is forecast; what comes before it may have arrived late.
     seen : pandas.Index or None
         Times of the training data. Without times nothing can be noticed.
     """
-    times: Any = given_times(panel)
+    times: Any = None if panel.parts else given_times(panel.rows(first, panel.n_times))
     if seen is None or times is None or kind_of_times(times) != kind_of_times(seen):
         return
     try:

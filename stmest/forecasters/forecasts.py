@@ -154,13 +154,13 @@ class ForecastMixin:
         Warns
         -----
         UserWarning
-            If X has times, some of which lie before the end of the training data without being among them.
+            If time steps are forecast that lie before the end of the training data without being among them.
         """
         check_is_fitted(self)
         predictor = self.predictor_
         steps = predictor.steps(steps)
-        panel, first = self._read(X), 0
-        warn_of_earlier_rows(panel, self._training_times)
+        given, first = self._read(X), 0
+        panel = given
         length = predictor.look_back + steps
         known = self._seen_last()
         if (earlier := known.leading_to(panel)) is not None:
@@ -177,6 +177,8 @@ class ForecastMixin:
                 "forecast. Use longer test folds (TimeSeriesSplit(test_size=...)), stmest.ForecastSplit, or a DataFrame "
                 "whose index continues the training index."
             )
+        first_target = int(starts[0]) + predictor.look_back - (panel.n_times - given.n_times)
+        warn_of_earlier_rows(given, first_target, self._training_times)
         y_pred = predictor.forecast(panel, starts, steps)
         y_true = panel.values[starts[:, None] + np.arange(predictor.look_back, length)][..., self.target_]
         if as_frame:

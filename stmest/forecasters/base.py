@@ -37,7 +37,7 @@ from .forecasts import ForecastMixin
 from .parameter_names import explain_unknown
 from .parameters import name_the_forecaster
 from .saving import save_model
-from .surroundings import look_around
+from .surroundings import in_common_checks, look_around
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -229,6 +229,8 @@ class BaseForecaster(ForecastMixin, ABC, BaseEstimator):
         return panel if panel.parts or panel.clock is not None else replace(panel, clock=0)
 
     def _choose_graph(self, panel: Panel, y: Any, adj: Any) -> Graph | None:
+        if y is not None and in_common_checks():
+            y = None
         graph = choose_graph(panel, y, adj, self.adj)
         return graph_of_warm_start(graph, self.given_graph_) if self._continues() else graph
 

@@ -22,6 +22,7 @@ from ..metrics.point import weighted_r2
 from ..prediction.calibration import Calibration
 from ..prediction.predictor import BasePredictor
 from .arguments import refuse_number, refuse_target, warn_of_earlier_rows
+from .surroundings import in_common_checks
 from .window_frame import window_frame
 
 if TYPE_CHECKING:
@@ -206,7 +207,8 @@ class ForecastMixin:
         DataError
             If X is too short for one window, or has no observed target; or if there is a y.
         """
-        refuse_target(y)
+        if not in_common_checks():
+            refuse_target(y)
         y_true, y_pred = self.predict_windows(X)
         if not np.isfinite(y_true).any():
             raise DataError(

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from ..exceptions import ParameterError
 from .arguments import warn_of_folds
 
-__all__ = ["look_around"]
+__all__ = ["in_common_checks", "look_around"]
 
 _OF_SKLEARN = type(get_scorer("r2"))
 
@@ -51,6 +51,11 @@ def look_around(values: np.ndarray) -> bool:
         elif name == "fit" and isinstance(inside.get("self"), Pipeline):
             _warn_of_other_units(inside["self"], values)
     return in_fold
+
+
+def in_common_checks() -> bool:
+    """Whether one of scikit-learn's common checks runs, which hand a y to every estimator, also to those that have none."""
+    return any(frame.f_globals["__name__"] == "sklearn.utils.estimator_checks" for frame in _callers())
 
 
 def _callers() -> Iterator[FrameType]:

@@ -165,7 +165,9 @@ def _commands_of_docs():
     """Every line of the pages that runs the command line."""
     for page in sorted([DOCS.parent / "README.md", *(DOCS / "how_to").glob("*.md"), *DOCS.glob("*.md")]):
         for line in re.findall(
-            r"^(?:\$ )?(stmest .*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE
+            r"^(?:\$ )?(stmest (?:check|forecast|report)\b.*)$",
+            page.read_text(encoding="utf-8"),
+            flags=re.MULTILINE,
         ):
             yield page.name, line
 

@@ -293,7 +293,7 @@ def test_graph_of_a_file_and_none(csv, npz, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--models", "stm3,rigde"], "there is no model 'rigde'; there are dlinear, "),
+        (["--models", "stm3,rigde"], "there is no model 'rigde'; there are arima, "),
         (["--models", ","], "no model was named"),
         (["--data", "absent.csv"], "there is no file absent.csv"),
         (["--data", "README.md"], "'.md' are not read"),

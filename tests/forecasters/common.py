@@ -11,20 +11,3 @@ def expected_failures(estimator: Any) -> dict[str, str]:
         "check_methods_sample_order_invariance": "rows are time steps: their order matters",
         "check_methods_subset_invariance": "rows are time steps: a forecast depends on all of the look-back",
     }
-
-
-def without_target(estimator: Any) -> Any:
-    """A copy that ignores y, which scikit-learn's checks give to every estimator and forecasters refuse."""
-    kind = type(estimator)
-
-    def fit(self, X, y=None, adj=None):
-        return kind.fit(self, X, adj=adj)
-
-    def score(self, X, y=None):
-        return kind.score(self, X)
-
-    made = type(
-        kind.__name__, (kind,), {"fit": fit, "score": score, "__module__": __name__, "__doc__": kind.__doc__}
-    )
-    globals()[kind.__name__] = made  # so that it can be pickled
-    return made(**estimator.get_params(deep=False))

@@ -14,8 +14,6 @@ from stmest import LastValue, MeanProfile, RidgeForecaster, SeasonalNaive
 from stmest.data.windows import forward_filled
 from stmest.exceptions import DataError, ParameterError
 
-from .common import without_target
-
 ROWS_ARE_TIME_STEPS = {
     "check_methods_sample_order_invariance": "rows are time steps: their order is the data",
     "check_methods_subset_invariance": "rows are time steps: a forecast needs them together",
@@ -256,9 +254,7 @@ def test_bad_parameters(model):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(
-    [without_target(model) for model in SMALL], expected_failed_checks=lambda estimator: ROWS_ARE_TIME_STEPS
-)
+@parametrize_with_checks(SMALL, expected_failed_checks=lambda estimator: ROWS_ARE_TIME_STEPS)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

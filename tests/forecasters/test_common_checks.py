@@ -15,7 +15,7 @@ from stmest import (
     STMambaForecaster,
 )
 
-from .common import expected_failures, without_target
+from .common import expected_failures
 from .tiny import TinyForecaster
 
 SMALL = {
@@ -38,16 +38,12 @@ OTHERS = [
 ]
 
 
-@parametrize_with_checks(
-    [without_target(model) for model in EVERYDAY], expected_failed_checks=expected_failures
-)
+@parametrize_with_checks(EVERYDAY, expected_failed_checks=expected_failures)
 def test_common_checks(estimator, check):
     check(estimator)
 
 
 @pytest.mark.exhaustive
-@parametrize_with_checks(
-    [without_target(model) for model in OTHERS], expected_failed_checks=expected_failures
-)
+@parametrize_with_checks(OTHERS, expected_failed_checks=expected_failures)
 def test_common_checks_of_the_others(estimator, check):
     check(estimator)

@@ -28,7 +28,7 @@ from stmest import (
 from stmest.exceptions import DataError, ModelFileError, ParameterError, TrainingError
 from stmest.storage.tensor_file import read_tensor_file, write_tensor_file
 
-from .common import expected_failures, without_target
+from .common import expected_failures
 from .small import small
 from .tiny import TinyForecaster
 
@@ -367,7 +367,7 @@ def test_forged_members_end_in_one_kind_of_error(forgery, savable, tmp_path):
 
 
 @parametrize_with_checks(
-    [without_target(ensemble().set_params(ridge__input_length=4))], expected_failed_checks=expected_failures
+    [ensemble().set_params(ridge__input_length=4)], expected_failed_checks=expected_failures
 )
 def test_common_checks(estimator, check):
     check(estimator)

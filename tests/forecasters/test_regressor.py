@@ -21,7 +21,7 @@ from stmest import EnsembleForecaster, LastValue, RegressorForecaster, make_sens
 from stmest.exceptions import DataError, ModelFileError, ParameterError
 from stmest.forecasters import regressor, window_table
 
-from .common import expected_failures, without_target
+from .common import expected_failures
 
 TREES = HistGradientBoostingRegressor(max_iter=3, early_stopping=False)
 WINDOW = {"input_length": 4, "horizon": 2}
@@ -302,7 +302,7 @@ def test_model_files_do_not_hold_it(X, tmp_path):
 
 
 @parametrize_with_checks(
-    [without_target(RegressorForecaster(DecisionTreeRegressor(), horizon=1, input_length=2, random_state=0))],
+    [RegressorForecaster(DecisionTreeRegressor(), horizon=1, input_length=2, random_state=0)],
     expected_failed_checks=expected_failures,
 )
 def test_common_checks(estimator, check):

@@ -21,7 +21,10 @@ NOT_IMPORTED = {
     "networkx": "its graphs are recognised by their type and read by their own methods",
     "h5netcdf": "xarray loads it to read and write netCDF",
 }
-BROUGHT_ALONG = {"llvmlite": "numba needs exactly one version of it"}
+BROUGHT_ALONG = {
+    "llvmlite": "numba needs exactly one version of it",
+    "typing_extensions": "torch needs it; for type checkers only, until Python 3.11 is the least",
+}
 
 
 def names(requirements):

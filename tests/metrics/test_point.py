@@ -188,6 +188,7 @@ def cycle():
     )
 
 
+@pytest.mark.filterwarnings("ignore:the forecasts of this pipeline")
 @pytest.mark.parametrize("metric", ["mae", "rmse", "r2"])
 def test_scores_of_a_pipeline_are_those_without_it_in_raw_units(cycle, metric):
     scorer = forecast_scorer(metric)
@@ -199,6 +200,7 @@ def test_scores_of_a_pipeline_are_those_without_it_in_raw_units(cycle, metric):
     assert scorer(alone, cycle) == pytest.approx(wanted[metric])
 
 
+@pytest.mark.filterwarnings("ignore:the forecasts of this pipeline")
 def test_scorer_in_a_search_over_scalers_picks_by_raw_error_and_can_be_pickled(cycle):
     search = GridSearchCV(
         make_pipeline(StandardScaler(), SeasonalNaive(horizon=3)),
@@ -214,6 +216,7 @@ def test_scorer_in_a_search_over_scalers_picks_by_raw_error_and_can_be_pickled(c
     assert repr(forecast_scorer("mae")) == "forecast_scorer('mae')"
 
 
+@pytest.mark.filterwarnings("ignore:the forecasts of this pipeline")
 def test_scorer_says_when_a_step_cannot_be_turned_back(cycle):
     class OneWay(BaseEstimator):
         def fit(self, X, y=None):

@@ -207,7 +207,7 @@ class BaseForecaster(ForecastMixin, ABC, BaseEstimator):
             self._check_parameters()
             panel = self._read_first(X)
             # a member of an ensemble is given a Panel, and the ensemble has looked
-            in_fold = not isinstance(X, Panel) and look_around(panel.values)
+            in_fold = not isinstance(X, Panel) and look_around(panel.values, not panel.parts)
             graph = self._choose_graph(panel, y, adj)
             split = self._split(panel)
             learnt = self._learn(panel, graph, split)

@@ -23,13 +23,15 @@ __all__ = ["in_common_checks", "look_around"]
 _OF_SKLEARN = type(get_scorer("r2"))
 
 
-def look_around(values: np.ndarray) -> bool:
+def look_around(values: np.ndarray, one_series: bool) -> bool:
     """Refuse scorers that need a y, and warn of folds that go back in time and of pipelines that forecast in other units.
 
     Parameters
     ----------
     values : ndarray of shape (n_times, n_nodes, n_features)
         What `fit` was given.
+    one_series : bool
+        Whether its rows follow each other in time; folds of many trajectories may be cut anyhow.
 
     Returns
     -------
@@ -47,7 +49,8 @@ def look_around(values: np.ndarray) -> bool:
         if name == "_fit_and_score":  # of all searches and of cross_validate, also in other processes
             in_fold = True
             _refuse_scorers(inside.get("scorer"))
-            _warn_of_folds(inside["train"], inside["test"])
+            if one_series:
+                _warn_of_folds(inside["train"], inside["test"])
         elif name == "fit" and isinstance(inside.get("self"), Pipeline):
             _warn_of_other_units(inside["self"], values)
     return in_fold

@@ -178,8 +178,9 @@ def untrained(model: Any, n_nodes: int, **settings: Any) -> Any:
     sizes = {"n_nodes": n_nodes, "n_inputs": 1, "n_outputs": 1, "n_time_features": 0, "n_ahead": 0}
     sizes |= {"n_events": 0, "input_length": model.input_length, "horizon": model.horizon}
     data = {"adjacency": None, "target_channels": [0], "observed_channels": None, "contrastive": False}
-    data["older"] = None
-    given = {**model.get_params(), **data, **settings}
+    data |= {"older": None, "grid_shape": None, "n_features": 1}
+    sized = model._architecture() if hasattr(model, "_architecture") else {}
+    given = {**model.get_params(), **sized, **data, **settings}
     kind = model._network_class
     return kind(
         **sizes, **{name: given[name] for name in inspect.signature(kind).parameters if name in given}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import os
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -26,6 +27,7 @@ __all__ = [
     "forget_probes",
     "numba_problem",
     "require_usable",
+    "triton_problem",
     "without_autocast",
 ]
 
@@ -90,6 +92,27 @@ def cuda_problem(package: str) -> str:
     return _load_cuda_function(package)[1]
 
 
+@constant_when_compiled
+def triton_problem(device: str = "cuda") -> str:
+    """Return "" if the Triton kernels can be used on a device of this type, else what stands in the way."""
+    if device == "cuda" or (device == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
+        return _probe_triton(device)
+    return f"device {device!r}: the Triton kernels run on CUDA devices"
+
+
+@functools.cache
+def _probe_triton(device: str) -> str:
+    """Whether Triton imports, compiles on this machine and computes what the reference does."""
+    if importlib.util.find_spec("triton") is None:
+        return "triton is not installed"
+    try:
+        from .triton.probe import check
+
+        return check(torch.device(device))
+    except Exception as error:  # no C compiler, a driver that is too old, a broken installation: anything
+        return f"the kernels in Triton cannot run here: {error!r}"
+
+
 def cuda_function(package: str) -> Callable[..., Any]:
     """Return the fused CUDA function of `package` ("mamba_ssm" or "causal_conv1d")."""
     function, problem = _load_cuda_function(package)
@@ -105,6 +128,7 @@ def forget_probes() -> None:
     """Probe anew at the next call, for instance after installing a package in a running session."""
     _probe_numba.cache_clear()
     _load_cuda_function.cache_clear()
+    _probe_triton.cache_clear()
 
 
 def without_autocast(device_type: str) -> AbstractContextManager[Any]:

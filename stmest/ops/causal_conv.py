@@ -1,4 +1,4 @@
-"""The short depthwise causal convolution in front of Mamba's scan: one entry, three backends.
+"""The short depthwise causal convolution in front of Mamba's scan: one entry, four backends.
 
 Once the scan is fused, torch's own depthwise convolution takes longest in a Mamba block on a CPU, hence a kernel
 of our own. Builds on the backends beside it.
@@ -15,7 +15,7 @@ from .reference import causal_conv1d_reference
 
 __all__ = ["causal_conv1d"]
 
-BACKENDS = ("torch", "numba", "causal_conv1d")
+BACKENDS = ("torch", "numba", "triton", "causal_conv1d")
 
 
 def causal_conv1d(
@@ -32,7 +32,7 @@ def causal_conv1d(
     bias : Tensor of shape (d,), optional
     activation : bool
         Apply SiLU to the result.
-    backend : {"auto", "numba", "torch", "causal_conv1d"}
+    backend : {"auto", "numba", "triton", "torch", "causal_conv1d"}
         Implementation; "auto" follows the rules of `choose_backend` for the scan.
 
     Returns
@@ -49,6 +49,11 @@ def causal_conv1d(
     elif backend not in BACKENDS:
         raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
     with backends.without_autocast(x.device.type):
+        if backend == "triton":
+            backends.require_usable("triton", _triton_obstacle(x.device.type, dtype))
+            from .triton.causal_conv import convolution as convolve  # needs triton
+
+            return convolve(x, weight, bias, activation)
         cast = (x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
         if backend == "numba":
             backends.require_usable("numba", _numba_obstacle(x.device.type, dtype))
@@ -66,6 +71,8 @@ def _choose(device: str, dtype: torch.dtype, width: int) -> str:
     if torch.onnx.is_in_onnx_export():
         return "torch"
     if device == "cuda":
+        if not _triton_obstacle(device, dtype):
+            return "triton"
         supported = dtype == torch.float32 and 2 <= width <= 4
         supported = (
             supported and not torch.are_deterministic_algorithms_enabled()
@@ -78,6 +85,12 @@ def _numba_obstacle(device: str, dtype: torch.dtype) -> str:
     if device != "cpu" or dtype != torch.float32:
         return f"{device} {dtype}: the numba kernels compute in float32 on the CPU"
     return backends.numba_problem()
+
+
+def _triton_obstacle(device: str, dtype: torch.dtype) -> str:
+    if dtype != torch.float32:
+        return f"{dtype}: the Triton kernels compute in float32"
+    return backends.triton_problem(device)
 
 
 def _conv_cuda(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:

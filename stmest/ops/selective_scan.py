@@ -18,7 +18,7 @@ from .reference import scan_reference
 
 __all__ = ["BACKENDS", "Choice", "available_backends", "choose_backend", "selective_scan", "show_backends"]
 
-BACKENDS = ("reference", "chunked", "numba", "mamba_ssm")
+BACKENDS = ("reference", "chunked", "numba", "triton", "mamba_ssm")
 
 
 class ScanInputs(NamedTuple):
@@ -63,7 +63,8 @@ def selective_scan(
         state_t = exp(step_t * A) * state_{t-1} + step_t * B_t * x_t
         y_t     = (C_t . state_t + D * x_t) * silu(z_t)
 
-    Half-precision inputs are computed in float32 and ``y`` is returned in the dtype of `x`.
+    Half-precision inputs are computed in float32 and ``y`` is returned in the dtype of `x`. The "triton" backend reads and
+    writes them as they are.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def selective_scan(
         State before the first step; zero if missing.
     return_final_state : bool
         Also return the state after the last step.
-    backend : {"auto", "numba", "chunked", "reference", "mamba_ssm"}
+    backend : {"auto", "numba", "triton", "chunked", "reference", "mamba_ssm"}
         Implementation; "auto" lets `choose_backend` decide.
 
     Returns
@@ -97,19 +98,15 @@ def selective_scan(
         raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
     with backends.without_autocast(x.device.type):
         dtype = _compute_dtype(x, delta, A, B, C)
-        inputs = ScanInputs(
-            x=x.to(dtype),
-            delta=delta.to(dtype),
-            A=A.to(dtype),
-            B=B.to(dtype),
-            C=C.to(dtype),
-            D=None if D is None else D.to(dtype),
-            z=None if z is None else z.to(dtype),
-            delta_bias=None if delta_bias is None else delta_bias.to(dtype),
-            initial_state=None if initial_state is None else initial_state.to(dtype),
-        )
+        stateful = initial_state is not None or return_final_state
         if backend == "auto":
-            backend = choose_backend(inputs.x, stateful=initial_state is not None or return_final_state).name
+            backend = _choose(x.device, dtype, stateful).name
+        given = ScanInputs(x, delta, A, B, C, D, z, delta_bias, initial_state)
+        if backend == "triton":
+            backends.require_usable("triton", _triton_obstacle(x.device, dtype))
+            inputs = given
+        else:
+            inputs = ScanInputs(*(None if v is None else v.to(dtype) for v in given))
         y, final_state = _run(backend, inputs, return_final_state)
         y = y.to(x.dtype)
     return (y, final_state) if return_final_state else y
@@ -117,8 +114,10 @@ def selective_scan(
 
 def _run(backend: str, inputs: ScanInputs, return_final_state: bool) -> tuple[Tensor, Tensor]:
     if backend == "numba":
-        backends.require_usable("numba", _numba_obstacle(inputs.x))
+        backends.require_usable("numba", _numba_obstacle(inputs.x.device, inputs.x.dtype))
         return _scan_numba(inputs, return_final_state)
+    if backend == "triton":
+        return _scan_triton(inputs, return_final_state)
     if backend == "mamba_ssm":
         return _scan_mamba_ssm(inputs, return_final_state)
     return (scan_reference if backend == "reference" else scan_chunked)(*inputs)
@@ -127,10 +126,20 @@ def _run(backend: str, inputs: ScanInputs, return_final_state: bool) -> tuple[Te
 def _scan_numba(inputs: ScanInputs, return_final_state: bool) -> tuple[Tensor, Tensor]:
     from .cpu.selective_scan import scan  # needs numba
 
-    tracked = any(v is not None and v.requires_grad for v in inputs)
-    keep = torch.is_grad_enabled() and tracked  # states are checkpointed only for a backward pass
-    y, final_state, _ = scan(*inputs, return_final_state, keep)
+    y, final_state, _ = scan(*inputs, return_final_state, _keeps_states(inputs))
     return y, final_state
+
+
+def _scan_triton(inputs: ScanInputs, return_final_state: bool) -> tuple[Tensor, Tensor]:
+    from .triton.selective_scan import scan  # needs triton
+
+    y, final_state, _ = scan(*inputs, return_final_state, _keeps_states(inputs))
+    return y, final_state
+
+
+def _keeps_states(inputs: ScanInputs) -> bool:
+    """Whether states must be kept: only for a backward pass."""
+    return torch.is_grad_enabled() and any(v is not None and v.requires_grad for v in inputs)
 
 
 def _scan_mamba_ssm(inputs: ScanInputs, return_final_state: bool) -> tuple[Tensor, Tensor]:
@@ -173,37 +182,58 @@ def choose_backend(x: Tensor, *, stateful: bool = False) -> Choice:
     Choice
         ``name`` and ``reason``.
     """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return _choose(x.device, dtype, stateful)
+
+
+def _choose(device: torch.device, dtype: torch.dtype, stateful: bool) -> Choice:
+    """The backend for a scan that computes in `dtype`."""
     if torch.onnx.is_in_onnx_export():
         return Choice(
             "reference", "export to ONNX: a loop over a fixed length unrolls into standard operators"
         )
-    if x.device.type == "cuda":
-        if x.dtype == torch.float64:
-            return Choice("chunked", "float64: the fused CUDA kernel computes in float32")
-        if stateful:
-            return Choice(
-                "chunked", "CUDA with a state handed in or out, which mamba_ssm's kernel cannot differentiate"
-            )
-        if torch.are_deterministic_algorithms_enabled():
-            return Choice(
-                "chunked", "deterministic algorithms: mamba_ssm's kernel sums gradients in any order"
-            )
-        problem = backends.cuda_problem("mamba_ssm")
-        if not problem:
-            return Choice("mamba_ssm", "CUDA and mamba_ssm's fused kernel imports")
-        return Choice("chunked", f"CUDA, but {problem}")
-    obstacle = _numba_obstacle(x)
+    if device.type == "cuda":
+        return _choose_cuda(dtype, stateful)
+    obstacle = _numba_obstacle(device, dtype)
     if not obstacle:
         return Choice("numba", "CPU in single precision and numba imports")
     return Choice("chunked", obstacle)
 
 
-def _numba_obstacle(x: Tensor) -> str:
-    if x.device.type != "cpu":
-        return f"device {x.device.type!r}: the numba kernels run on the CPU"
-    if x.dtype == torch.float64:
+def _choose_cuda(dtype: torch.dtype, stateful: bool) -> Choice:
+    if dtype == torch.float64:
+        return Choice("chunked", "float64: the fused CUDA kernels compute in float32")
+    problem = backends.triton_problem()
+    if not problem:
+        return Choice("triton", "CUDA, and the kernels in Triton run and agree with the reference")
+    if stateful:
+        return Choice(
+            "chunked",
+            f"CUDA, but {problem}; and mamba_ssm's kernel cannot differentiate a state handed in or out",
+        )
+    if torch.are_deterministic_algorithms_enabled():
+        return Choice(
+            "chunked",
+            f"CUDA, but {problem}; and deterministic algorithms: mamba_ssm's kernel sums gradients in any order",
+        )
+    other = backends.cuda_problem("mamba_ssm")
+    if not other:
+        return Choice("mamba_ssm", f"CUDA, {problem}, and mamba_ssm's fused kernel can be used")
+    return Choice("chunked", f"CUDA, but {problem}, and {other}")
+
+
+def _numba_obstacle(device: torch.device, dtype: torch.dtype) -> str:
+    if device.type != "cpu":
+        return f"device {device.type!r}: the numba kernels run on the CPU"
+    if dtype == torch.float64:
         return "float64: the numba kernels compute in float32"
     return backends.numba_problem()
+
+
+def _triton_obstacle(device: torch.device, dtype: torch.dtype) -> str:
+    if dtype == torch.float64:
+        return "float64: the Triton kernels compute in float32"
+    return backends.triton_problem(device.type)
 
 
 def available_backends() -> list[str]:
@@ -216,8 +246,9 @@ def available_backends() -> list[str]:
     names = ["reference", "chunked"]
     if not backends.numba_problem():
         names.append("numba")
-    if torch.cuda.is_available() and not backends.cuda_problem("mamba_ssm"):
-        names.append("mamba_ssm")
+    if torch.cuda.is_available():
+        names += [] if backends.cuda_problem("mamba_ssm") else ["mamba_ssm"]
+        names += [] if backends.triton_problem() else ["triton"]
     return names
 
 
@@ -231,11 +262,13 @@ def show_backends() -> str:
     """
     numba_problem = backends.numba_problem()
     has_cuda = torch.cuda.is_available()
+    triton_problem = backends.triton_problem() if has_cuda else "no CUDA device; not imported"
     mamba_problem = backends.cuda_problem("mamba_ssm") if has_cuda else "no CUDA device; not imported"
     rows = [
         ("reference", "", "step by step, any dtype; oracle of the others and ONNX export"),
         ("chunked", "", "pure torch, any device and dtype"),
         ("numba", numba_problem, "fused CPU kernels, float32"),
+        ("triton", triton_problem, "fused CUDA kernels of this package, compiled by Triton"),
         ("mamba_ssm", mamba_problem, "fused CUDA kernels of the mamba-ssm package"),
     ]
     lines = ["Backends of the selective scan"]

@@ -5,9 +5,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stmest.ops import selective_scan
-from stmest.ops.cpu.operators import operator
+from stmest.ops.operators import operator
 
-from ..scan_inputs import make_inputs
+from .scan_inputs import make_inputs
 
 
 @operator("doubled_for_tests")

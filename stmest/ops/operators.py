@@ -1,6 +1,6 @@
 """Functions with gradients of their own as torch operators, called directly where nothing traces or transforms them.
 
-Builds on torch; used by the operators beside it.
+Builds on torch; used by the operators of `cpu` and `triton`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from ..internals import is_followed
+from .internals import is_followed
 
 __all__ = ["Operator", "operator"]
 
 
 class Operator:
-    """A CPU function of tensors as ``torch.ops.stmest.<name>``, called directly where nothing traces or transforms it.
+    """A function of tensors as ``torch.ops.stmest.<name>``, called directly where nothing traces or transforms it.
 
     torch.compile, torch.export, fake tensors and whatever else follows a computation see one opaque operator. The way
     through PyTorch's dispatcher and back takes as long as a small scan, so a plain call does not go it.
@@ -28,12 +28,14 @@ class Operator:
         Of the operator, within the namespace of this package.
     function : callable
         Takes a tensor first; its annotations give the operator's schema. Changes none of its arguments.
+    device : str or None
+        Type of the device that it computes on; None: on any.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+    def __init__(self, name: str, function: Callable[..., Any], device: str | None = "cpu") -> None:
         self.name, self.function = name, function
         self.traced = torch.library.custom_op(
-            f"stmest::{name}", function, mutates_args=(), device_types="cpu"
+            f"stmest::{name}", function, mutates_args=(), device_types=device
         )
         self._differentiable: Any = None
 
@@ -63,6 +65,6 @@ class Operator:
         return self.traced(*arguments) if torch.is_grad_enabled() else self.function(*arguments)
 
 
-def operator(name: str) -> Callable[[Callable[..., Any]], Operator]:
+def operator(name: str, device: str | None = "cpu") -> Callable[[Callable[..., Any]], Operator]:
     """Make an `Operator` of the decorated function."""
-    return lambda function: Operator(name, function)
+    return lambda function: Operator(name, function, device)

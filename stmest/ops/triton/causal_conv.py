@@ -37,15 +37,18 @@ def _grid(x: Tensor, tiles: dict[str, int]) -> tuple[int, int, int]:
 
 @operator("causal_conv_triton", device=None)
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:
-    """Return the convolution of x (b, t, d) with weight (d, w), in the dtype of x."""
+    """Return the convolution of x (b, t, d) with weight (d, w), in the dtype of x.
+
+    With a set of weights for each b / n consecutive rows: weight (n, d, w) and bias (n, d).
+    """
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     if x.numel() == 0:
         return y
     x, weight, tiles = rows(x), weight.contiguous(), _tiles(x)
     with on_device(x):
         conv_forward[_grid(x, tiles)](
-            x, weight, weight if bias is None else bias.contiguous(), y, *strides(x), *x.shape[1:],
-            HAS_BIAS=bias is not None, ACTIVATION=activation, W=weight.shape[1], **tiles, **OPTIONS,
+            x, weight, weight if bias is None else bias.contiguous(), y, *strides(x), _rows_per_set(x, weight), *x.shape[1:],
+            HAS_BIAS=bias is not None, ACTIVATION=activation, W=weight.shape[-1], **tiles, **OPTIONS,
         )  # fmt: skip
     return y
 
@@ -60,7 +63,7 @@ def _backward(
     grad_y: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of x, weight and bias, the last one empty without a bias."""
-    (b, t, d), width = x.shape, weight.shape[1]
+    (b, t, d), width = x.shape, weight.shape[-1]
     d_x = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     if x.numel() == 0:
         return d_x, torch.zeros_like(weight), x.new_empty(0) if bias is None else torch.zeros_like(bias)
@@ -70,11 +73,21 @@ def _backward(
     with on_device(x):
         conv_backward[grid](
             x, weight, weight if bias is None else bias.contiguous(), grad_y, d_x, d_weight, d_bias,
-            *strides(x, grad_y), t, d, grid[2],
+            *strides(x, grad_y), _rows_per_set(x, weight), t, d, grid[2],
             HAS_BIAS=bias is not None, ACTIVATION=activation, W=width, **tiles, **OPTIONS,
         )  # fmt: skip
-    of_bias = x.new_empty(0) if bias is None else d_bias.sum(0).to(bias.dtype)
-    return d_x, d_weight.sum(0).to(weight.dtype), of_bias
+    n_sets = b // _rows_per_set(x, weight)
+    of_weight, of_bias = (part.unflatten(0, (n_sets, -1)).sum(1) for part in (d_weight, d_bias))
+    return (
+        d_x,
+        of_weight.to(weight.dtype).view(weight.shape),
+        x.new_empty(0) if bias is None else of_bias.to(bias.dtype).view(bias.shape),
+    )
+
+
+def _rows_per_set(x: Tensor, weight: Tensor) -> int:
+    """How many consecutive rows share a set of weights."""
+    return len(x) // (len(weight) if weight.dim() == 3 else 1)
 
 
 @_backward.register_fake

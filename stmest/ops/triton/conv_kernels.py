@@ -1,4 +1,6 @@
-"""The kernels of the short causal convolution in front of the scan; see `causal_conv` for how they are called. Builds on triton."""
+"""The kernels of the short causal convolution in front of the scan; see `causal_conv` for how they are called.
+
+Consecutive rows may share a set of weights and biases: `rows_per_set` of them. Builds on triton."""
 
 from __future__ import annotations
 
@@ -22,15 +24,17 @@ def _convolve(x, weight, bias, row_at, x_t, steps, channels, known, last, HAS_BI
     return total
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows_per_set", "n_steps"])
 def conv_forward(
-    x, weight, bias, y, x_b, x_t, n_steps, n_channels,
+    x, weight, bias, y, x_b, x_t, rows_per_set, n_steps, n_channels,
     HAS_BIAS: tl.constexpr, ACTIVATION: tl.constexpr, W: tl.constexpr, T: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Outputs (b, t, d)."""
     row = tl.program_id(0).to(tl.int64)
     channels, steps = tl.program_id(1) * C + tl.arange(0, C), tl.program_id(2) * T + tl.arange(0, T)
     known = channels < n_channels
+    own = row // rows_per_set * n_channels
+    weight, bias = weight + own * W, bias + own
     total = _convolve(x, weight, bias, row * x_b, x_t, steps, channels, known, n_steps, HAS_BIAS, W)
     if ACTIVATION:
         total = total / (1.0 + tl.exp(-total))
@@ -38,15 +42,17 @@ def conv_forward(
     tl.store(y + (row * n_steps + steps[:, None]) * n_channels + channels[None, :], total, mask=ok)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows_per_set", "n_steps", "n_tiles"])
 def conv_backward(
-    x, weight, bias, grad_y, d_x, d_weight, d_bias, x_b, x_t, grad_b, grad_t, n_steps, n_channels, n_tiles,
+    x, weight, bias, grad_y, d_x, d_weight, d_bias, x_b, x_t, grad_b, grad_t, rows_per_set, n_steps, n_channels, n_tiles,
     HAS_BIAS: tl.constexpr, ACTIVATION: tl.constexpr, W: tl.constexpr, T: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Gradient of x (b, t, d), and those of weight and bias once for every row and tile of steps, (b, tiles, d, w)."""
     row, tile = tl.program_id(0).to(tl.int64), tl.program_id(2)
     channels, steps = tl.program_id(1) * C + tl.arange(0, C), tile * T + tl.arange(0, T)
     known = channels < n_channels
+    own = row // rows_per_set * n_channels
+    weight, bias = weight + own * W, bias + own
     ok = (steps < n_steps)[:, None] & known[None, :]
     part = (row * n_tiles + tile) * n_channels + channels
     d_values = tl.zeros([T, C], tl.float32)

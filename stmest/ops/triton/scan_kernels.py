@@ -3,7 +3,8 @@
 A program holds the states of some channels of one row of the batch, (T, C, S) at a time: T steps, C channels, S states. The
 steps of such a tile lie in the registers of one thread, so that a scan along them needs no exchange between threads. Time is cut
 into pieces where rows and channels alone would not fill the device: the state before each piece comes from `join_pieces`.
-Sums over channels or rows go to buffers of partial sums, never through atomics: the same inputs give the same bits.
+Consecutive rows may share a set of the parameters A, D and bias: `rows_per_set` of them. Counts are not specialised on: another
+number of rows is no reason to compile anew. Sums over channels or rows go to buffers of partial sums, never through atomics: the same inputs give the same bits.
 Builds on triton.
 """
 
@@ -52,24 +53,31 @@ def _load_step(delta, bias, channels, known, ok, at, HAS_BIAS: tl.constexpr):
 
 
 @triton.jit
+def _set_of(row, rows_per_set, n_channels):
+    """Where the parameters of a row's set begin, counted in channels."""
+    return row // rows_per_set * n_channels
+
+
+@triton.jit
 def _rates(A, channels, states, n_channels, n_states):
     """Decay rates of some channels, (C, S)."""
     ok = (channels < n_channels)[:, None] & (states < n_states)[None, :]
     return tl.load(A + channels[:, None] * n_states + states[None, :], mask=ok, other=0.0).to(tl.float32)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_steps", "n_pieces", "piece_steps", "rows_per_set"])
 def piece_ends(
     x, delta, A, B, bias, ends, sums,
     x_b, x_t, delta_b, delta_t, B_b, B_t,
-    n_steps, n_channels, n_states, n_pieces, piece_steps,
+    n_steps, rows_per_set, n_channels, n_states, n_pieces, piece_steps,
     HAS_BIAS: tl.constexpr, T: tl.constexpr, C: tl.constexpr, S: tl.constexpr,
 ):  # fmt: skip
     """State at the end of each piece that starts from zero, (b, p, d, s), and the sum of its step sizes, (b, p, d)."""
     row, piece = tl.program_id(0).to(tl.int64), tl.program_id(2)
     channels, states = tl.program_id(1) * C + tl.arange(0, C), tl.arange(0, S)
     known, within = channels < n_channels, states < n_states
-    rates = _rates(A, channels, states, n_channels, n_states)
+    own = _set_of(row, rows_per_set, n_channels)
+    rates = _rates(A + own * n_states, channels, states, n_channels, n_states)
     state, total = tl.zeros([C, S], tl.float32), tl.zeros([C], tl.float32)
     first = piece * piece_steps
     last = tl.minimum(first + piece_steps, n_steps)
@@ -77,7 +85,7 @@ def piece_ends(
         steps = start + tl.arange(0, T)
         ok = (steps < last)[:, None] & known[None, :]
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
-        _, step = _load_step(delta, bias, channels, known, ok, at, HAS_BIAS)
+        _, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
         values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
         seen = (steps < last)[:, None] & within[None, :]
         into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
@@ -92,9 +100,9 @@ def piece_ends(
     tl.store(sums + place, total, mask=known)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_pieces", "rows_per_set"])
 def join_pieces(
-    ends, sums, A, outer, starts, n_channels, n_states, n_pieces,
+    ends, sums, A, outer, starts, rows_per_set, n_channels, n_states, n_pieces,
     HAS_OUTER: tl.constexpr, BACKWARD: tl.constexpr, C: tl.constexpr, S: tl.constexpr,
 ):  # fmt: skip
     """State before each piece, (b, p, d, s), in the direction of the pieces; `outer` (b, d, s) is that before them all."""
@@ -102,7 +110,8 @@ def join_pieces(
     channels, states = tl.program_id(1) * C + tl.arange(0, C), tl.arange(0, S)
     known = channels < n_channels
     ok = known[:, None] & (states < n_states)[None, :]
-    rates = _rates(A, channels, states, n_channels, n_states)
+    own = _set_of(row, rows_per_set, n_channels)
+    rates = _rates(A + own * n_states, channels, states, n_channels, n_states)
     state = tl.zeros([C, S], tl.float32)
     if HAS_OUTER:
         at = (row * n_channels + channels)[:, None] * n_states + states[None, :]
@@ -118,11 +127,11 @@ def join_pieces(
         state = tl.exp(total[:, None] * rates) * state + tl.load(ends + at, mask=ok, other=0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_steps", "n_pieces", "piece_steps", "n_borders", "rows_per_set"])
 def scan_forward(
     x, delta, A, B, C_out, D, z, bias, starts, y, borders, final,
     x_b, x_t, delta_b, delta_t, B_b, B_t, C_b, C_t, z_b, z_t,
-    n_steps, n_channels, n_states, n_pieces, piece_steps, n_borders,
+    n_steps, rows_per_set, n_channels, n_states, n_pieces, piece_steps, n_borders,
     HAS_BIAS: tl.constexpr, HAS_D: tl.constexpr, HAS_Z: tl.constexpr, HAS_START: tl.constexpr,
     KEEP: tl.constexpr, WANT_FINAL: tl.constexpr, T: tl.constexpr, C: tl.constexpr, S: tl.constexpr,
 ):  # fmt: skip
@@ -131,7 +140,8 @@ def scan_forward(
     channels, states = tl.program_id(1) * C + tl.arange(0, C), tl.arange(0, S)
     known, within = channels < n_channels, states < n_states
     held = known[:, None] & within[None, :]
-    rates = _rates(A, channels, states, n_channels, n_states)
+    own = _set_of(row, rows_per_set, n_channels)
+    rates = _rates(A + own * n_states, channels, states, n_channels, n_states)
     state = tl.zeros([C, S], tl.float32)
     if HAS_START:
         place = ((row * n_pieces + piece) * n_channels + channels)[:, None] * n_states + states[None, :]
@@ -145,7 +155,7 @@ def scan_forward(
         steps = start + tl.arange(0, T)
         ok = (steps < last)[:, None] & known[None, :]
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
-        _, step = _load_step(delta, bias, channels, known, ok, at, HAS_BIAS)
+        _, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
         values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
         seen = (steps < last)[:, None] & within[None, :]
         into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
@@ -157,7 +167,7 @@ def scan_forward(
         state = tl.sum(tl.where((tl.arange(0, T) == T - 1)[:, None, None], all_states, 0.0), 0)
         result = tl.sum(all_states * out[:, None, :], 2)
         if HAS_D:
-            result += tl.load(D + channels, mask=known, other=0.0).to(tl.float32)[None, :] * values
+            result += tl.load(D + own + channels, mask=known, other=0.0).to(tl.float32)[None, :] * values
         if HAS_Z:
             gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
             result *= gate / (1.0 + tl.exp(-gate))
@@ -168,18 +178,19 @@ def scan_forward(
             tl.store(final + place, state, mask=held)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_steps", "n_pieces", "piece_steps", "rows_per_set"])
 def piece_adjoints(
     delta, A, C_out, z, bias, grad_y, ends, sums,
     delta_b, delta_t, C_b, C_t, z_b, z_t, grad_b, grad_t,
-    n_steps, n_channels, n_states, n_pieces, piece_steps,
+    n_steps, rows_per_set, n_channels, n_states, n_pieces, piece_steps,
     HAS_BIAS: tl.constexpr, HAS_Z: tl.constexpr, T: tl.constexpr, C: tl.constexpr, S: tl.constexpr,
 ):  # fmt: skip
     """Adjoint of the state before each piece when nothing comes in behind it, (b, p, d, s), and the sums of step sizes, (b, p, d)."""
     row, piece = tl.program_id(0).to(tl.int64), tl.program_id(2)
     channels, states = tl.program_id(1) * C + tl.arange(0, C), tl.arange(0, S)
     known, within = channels < n_channels, states < n_states
-    rates = _rates(A, channels, states, n_channels, n_states)
+    own = _set_of(row, rows_per_set, n_channels)
+    rates = _rates(A + own * n_states, channels, states, n_channels, n_states)
     adjoint, total = tl.zeros([C, S], tl.float32), tl.zeros([C], tl.float32)
     first = piece * piece_steps
     last = tl.minimum(first + piece_steps, n_steps)
@@ -188,7 +199,7 @@ def piece_adjoints(
         steps = first + (n_tiles - 1 - index) * T + tl.arange(0, T)
         ok = (steps < last)[:, None] & known[None, :]
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
-        _, step = _load_step(delta, bias, channels, known, ok, at, HAS_BIAS)
+        _, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
         seen = (steps < last)[:, None] & within[None, :]
         out = tl.load(C_out + row * C_b + steps[:, None] * C_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
         grad = tl.load(grad_y + row * grad_b + steps[:, None] * grad_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
@@ -206,12 +217,12 @@ def piece_adjoints(
     tl.store(sums + place, total, mask=known)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_rows", "n_steps", "n_pieces", "piece_steps", "n_borders", "rows_per_set"])
 def scan_backward(
     x, delta, A, B, C_out, D, z, bias, borders, adjoints, grad_y,
     d_x, d_delta, d_A, d_B, d_C, d_D, d_z, d_bias, d_start,
     x_b, x_t, delta_b, delta_t, B_b, B_t, C_b, C_t, z_b, z_t, grad_b, grad_t,
-    n_rows, n_steps, n_channels, n_states, n_pieces, piece_steps, n_borders,
+    n_rows, n_steps, rows_per_set, n_channels, n_states, n_pieces, piece_steps, n_borders,
     HAS_BIAS: tl.constexpr, HAS_D: tl.constexpr, HAS_Z: tl.constexpr, HAS_BORDERS: tl.constexpr,
     HAS_ADJOINT: tl.constexpr, WANT_START: tl.constexpr, T: tl.constexpr, C: tl.constexpr, S: tl.constexpr,
 ):  # fmt: skip
@@ -220,13 +231,14 @@ def scan_backward(
     channels, states = block * C + tl.arange(0, C), tl.arange(0, S)
     known, within = channels < n_channels, states < n_states
     held = known[:, None] & within[None, :]
-    rates = _rates(A, channels, states, n_channels, n_states)
+    own = _set_of(row, rows_per_set, n_channels)
+    rates = _rates(A + own * n_states, channels, states, n_channels, n_states)
     adjoint = tl.zeros([C, S], tl.float32)
     part = (row * n_pieces + piece) * n_channels + channels
     if HAS_ADJOINT:
         adjoint = tl.load(adjoints + part[:, None] * n_states + states[None, :], mask=held, other=0.0).to(tl.float32)
     if HAS_D:
-        skip = tl.load(D + channels, mask=known, other=0.0).to(tl.float32)
+        skip = tl.load(D + own + channels, mask=known, other=0.0).to(tl.float32)
     sum_A, sum_D, sum_bias = tl.zeros([C, S], tl.float32), tl.zeros([C], tl.float32), tl.zeros([C], tl.float32)
     first = piece * piece_steps
     last = tl.minimum(first + piece_steps, n_steps)
@@ -237,7 +249,7 @@ def scan_backward(
         ok = (steps < last)[:, None] & known[None, :]
         seen = (steps < last)[:, None] & within[None, :]
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
-        raw, step = _load_step(delta, bias, channels, known, ok, at, HAS_BIAS)
+        raw, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
         values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
         into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
         out = tl.load(C_out + row * C_b + steps[:, None] * C_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
@@ -267,11 +279,11 @@ def scan_backward(
         d_out = tl.sum(grad[:, :, None] * all_states, 1)
 
         # the adjoint of each state: what its own output asks for, and what the steps behind it ask for
-        own = grad[:, :, None] * out[:, None, :]
+        asked = grad[:, :, None] * out[:, None, :]
         _, _, before_decay, before_add = tl.associative_scan(
-            (decay, decay * own, one, none), 0, _follow_but_last, reverse=True
+            (decay, decay * asked, one, none), 0, _follow_but_last, reverse=True
         )
-        total = own + before_decay * adjoint[None, :, :] + before_add
+        total = asked + before_decay * adjoint[None, :, :] + before_add
         adjoint = tl.sum(tl.where((tl.arange(0, T) == 0)[:, None, None], decay * total, 0.0), 0)
 
         through_decay = total * carried

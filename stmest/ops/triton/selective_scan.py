@@ -86,8 +86,11 @@ def scan(
     want_final: bool,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return y (b, t, d), the final state (b, d, s) or an empty tensor, and the states kept for the way back."""
-    tiles = tiles_of(x, A.shape[1])
+    """Return y (b, t, d), the final state (b, d, s) or an empty tensor, and the states kept for the way back.
+
+    A (d, s) or, with a set of parameters for each b / n consecutive rows, (n, d, s); D and delta_bias (d,) or (n, d).
+    """
+    tiles = tiles_of(x, A.shape[-1])
     y, final, borders = _outputs(x, A, initial_state, want_final, keep, tiles)
     if x.numel() == 0:
         if want_final:
@@ -95,8 +98,8 @@ def scan(
         return y, final, borders
     x, delta, B, C = (rows(v) for v in (x, delta, B, C))
     A, gate = A.contiguous(), x if z is None else rows(z)
-    (b, t, d), s = x.shape, A.shape[1]
-    sizes = (t, d, s, tiles.pieces, tiles.piece_steps)
+    (b, t, d), s = x.shape, A.shape[-1]
+    sizes = (t, _rows_per_set(x, A), d, s, tiles.pieces, tiles.piece_steps)
     grid = (b, tiles.blocks, tiles.pieces)
     bias = A if delta_bias is None else delta_bias.contiguous()
     has_bias = delta_bias is not None
@@ -122,8 +125,8 @@ def _outputs(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Room for what `scan` returns; a scan of one tile from zero keeps no states."""
     kept = keep and (tiles.borders > 1 or initial_state is not None)
-    borders = empty_float(x, x.shape[0], tiles.borders, *A.shape) if kept else empty_float(x, 0)
-    final = empty_float(x, *((x.shape[0], *A.shape) if want_final else (0,)))
+    borders = empty_float(x, x.shape[0], tiles.borders, *A.shape[-2:]) if kept else empty_float(x, 0)
+    final = empty_float(x, *((x.shape[0], *A.shape[-2:]) if want_final else (0,)))
     return torch.empty(x.shape, dtype=x.dtype, device=x.device), final, borders
 
 
@@ -131,7 +134,7 @@ def _join(ends: Tensor, sums: Tensor, A: Tensor, outer: Tensor | None, tiles: Ti
     b, pieces, d, s = ends.shape
     starts = torch.empty_like(ends)
     join_pieces[(b, tiles.blocks)](
-        ends, sums, A, A if outer is None else outer, starts, d, s, pieces,
+        ends, sums, A, A if outer is None else outer, starts, _rows_per_set(ends, A), d, s, pieces,
         HAS_OUTER=outer is not None, BACKWARD=backward, C=tiles.C, S=tiles.S, **OPTIONS,
     )  # fmt: skip
     return starts
@@ -139,7 +142,7 @@ def _join(ends: Tensor, sums: Tensor, A: Tensor, outer: Tensor | None, tiles: Ti
 
 @scan.register_fake
 def _(x, delta, A, B, C, D, z, delta_bias, initial_state, want_final, keep):
-    return _outputs(x, A, initial_state, want_final, keep, tiles_of(x, A.shape[1]))
+    return _outputs(x, A, initial_state, want_final, keep, tiles_of(x, A.shape[-1]))
 
 
 @operator("selective_scan_triton_backward", device=None)
@@ -164,11 +167,11 @@ def _backward(
         if initial_state is not None and grad_final is not None:
             gradients[-1].copy_(grad_final)
         return gradients
-    tiles = tiles_of(x, A.shape[1])
+    tiles = tiles_of(x, A.shape[-1])
     grad_y, x, delta, B, C = (rows(v) for v in (grad_y, x, delta, B, C))
     A, gate = A.contiguous(), x if z is None else rows(z)
-    (b, t, d), s = x.shape, A.shape[1]
-    sizes = (t, d, s, tiles.pieces, tiles.piece_steps)
+    (b, t, d), s = x.shape, A.shape[-1]
+    sizes = (t, _rows_per_set(x, A), d, s, tiles.pieces, tiles.piece_steps)
     grid = (b, tiles.blocks, tiles.pieces)
     bias = A if delta_bias is None else delta_bias.contiguous()
     flags = {"HAS_BIAS": delta_bias is not None, "HAS_Z": z is not None}
@@ -194,10 +197,18 @@ def _backward(
             **flags, HAS_D=D is not None, HAS_BORDERS=borders.numel() > 0, HAS_ADJOINT=adjoint is not None,
             WANT_START=initial_state is not None, **tiles.options,
         )  # fmt: skip
-    sums_of = (d_x, d_delta, d_A.sum(0), d_B.sum(0), d_C.sum(0), d_D.sum(0), d_z, d_bias.sum(0), d_start)
+    n_sets = b // _rows_per_set(x, A)
+    of_A, of_D, of_bias = (part.unflatten(0, (n_sets, -1)).sum(1) for part in (d_A, d_D, d_bias))
+    gradients = (d_x, d_delta, of_A, d_B.sum(0), d_C.sum(0), of_D, d_z, of_bias, d_start)
     return [
-        x.new_empty(0) if v is None else gradient.to(v.dtype) for v, gradient in zip(inputs, sums_of, strict=True)
+        x.new_empty(0) if v is None else gradient.to(v.dtype).view(v.shape)
+        for v, gradient in zip(inputs, gradients, strict=True)
     ]
+
+
+def _rows_per_set(rows_first: Tensor, A: Tensor) -> int:
+    """How many consecutive rows share a set of parameters."""
+    return len(rows_first) // (len(A) if A.dim() == 3 else 1)
 
 
 def _zeros_like(x: Tensor, v: Tensor | None) -> Tensor:

@@ -264,12 +264,12 @@ class MultiscaleMamba(nn.Module):
         h, gate = (_sequences(v, n_steps) for v in (h, gate))  # (r * k * g, t, d_inner)
         h = causal_conv1d(h, self.conv_weight[e], self.conv_bias[e], backend=self._conv_backend)
         low_rank, to_b, to_c = (weight[e] for weight in self._selection_weights())
-        delta = torch.matmul(h.view(shape), low_rank @ self.dt_proj[e]) + self.omega[e].unsqueeze(1)
+        delta = torch.matmul(h.reshape(shape), low_rank @ self.dt_proj[e]) + self.omega[e].unsqueeze(1)
         y = selective_scan(
             h, _sequences(delta, n_steps), -torch.exp(self.A_log[e]), h @ to_b, h @ to_c, self.D[e], gate,
             self.dt_bias[e], backend=self.scan_backend,
         )  # fmt: skip
-        return y.view(shape)  # type: ignore[union-attr]
+        return y.reshape(shape)  # type: ignore[union-attr]  # a view only where the backend writes (b, t, d)
 
     def _selection_weights(self) -> tuple[Tensor, ...]:
         """Parts of `x_proj` for the step size (of low rank), B and C, (e, d_inner, ...)."""

@@ -89,6 +89,7 @@ def selective_scan(
     Returns
     -------
     y : Tensor of shape (b, t, d)
+        Its layout in memory is that of the backend.
     final_state : Tensor of shape (b, d, s), float32 or float64
         Only with `return_final_state`.
     """
@@ -190,7 +191,7 @@ def choose_backend(x: Tensor, *, stateful: bool = False) -> Choice:
             )
         problem = backends.cuda_problem("mamba_ssm")
         if not problem:
-            return Choice("mamba_ssm", "CUDA and mamba_ssm's fused kernel imports")
+            return Choice("mamba_ssm", "CUDA and mamba_ssm's fused kernel gives the numbers of the reference")
         return Choice("chunked", f"CUDA, but {problem}")
     obstacle = _numba_obstacle(x)
     if not obstacle:
@@ -240,6 +241,9 @@ def show_backends() -> str:
     ]
     lines = ["Backends of the selective scan"]
     lines += [f"  {name:<10} {'no: ' + why if why else 'yes':<4} ({what})" for name, why, what in rows]
+    conv_problem = backends.cuda_problem("causal_conv1d") if has_cuda else "no CUDA device; not imported"
+    lines.append("Fused convolution in front of it, of the causal-conv1d package")
+    lines.append(f"  causal_conv1d {'no: ' + conv_problem if conv_problem else 'yes'}")
     lines.append("Chosen by backend='auto'")
     probes = [("cpu", torch.float32), ("cpu", torch.float64)]
     if torch.cuda.is_available():

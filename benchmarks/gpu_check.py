@@ -1,12 +1,12 @@
 """Does the library compute on a CUDA device what it computes on the CPU, and how fast?
 
-    python benchmarks/gpu_check.py [--parts kernels,forecasters,scan,networks,launches] [--small]
+    python benchmarks/gpu_check.py [--parts kernels,forecasters,scan,networks,fits,launches] [--small]
 
 Kernels are compared with the loop in float64, forecasters with themselves on the CPU; then windows per second of the networks on
-both, the scan beside other implementations and beside the bandwidth of the memory, and what a training step launches. It needs
-torch, numpy, scipy, pandas, scikit-learn, skorch, safetensors and what these need, and no data. Without a CUDA device, the kernels
-run in Triton's interpreter (set TRITON_INTERPRET=1), everything else on the CPU, in small sizes. Results go to
-``results/gpu.json`` after each part; the exit status is 1 if anything is wrong.
+both, the scan beside other implementations and beside the bandwidth of the memory, seconds of whole trainings, and what a
+training step launches. It needs torch, numpy, scipy, pandas, scikit-learn, skorch, safetensors and what these need, and no data.
+Without a CUDA device, kernels run in Triton's interpreter (set TRITON_INTERPRET=1), everything else on the CPU, in small sizes.
+Results go to ``results/gpu.json`` after each part; the exit status is 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic=True needs it before the first product
+os.environ.setdefault(
+    "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+)  # deterministic=True needs it before the first product
 
 import numpy as np
 import torch
@@ -33,10 +35,12 @@ from torch import Tensor
 import stmest
 from stmest.ops import backends, causal_conv1d, selective_scan
 from stmest.ops.reference import causal_conv1d_reference, scan_reference
+from stmest.training import engine
+from stmest.training.recorded import RecordedSteps
 
 CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if CUDA else "cpu"
-PARTS = ("kernels", "forecasters", "scan", "networks", "launches")
+PARTS = ("kernels", "forecasters", "scan", "networks", "fits", "launches")
 NAMES = ("x", "delta", "A", "B", "C", "D", "z", "delta_bias", "initial_state")
 TOLERANCE = {torch.float32: 2e-4, torch.bfloat16: 2e-2}
 # (b, t, d, s); the sizes of speed_scan, and one that fills a device
@@ -142,7 +146,9 @@ def scan_inputs(
     return inputs if optional else [*inputs[:5], None, None, None, None]
 
 
-def with_gradients(run: Callable[..., tuple[Tensor, Tensor]], inputs: list[Tensor | None]) -> dict[str, Tensor]:
+def with_gradients(
+    run: Callable[..., tuple[Tensor, Tensor]], inputs: list[Tensor | None]
+) -> dict[str, Tensor]:
     """Output, final state and all gradients of a weighted sum of both."""
     leaves = [None if v is None else v.detach().requires_grad_() for v in inputs]
     y, final = run(*leaves)
@@ -172,7 +178,9 @@ def kernels(findings: Findings, small: bool) -> None:
                 with findings.guarded(what):
                     inputs = scan_inputs(shape, dtype, optional, strided=optional)
                     found, again = (with_gradients(triton_scan, inputs) for _ in range(2))
-                    wanted = with_gradients(scan_reference, [None if v is None else v.double() for v in inputs])
+                    wanted = with_gradients(
+                        scan_reference, [None if v is None else v.double() for v in inputs]
+                    )
                     errors = {name: relative(found[name], wanted[name]) for name in found}
                     name, error = max(errors.items(), key=lambda item: item[1])
                     same = all(torch.equal(found[k], again[k]) for k in found)
@@ -180,7 +188,9 @@ def kernels(findings: Findings, small: bool) -> None:
                     mark += findings.expect(same, f"{what}: two runs differ")
                     rows.append([what, f"{error:.1e}", name, mark])
                     worst[str(dtype)] = max(worst.get(str(dtype), 0.0), error)
-    for b, t, d, width in [(2, 9, 4, 4)] if small else [(2, 9, 4, 4), (300, 12, 40, 3), (3, 500, 130, 2), (1, 1, 8, 4)]:
+    for b, t, d, width in (
+        [(2, 9, 4, 4)] if small else [(2, 9, 4, 4), (300, 12, 40, 3), (3, 500, 130, 2), (1, 1, 8, 4)]
+    ):
         for dtype in (torch.float32, torch.bfloat16):
             what = f"convolution {(b, t, d, width)} {dtype}"
             with findings.guarded(what):
@@ -192,7 +202,9 @@ def kernels(findings: Findings, small: bool) -> None:
                 def of(convolve: Callable[..., Tensor], values: list[Tensor]) -> list[Tensor]:
                     leaves = [v.detach().requires_grad_() for v in values]
                     y = convolve(*leaves)
-                    ramp = torch.sin(torch.arange(y.numel(), device=y.device, dtype=torch.float64)).view(y.shape)
+                    ramp = torch.sin(torch.arange(y.numel(), device=y.device, dtype=torch.float64)).view(
+                        y.shape
+                    )
                     return [y.detach(), *torch.autograd.grad((y.double() * ramp).sum(), leaves)]
 
                 found = of(lambda *v: causal_conv1d(*v, backend="triton"), given)
@@ -222,33 +234,71 @@ def forecasters(findings: Findings, small: bool) -> None:
     for name, kind in kinds.items():
         for precision in ("float32",) if name == "STM3" or small else ("float32", "bfloat16"):
             what = f"{name} {precision}"
+
+            def fitted(kind: Any = kind, precision: str = precision, **more: Any) -> Any:
+                model = kind(
+                    **settings,
+                    **more,
+                    precision=precision,
+                    seasonal_profile=None,
+                    linear_skip=False,
+                    device=DEVICE,
+                )
+                return model.fit(network.values, network.graph)
+
             with findings.guarded(what), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                more = {"precision": precision, "seasonal_profile": None, "linear_skip": False}
                 start = time.perf_counter()
-                model = kind(**settings, **more, device=DEVICE).fit(network.values, network.graph)
+                model = fitted()
                 seconds = time.perf_counter() - start
-                here = model.predict_windows(network.values[:120])[1]
                 with tempfile.TemporaryDirectory() as folder:
                     path = Path(folder) / "model.safetensors"
                     model.save(path)
-                    there = stmest.load(path, device="cpu").predict_windows(network.values[:120])[1]
-                    back = stmest.load(path, device=DEVICE).predict_windows(network.values[:120])[1]
-                apart = float(np.abs(here - there).max() / np.abs(here).std())
+                    loaded = {device: stmest.load(path, device=device) for device in ("cpu", DEVICE)}
+                here, there, back = (
+                    m.predict_windows(network.values[:120])[1] for m in (model, loaded["cpu"], loaded[DEVICE])
+                )
+                apart = float(np.abs(here - there).max() / here.std())
                 bound = 1e-3 if precision == "float32" else 5e-2
                 mark = findings.expect(apart < bound, f"{what}: CPU and device differ by {apart:.1e}")
                 mark += findings.expect(np.array_equal(here, back), f"{what}: another forecast after loading")
-                twice = [
-                    kind(**settings, **more, device=DEVICE, deterministic=True)
-                    .fit(network.values, network.graph).predict_windows(network.values[:120])[1]
-                    for _ in range(2)
-                ]  # fmt: skip
-                mark += findings.expect(np.array_equal(*twice), f"{what}: deterministic=True gives two forecasts")
-                plain = np.array_equal(here, twice[0])
-                rows.append([what, model.scan_backend_, f"{seconds:.1f}", f"{apart:.1e}", plain, mark])
-                stored[what] = {"backend": model.scan_backend_, "fit_s": seconds, "cpu_against_device": apart}
-    say(table(["forecaster", "scan", "fit, s", "CPU against device", "same bits without deterministic", ""], rows))
+                off = float("nan")
+                if precision == "float32":
+                    once, again = (fitted(deterministic=True) for _ in range(2))
+                    with recordings(never=True):
+                        ordinary = fitted(deterministic=True)
+                    once, again, ordinary = (
+                        m.predict_windows(network.values[:120])[1] for m in (once, again, ordinary)
+                    )
+                    same = np.array_equal(once, again)
+                    mark += findings.expect(same, f"{what}: deterministic=True gives two forecasts")
+                    off = float(np.abs(ordinary - once).max() / once.std())
+                    mark += findings.expect(off < 1e-3, f"{what}: a recorded training differs by {off:.1e}")
+                rows.append([what, model.scan_backend_, f"{seconds:.1f}", f"{apart:.1e}", f"{off:.1e}", mark])
+                stored[what] = {
+                    "backend": model.scan_backend_, "fit_s": seconds, "cpu_against_device": apart,
+                    "recorded_against_ordinary": off,
+                }  # fmt: skip
+    header = ["forecaster", "scan", "fit, s", "CPU against device", "recorded against ordinary", ""]
+    say(table(header, rows))
     findings.parts["forecasters"] = stored
+
+
+@contextmanager
+def recordings(never: bool = False) -> Iterator[list[RecordedSteps]]:
+    """The recorded steps of all trainings within; with `never` no step is recorded."""
+    made: list[RecordedSteps] = []
+
+    def make(network: Any, compute: Any) -> RecordedSteps:
+        made.append(RecordedSteps(network, compute))
+        made[-1].obstacle = "not asked for" if never else ""
+        return made[-1]
+
+    engine.RecordedSteps = make
+    try:
+        yield made
+    finally:
+        engine.RecordedSteps = RecordedSteps
 
 
 # ---------------------------------------------------------------- speed of the scan
@@ -284,14 +334,22 @@ def scan(findings: Findings, small: bool) -> None:
                         with torch.no_grad():
                             selective_scan(*leaves, backend=name)
 
-                    def both(name: str = name, leaves: list[Tensor] = leaves, weight: Tensor = weight) -> None:
+                    def both(
+                        name: str = name, leaves: list[Tensor] = leaves, weight: Tensor = weight
+                    ) -> None:
                         torch.autograd.grad(selective_scan(*leaves, backend=name), leaves, weight)
 
                     n_calls = 20 if name != "chunked" else 3
-                    taken = {"forward": device_seconds_of(forward, n_calls), "both": device_seconds_of(both, n_calls)}
+                    taken = {
+                        "forward": device_seconds_of(forward, n_calls),
+                        "both": device_seconds_of(both, n_calls),
+                    }
                     key = f"{label}|{str(dtype).removeprefix('torch.')}|{name}"
                     stored[key] = {
-                        how: {"ns": 1e9 * taken[how] / (b * t * d * s), "of_bandwidth": floor[how] / rate / taken[how]}
+                        how: {
+                            "ns": 1e9 * taken[how] / (b * t * d * s),
+                            "of_bandwidth": floor[how] / rate / taken[how],
+                        }
                         for how in taken
                     }
                     rows.append([
@@ -300,7 +358,17 @@ def scan(findings: Findings, small: bool) -> None:
                         *(f"{stored[key][how]['ns']:.5f}" for how in taken),
                         *(f"{stored[key][how]['of_bandwidth']:.0%}" for how in taken),
                     ])  # fmt: skip
-    header = ["b x t, d/s", "dtype", "scan", "forward, us", "both, us", "forward, ns", "both, ns", "of bandwidth", "both"]
+    header = [
+        "b x t, d/s",
+        "dtype",
+        "scan",
+        "forward, us",
+        "both, us",
+        "forward, ns",
+        "both, ns",
+        "of bandwidth",
+        "both",
+    ]
     say(f"a copy moves {rate / 1e9:.0f} GB/s")
     say(table(header, rows))
     findings.parts["scan"] = stored
@@ -327,19 +395,29 @@ def network_of(name: str, n_nodes: int, device: str, **changes: Any) -> tuple[An
     return network.to(device), x.to(device), y.to(device)
 
 
-def steps_of(network: Any, x: Tensor, y: Tensor, bfloat16: bool) -> dict[str, Callable[[], None]]:
-    """A step of training and one of prediction."""
+def steps_of(
+    network: Any, x: Tensor, y: Tensor, bfloat16: bool, record: bool
+) -> dict[str, Callable[[], None]]:
+    """A step of training, as forecasters do it or without recording, and one of prediction."""
     optimizer = torch.optim.AdamW(network.parameters(), fused=True)
     kind = x.device.type
+
+    def compute(inputs: Any, target: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        with torch.autocast(kind, torch.bfloat16, enabled=bfloat16):
+            forecast, auxiliary = network(**inputs)
+        loss = (forecast.float() - target).abs().mean() + 0.01 * sum(auxiliary.values())
+        return loss, forecast, auxiliary
+
+    recorded = RecordedSteps(network, compute) if record else None
 
     def train() -> None:
         network.train()
         optimizer.zero_grad()
-        with torch.autocast(kind, torch.bfloat16, enabled=bfloat16):
-            forecast, auxiliary = network(x)
-        loss = (forecast.float() - y).abs().mean() + 0.01 * sum(auxiliary.values())
-        loss.backward()
+        if recorded is None or recorded.step({"x": x}, y) is None:
+            compute({"x": x}, y)[0].backward()
         optimizer.step()
+        if recorded is not None and recorded.obstacle:
+            raise RuntimeError(f"not recorded: {recorded.obstacle}")
 
     def predict() -> None:
         network.eval()
@@ -363,47 +441,95 @@ def networks(findings: Findings, small: bool) -> None:
                     network, x, y = network_of(name, n_nodes, device)
                     if CUDA:
                         torch.cuda.reset_peak_memory_stats()
-                    runs = steps_of(network, x, y, bfloat16)
+                    runs = steps_of(network, x, y, bfloat16, record=device == "cuda")
                     least = 0.3 if device == "cuda" else 0.0
                     rates = {how: len(x) / seconds_of(run, least, 30) for how, run in runs.items()}
                     memory = torch.cuda.max_memory_allocated() / 1e6 if device == "cuda" else float("nan")
-                    stored[what] = {**{f"{how}_windows_per_s": rate for how, rate in rates.items()}, "mb": memory}
-                    rows.append([*what.split("|"), *(f"{rate:,.0f}" for rate in rates.values()), f"{memory:,.0f}"])
+                    stored[what] = {
+                        **{f"{how}_windows_per_s": rate for how, rate in rates.items()},
+                        "mb": memory,
+                    }
+                    rows.append(
+                        [*what.split("|"), *(f"{rate:,.0f}" for rate in rates.values()), f"{memory:,.0f}"]
+                    )
                     del network
-    say(table(["nodes", "network", "device", "precision", "train, windows/s", "predict, windows/s", "MB"], rows))
+    say(
+        table(
+            ["nodes", "network", "device", "precision", "train, windows/s", "predict, windows/s", "MB"], rows
+        )
+    )
     findings.parts["networks"] = stored
+
+
+# ---------------------------------------------------------------- whole trainings
+
+
+def fits(findings: Findings, small: bool) -> None:
+    """Seconds of an epoch of whole trainings with the defaults, on the device and on the CPU, with what is around the network."""
+    rows, stored = [], {}
+    n_nodes, n_times = (5, 300) if small else (69, 3000)
+    network = stmest.make_sensor_network(n_nodes=n_nodes, n_times=n_times, random_state=0)
+    for name in ("STM3", "STMamba", "S2TX", "MAD", "STID"):
+        for device, never in (("cpu", False), *(((DEVICE, True), (DEVICE, False)) if CUDA else ())):
+            if device == "cpu" and name != "STM3" and not small:
+                continue
+            what = f"{name}|{device}|{'ordinary' if never or device == 'cpu' else 'recorded'}"
+            with findings.guarded(what), warnings.catch_warnings(), recordings(never) as made:
+                warnings.simplefilter("ignore")
+                model = getattr(stmest, f"{name}Forecaster")(
+                    input_length=24, horizon=12, batch_size=32, max_epochs=1 if device == "cpu" else 3, patience=None,
+                    random_state=0, device=device, verbose=0,
+                )  # fmt: skip
+                start = time.perf_counter()
+                model.fit(network.values, network.graph)
+                seconds = time.perf_counter() - start
+                obstacle = next((steps.obstacle for steps in made if steps.obstacle), "")
+                if not never:
+                    findings.expect(not obstacle, f"{what}: {obstacle}")
+                epoch = float(model.history_["seconds"].iloc[-1])
+                stored[what] = {"fit_s": seconds, "epoch_s": epoch}
+                rows.append([*what.split("|"), f"{seconds:.1f}", f"{epoch:.2f}", obstacle])
+    say(table([f"{n_nodes} nodes, {n_times} rows", "device", "steps", "fit, s", "last epoch, s", ""], rows))
+    findings.parts["fits"] = stored
 
 
 # ---------------------------------------------------------------- launches
 
 
 def launches(findings: Findings, small: bool) -> None:
-    """What a training step launches, and how long the device is busy with it."""
+    """What an ordinary training step launches, how long the device is busy with it, and a recorded step beside it."""
     rows, stored, details = [], {}, []
-    for name in ("STM3", "STMamba", "S2TX", "MAD"):
+    cases = [(name, 5 if small else 69) for name in ("STM3", "STMamba", "S2TX", "MAD")]
+    for name, n_nodes in cases if small else [*cases, ("STMamba", 2000)]:
         with findings.guarded(f"launches {name}"):
-            network, x, y = network_of(name, 5 if small else 69, DEVICE)
-            train = steps_of(network, x, y, False)["train"]
+            network, x, y = network_of(name, n_nodes, DEVICE)
+            train = steps_of(network, x, y, False, record=False)["train"]
             whole = seconds_of(train)
-            kinds = [torch.profiler.ProfilerActivity.CPU] + ([torch.profiler.ProfilerActivity.CUDA] if CUDA else [])
-            with torch.profiler.profile(activities=kinds) as profile:
+            activities = [torch.profiler.ProfilerActivity.CPU]
+            activities += [torch.profiler.ProfilerActivity.CUDA] if CUDA else []
+            with torch.profiler.profile(activities=activities) as profile:
                 train()
                 wait()
             on_device = [e for e in profile.events() if e.device_type == torch.autograd.DeviceType.CUDA]
             busy = sum(e.device_time for e in on_device) / 1e6
-            stored[name] = {"step_s": whole, "busy_s": busy, "launches": len(on_device)}
-            rows.append([name, f"{1e3 * whole:.2f}", f"{1e3 * busy:.2f}", len(on_device)])
+            recorded = seconds_of(steps_of(network, x, y, False, record=CUDA)["train"])
+            stored[f"{name}|{n_nodes}"] = {
+                "step_s": whole, "busy_s": busy, "launches": len(on_device), "recorded_s": recorded,
+            }  # fmt: skip
+            rows.append([name, n_nodes, *(f"{1e3 * v:.2f}" for v in (whole, recorded, busy)), len(on_device)])
             order = "self_device_time_total" if CUDA else "self_cpu_time_total"
-            details.append(f"{name}\n{profile.key_averages().table(sort_by=order, row_limit=12, max_name_column_width=60)}")
-    say(table(["network, 69 nodes", "step, ms", "device busy, ms", "launches"], rows))
+            details.append(f"{name}\n{profile.key_averages().table(sort_by=order, row_limit=12)}")
+    say(table(["network", "nodes", "step, ms", "recorded, ms", "device busy, ms", "launches"], rows))
     findings.parts["launches"] = stored
-    if CUDA and "OUT_DETAILS" in os.environ:
-        Path(os.environ["OUT_DETAILS"]).write_text("\n".join(details))
+    if "STMEST_PROFILE" in os.environ:
+        Path(os.environ["STMEST_PROFILE"]).write_text("\n".join(details))
 
 
 def main() -> int:
     """Run the parts; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--small", action="store_true", help="small sizes; the only ones without a device")
     options = parser.parse_args()
@@ -413,7 +539,10 @@ def main() -> int:
     stmest.show_backends()
     usable = "triton" in _usable()
     findings.expect(usable, f"triton: {backends.triton_problem(DEVICE)}")
-    run = {"kernels": kernels, "forecasters": forecasters, "scan": scan, "networks": networks, "launches": launches}
+    run = {
+        "kernels": kernels, "forecasters": forecasters, "scan": scan, "networks": networks, "fits": fits,
+        "launches": launches,
+    }  # fmt: skip
     for part in options.parts.split(","):
         start = time.perf_counter()
         say(f"\n== {part}")

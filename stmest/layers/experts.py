@@ -78,6 +78,12 @@ class Router(nn.Module):
         return f"n_experts={self.weight.shape[1]}, top_k={self.top_k}"
 
 
+def one_hot(experts: Tensor, probabilities: Tensor) -> Tensor:
+    """Rows (r, e) of the identity, one for each of the experts chosen (r,); e and the dtype are those of `probabilities`."""
+    every = torch.arange(probabilities.shape[1], device=experts.device)
+    return (experts.unsqueeze(-1) == every).to(probabilities.dtype)
+
+
 def balance_loss(routing: Routing) -> Tensor:
     """Penalty on uneven use of the experts: ``e * sum_e share_e * mean probability_e``; 1 when they are used evenly.
 
@@ -86,8 +92,8 @@ def balance_loss(routing: Routing) -> Tensor:
     Tensor of shape ()
     """
     n_experts = routing.probabilities.shape[1]
-    counts = torch.bincount(routing.experts.flatten(), minlength=n_experts)
-    share = counts.to(routing.probabilities.dtype) / routing.experts.numel()
+    # compared, not counted: torch.bincount waits for a CUDA device
+    share = one_hot(routing.experts.flatten(), routing.probabilities).mean(0)
     return n_experts * (share * routing.probabilities.mean(0)).sum()
 
 
@@ -139,6 +145,8 @@ class ExpertMixture(nn.Module):
         self, x: Tensor, n_steps: int, routing: Routing, description: Tensor, keep_routed: bool = False
     ) -> Mixed:
         """Mix the experts' outputs for x (r, k, d, m)."""
+        if self.experts.takes_any_order(x):
+            return self._mix_unsorted(x, n_steps, routing, description, keep_routed)
         r, top_k = routing.experts.shape
         chosen = routing.experts.flatten()
         order = torch.argsort(chosen, stable=True)  # entries (row, slot), sorted by expert
@@ -149,13 +157,32 @@ class ExpertMixture(nn.Module):
             n_rows.append(r)
         out = self.experts(x.index_select(0, rows), n_rows, n_steps)
         places = torch.argsort(order).view(r, top_k)  # where in `out` the outputs of each row's experts are
-        weights = routing.weights
         if self.gate is not None:
             places = torch.cat([places, torch.arange(r * top_k, len(out), device=places.device)[:, None]], 1)
-            weights = torch.cat([weights, torch.sigmoid(description @ self.gate)[:, None]], 1)
         parts = out.index_select(0, places.flatten()).view(r, places.shape[1], -1)
-        output = torch.bmm(weights.unsqueeze(1), parts).view_as(x)
+        output = torch.bmm(self._weights(routing, description).unsqueeze(1), parts).view_as(x)
         return Mixed(output, out[places[:, :top_k]] if keep_routed else None)
+
+    def _mix_unsorted(
+        self, x: Tensor, n_steps: int, routing: Routing, description: Tensor, keep_routed: bool
+    ) -> Mixed:
+        """The same without sorting, whose counts of rows the CPU would have to wait for."""
+        r, top_k = routing.experts.shape
+        chosen = one_hot(routing.experts, self.experts.in_proj[:, 0, :1].t())  # (r, top_k, e)
+        if self.gate is not None:
+            shared = one_hot(routing.experts.new_full((r, 1), self.n_experts), chosen[0])
+            chosen = torch.cat([chosen, shared], 1)
+        rows = x.unsqueeze(1).expand(-1, chosen.shape[1], *x.shape[1:]).flatten(0, 1)
+        out = self.experts.run_unsorted(rows, chosen.flatten(0, 1), n_steps).unflatten(0, (r, -1))
+        weights = self._weights(routing, description).unsqueeze(1)
+        output = torch.bmm(weights, out.flatten(2)).view_as(x)
+        return Mixed(output, out[:, :top_k] if keep_routed else None)
+
+    def _weights(self, routing: Routing, description: Tensor) -> Tensor:
+        """Factors on the outputs of each row's experts, (r, top_k), and of the shared one behind them."""
+        if self.gate is None:
+            return routing.weights
+        return torch.cat([routing.weights, torch.sigmoid(description @ self.gate)[:, None]], 1)
 
     def extra_repr(self) -> str:
         """Shown by repr."""

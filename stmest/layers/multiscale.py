@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..ops import causal_conv1d, choose_backend, selective_scan
-from ..ops.multiscale import MAX_STEPS, BankWeights, multiscale_mamba
+from ..ops.multiscale import MAX_STEPS, BankWeights, convolve_rows, multiscale_mamba, scan_rows
 from .mamba import init_a_log, init_dt_bias, init_dt_weight, no_decay
 
 __all__ = ["MultiscaleLift", "MultiscaleMamba", "unfold_time"]
@@ -198,8 +198,38 @@ class MultiscaleMamba(nn.Module):
         """
         r, k, d, m = x.shape
         x = x.reshape(r, k, d, m // n_steps, n_steps)
-        out = self._run_fused(x, n_rows) if self._can_fuse(x) else self._run_blocks(x, n_rows)
+        if self.takes_any_order(x):
+            choice = x.new_zeros(r, self.n_blocks)
+            for block, rows in enumerate(choice.split(list(n_rows))):
+                rows[:, block] = 1.0
+            out = self._run_rows(x, choice)
+        else:
+            out = self._run_fused(x, n_rows) if self._can_fuse(x) else self._run_blocks(x, n_rows)
         return out.view(r, k, d, m)
+
+    def takes_any_order(self, x: Tensor) -> bool:
+        """Whether rows like x (r, k, d, ...) may go to their blocks unsorted, by `run_unsorted`."""
+        if self.scan_backend == "auto":
+            return choose_backend(x).name == "triton"
+        return self.scan_backend == "triton"
+
+    def run_unsorted(self, x: Tensor, choice: Tensor, n_steps: int) -> Tensor:
+        """Run each row through its block.
+
+        Parameters
+        ----------
+        x : Tensor of shape (r, k, d, m)
+        choice : Tensor of shape (r, e)
+            1 at the block of each row, else 0.
+        n_steps : int
+            As in `forward`.
+
+        Returns
+        -------
+        Tensor of shape (r, k, d, m)
+        """
+        r, k, d, m = x.shape
+        return self._run_rows(x.reshape(r, k, d, m // n_steps, n_steps), choice).view(r, k, d, m)
 
     def _can_fuse(self, x: Tensor) -> bool:
         usable = x.dtype == torch.float32 and x.shape[-1] <= MAX_STEPS
@@ -241,6 +271,30 @@ class MultiscaleMamba(nn.Module):
         weight = self.out_proj.index_select(0, block).transpose(1, 2)  # (r, d, d_inner)
         return torch.matmul(weight.unsqueeze(1), out.transpose(2, 3)).view(r, k, d, g, t)
 
+    def _run_rows(self, x: Tensor, choice: Tensor) -> Tensor:
+        """The same with all rows at once, each with the weights of its own block: few launches, and no waiting for counts."""
+
+        def own(
+            weight: Tensor,
+        ) -> Tensor:  # a product: its gradient is a sum in a fixed order, unlike that of a selection
+            return (choice @ weight.flatten(1)).view(-1, *weight.shape[1:])
+
+        r, k, d, g, t = x.shape
+        kernels, bias = self._composed()
+        mixed, gates = _convolve(x, own(bias), (own(kernel) for kernel in kernels)).chunk(2, -1)
+        h = convolve_rows(_sequences(mixed, t), own(self.conv_weight), own(self.conv_bias))
+        low_rank, to_b, to_c = self._selection_weights()
+        selection = own(torch.cat([low_rank @ self.dt_proj, to_b, to_c], -1))  # (r, i, i + 2 s)
+        selected = torch.bmm(h.view(r, -1, self.d_inner), selection).view(r, k, g * t, -1)
+        delta, B, C = selected.split([self.d_inner, self.d_state, self.d_state], dim=-1)
+        delta = delta + own(self.omega).unsqueeze(2)
+        y = scan_rows(
+            h, _sequences(delta, t), own(-torch.exp(self.A_log)), _sequences(B, t), _sequences(C, t),
+            own(self.D), _sequences(gates, t), own(self.dt_bias),
+        )  # fmt: skip
+        out = own(self.out_proj).transpose(1, 2).unsqueeze(1)  # (r, 1, d, i)
+        return torch.matmul(out, y.reshape(r, k, g * t, -1).transpose(2, 3)).view(r, k, d, g, t)
+
     def _composed(self) -> tuple[list[Tensor], Tensor]:
         """Return input projection and scale convolution in one.
 
@@ -264,12 +318,12 @@ class MultiscaleMamba(nn.Module):
         h, gate = (_sequences(v, n_steps) for v in (h, gate))  # (r * k * g, t, d_inner)
         h = causal_conv1d(h, self.conv_weight[e], self.conv_bias[e], backend=self._conv_backend)
         low_rank, to_b, to_c = (weight[e] for weight in self._selection_weights())
-        delta = torch.matmul(h.view(shape), low_rank @ self.dt_proj[e]) + self.omega[e].unsqueeze(1)
+        delta = torch.matmul(h.reshape(shape), low_rank @ self.dt_proj[e]) + self.omega[e].unsqueeze(1)
         y = selective_scan(
             h, _sequences(delta, n_steps), -torch.exp(self.A_log[e]), h @ to_b, h @ to_c, self.D[e], gate,
             self.dt_bias[e], backend=self.scan_backend,
         )  # fmt: skip
-        return y.view(shape)  # type: ignore[union-attr]
+        return y.reshape(shape)  # type: ignore[union-attr]  # a view only where the backend writes (b, t, d)
 
     def _selection_weights(self) -> tuple[Tensor, ...]:
         """Parts of `x_proj` for the step size (of low rank), B and C, (e, d_inner, ...)."""

@@ -62,6 +62,7 @@ from ..layers.multiscale import MultiscaleLift, MultiscaleMamba
 from ..layers.norms import InstanceNorm
 from ..layers.older import OLDER_WIDTH, OlderPatches
 from ..layers.stm3_layer import LayerState, STM3Layer, auxiliary_losses, pool_steps
+from ..ops.backends import without_autocast
 from .base import ForecastNetwork, check_adjacency
 
 __all__ = ["STM3Network"]
@@ -219,7 +220,7 @@ class STM3Network(ForecastNetwork):
         layers.
         """
         # the network is too narrow to gain by half precision, and its kernels compute in single
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x.device.type):
             known = None
             if self.older is not None and older is not None:
                 known = self.older(older, older_time, self.embedding)

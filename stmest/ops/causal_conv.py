@@ -38,6 +38,7 @@ def causal_conv1d(
     Returns
     -------
     Tensor of shape (b, t, d), dtype of `x`
+        Its layout in memory is that of the backend.
     """
     if x.dim() != 3 or weight.dim() != 2 or weight.shape[0] != x.shape[2]:
         raise ParameterError(
@@ -94,8 +95,7 @@ def _triton_obstacle(device: str, dtype: torch.dtype) -> str:
 
 
 def _conv_cuda(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:
-    """Call the fused kernel of the causal_conv1d package, whose layout is (b, d, t)."""
+    """Call the fused kernel of the causal_conv1d package, whose layout is (b, d, t); it refuses many other strides."""
     convolve = backends.cuda_function("causal_conv1d")
-    return convolve(x.transpose(1, 2), weight, bias, activation="silu" if activation else None).transpose(
-        1, 2
-    )
+    y = convolve(x.transpose(1, 2).contiguous(), weight, bias, activation="silu" if activation else None)
+    return y.transpose(1, 2)

@@ -66,7 +66,7 @@ def edge_attention(projected: Tensor, edges: Edges, *, backend: str = "auto") ->
         backend = "torch" if obstacle else "numba"
     elif backend not in BACKENDS:
         raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
-    with torch.autocast(projected.device.type, enabled=False):
+    with backends.without_autocast(projected.device.type):
         if backend == "numba":
             backends.require_usable("numba", obstacle)
             from .cpu.edge_attention import EdgeAttention  # needs numba

@@ -6,13 +6,14 @@ Builds on torch alone (numba is imported where it is used).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+from torch.utils._python_dispatch import _disable_current_modes, is_in_torch_dispatch_mode
 
-__all__ = ["constant_when_compiled", "before_compilation", "is_followed", "key_numba_cache"]
+__all__ = ["constant_when_compiled", "before_compilation", "is_followed", "key_numba_cache", "without_modes"]
 
 Probe = TypeVar("Probe", bound=Callable[..., Any])
 
@@ -35,6 +36,11 @@ def is_followed(tensor: Tensor) -> bool:
         or torch._C._functorch.is_batchedtensor(tensor)  # vmap
         or torch.jit.is_tracing()
     )
+
+
+def without_modes() -> AbstractContextManager[Any]:
+    """Return a context in which nothing follows what torch computes, so that tensors have values."""
+    return _disable_current_modes()
 
 
 def before_compilation(package: str, call: Callable[[], None]) -> None:

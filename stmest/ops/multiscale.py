@@ -1,6 +1,7 @@
-"""The bank of multiscale Mamba blocks as one operator, for the CPU; its form in torch is `layers.multiscale`, and its oracle.
+"""The bank of multiscale Mamba blocks: for the CPU as one operator, for CUDA the two parts that torch has no operator for.
 
-Builds on ``cpu``, imported where it is called, as that needs numba.
+Its form in torch is `layers.multiscale`, the oracle of both. Builds on ``cpu`` and ``triton``, imported where they are called, as
+they need numba and triton.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-__all__ = ["MAX_STEPS", "BankWeights", "multiscale_mamba"]
+__all__ = ["MAX_STEPS", "BankWeights", "convolve_rows", "multiscale_mamba", "scan_rows"]
 
 # All steps of a tile are held at once; with more than this its scratch memory leaves the cache.
 MAX_STEPS = 1024
@@ -72,3 +74,46 @@ def multiscale_mamba(x: Tensor, weights: BankWeights, n_rows: Sequence[int], wid
     from .cpu.multiscale import multiscale_mamba as operator
 
     return operator(x, *weights, list(n_rows), list(widths))
+
+
+def convolve_rows(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Causal convolution and SiLU where consecutive rows share weights.
+
+    Parameters
+    ----------
+    x : Tensor of shape (b, t, d)
+        On a CUDA device.
+    weight : Tensor of shape (n, d, w)
+        The first for the first b / n rows, and so on.
+    bias : Tensor of shape (n, d)
+
+    Returns
+    -------
+    Tensor of shape (b, t, d)
+    """
+    from .triton.causal_conv import convolution
+
+    return convolution(x, weight, bias, True)
+
+
+def scan_rows(
+    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, z: Tensor, delta_bias: Tensor
+) -> Tensor:
+    """Selective scan where consecutive rows share parameters.
+
+    Parameters
+    ----------
+    x, delta, B, C, z : Tensor
+        As in `stmest.ops.selective_scan`, on a CUDA device.
+    A : Tensor of shape (n, d, s)
+        The first for the first b / n rows, and so on.
+    D, delta_bias : Tensor of shape (n, d)
+
+    Returns
+    -------
+    Tensor of shape (b, t, d)
+    """
+    from .triton.selective_scan import scan
+
+    keep = torch.is_grad_enabled() and any(v.requires_grad for v in (x, delta, A, B, C, D, z, delta_bias))
+    return scan(x, delta, A, B, C, D, z, delta_bias, None, False, keep)[0]

@@ -90,6 +90,7 @@ def selective_scan(
     Returns
     -------
     y : Tensor of shape (b, t, d)
+        Its layout in memory is that of the backend.
     final_state : Tensor of shape (b, d, s), float32 or float64
         Only with `return_final_state`.
     """
@@ -218,7 +219,9 @@ def _choose_cuda(dtype: torch.dtype, stateful: bool) -> Choice:
         )
     other = backends.cuda_problem("mamba_ssm")
     if not other:
-        return Choice("mamba_ssm", f"CUDA, {problem}, and mamba_ssm's fused kernel can be used")
+        return Choice(
+            "mamba_ssm", f"CUDA, {problem}, and mamba_ssm's fused kernel gives the numbers of the reference"
+        )
     return Choice("chunked", f"CUDA, but {problem}, and {other}")
 
 
@@ -273,6 +276,9 @@ def show_backends() -> str:
     ]
     lines = ["Backends of the selective scan"]
     lines += [f"  {name:<10} {'no: ' + why if why else 'yes':<4} ({what})" for name, why, what in rows]
+    conv_problem = backends.cuda_problem("causal_conv1d") if has_cuda else "no CUDA device; not imported"
+    lines.append("Fused convolution in front of it, of the causal-conv1d package")
+    lines.append(f"  causal_conv1d {'no: ' + conv_problem if conv_problem else 'yes'}")
     lines.append("Chosen by backend='auto'")
     probes = [("cpu", torch.float32), ("cpu", torch.float64)]
     if torch.cuda.is_available():

@@ -14,10 +14,13 @@ from typing import Any
 import pandas as pd
 import torch
 from skorch import NeuralNet
+from skorch.dataset import unpack_data
+from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 
 from ..exceptions import TrainingError
+from .recorded import RecordedSteps
 
 __all__ = ["BatchDataset", "ForecastNet", "ShuffledWindows", "history_frame", "keep_batch", "undecayed"]
 
@@ -101,6 +104,7 @@ class ForecastNet(NeuralNet):
     """
 
     interrupted_ = False
+    _steps: RecordedSteps | None = None
 
     def __init__(
         self,
@@ -132,20 +136,50 @@ class ForecastNet(NeuralNet):
         TrainingError
             If the training loss is not finite.
         """
-        forecast, auxiliary = y_pred
-        loss = self.criterion_(forecast.float(), y_true.to(forecast.device))
         if not training:
-            return loss
+            return self.criterion_(y_pred[0].float(), y_true.to(y_pred[0].device))
+        loss = self._training_loss(y_pred, y_true.to(y_pred[0].device))
+        self._look_at(loss, y_pred[1])
+        return loss
+
+    def _training_loss(self, y_pred: Any, y_true: Tensor) -> Tensor:
+        """Forecast loss plus the weighted auxiliary terms; nothing is taken from the device."""
+        forecast, auxiliary = y_pred
+        loss = self.criterion_(forecast.float(), y_true)
+        for name, term in auxiliary.items():
+            loss = loss + (self.loss_weights or {}).get(name, 0.0) * term
+        return loss
+
+    def _look_at(self, loss: Tensor, auxiliary: Mapping[str, Tensor]) -> None:
+        """Keep the auxiliary terms of a batch; a loss that is not finite ends the training."""
         for name, term in auxiliary.items():
             self.history.record_batch(f"train_{name}", term.item())
-            loss = loss + (self.loss_weights or {}).get(name, 0.0) * term
         if not math.isfinite(loss.item()):
             raise TrainingError(
                 f"the training loss became {loss.item()} in epoch {len(self.history)}. Usual causes: a learning_rate "
                 f"that is too large (now {self.lr:g}), values far outside the range of the training rows, or "
                 "scaler=None on data of large magnitude."
             )
-        return loss
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """One training step; on a CUDA device replayed from a recording where one can be made."""
+        if self._steps is None:
+            return super().train_step_single(batch, **fit_params)
+        self._set_training(True)
+        inputs, target = to_tensor(unpack_data(batch), device=self.device)
+        losses = self._steps.step(inputs, target)
+        if losses is None:
+            return super().train_step_single((inputs, target), **fit_params)
+        loss, forecast, auxiliary = losses
+        self._look_at(loss, auxiliary)
+        return {"loss": loss, "y_pred": (forecast, auxiliary)}
+
+    def _compute(
+        self, inputs: Mapping[str, Tensor], target: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Loss, forecast and auxiliary terms of a batch on the device."""
+        y_pred = self.infer(inputs)
+        return self._training_loss(y_pred, target), *y_pred
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> ForecastNet:
         """Train for `max_epochs` epochs from the present weights.
@@ -160,6 +194,8 @@ class ForecastNet(NeuralNet):
             self.initialize()
         fit_params.pop("_routing_method", None)
         finished_before = len(self.history)
+        on_cuda = torch.device(self.device).type == "cuda"
+        self._steps = RecordedSteps(self.module_, self._compute) if on_cuda else None
         self.notify("on_train_begin", X=X, y=y)
         checkpoint = dict(self.callbacks_).get("checkpoint")
         epochs = self.max_epochs if checkpoint is None else checkpoint.resume(self)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
-import types
 
 import pytest
 import torch
@@ -21,6 +21,7 @@ from stmest.ops import (
 )
 from stmest.ops.reference import causal_conv1d_reference, scan_reference
 
+from .cuda_packages import install, packages
 from .scan_inputs import NAMES, make_inputs
 
 HERE = [name for name in ("reference", "chunked", "numba") if name in available_backends()]
@@ -45,30 +46,9 @@ def fresh_probes():
 def cuda_packages(monkeypatch, fresh_probes):
     """Put stand-ins for mamba_ssm and causal_conv1d among the modules; return the calls they receive."""
     calls = []
-
-    def selective_scan_fn(
-        x, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False, return_last_state=False
-    ):
-        calls.append(("mamba_ssm", x.shape, delta_softplus))
-        inputs = [v if v is None else v.transpose(1, 2) for v in (x, delta, B, C, z)]
-        y, state = scan_reference(*inputs[:2], A, *inputs[2:4], D, inputs[4], delta_bias)
-        return (y.transpose(1, 2), state) if return_last_state else y.transpose(1, 2)
-
-    def causal_conv1d_fn(x, weight, bias=None, activation=None):
-        calls.append(("causal_conv1d", x.shape, activation))
-        return causal_conv1d_reference(x.transpose(1, 2), weight, bias, activation == "silu").transpose(1, 2)
-
-    for name, content in {
-        "mamba_ssm": {},
-        "mamba_ssm.ops": {},
-        "mamba_ssm.ops.selective_scan_interface": {"selective_scan_fn": selective_scan_fn},
-        "causal_conv1d": {"causal_conv1d_fn": causal_conv1d_fn},
-    }.items():
-        module = types.ModuleType(name)
-        module.__spec__ = types.SimpleNamespace(name=name)
-        module.__path__ = []
-        vars(module).update(content)
-        monkeypatch.setitem(sys.modules, name, module)
+    install(monkeypatch, packages(calls))
+    assert backends.cuda_problem("mamba_ssm") == backends.cuda_problem("causal_conv1d") == ""
+    calls.clear()
     return calls
 
 
@@ -181,12 +161,82 @@ def test_cuda_without_mamba_ssm(monkeypatch, fresh_probes):
     assert "mamba_ssm is not installed" in choice.reason
 
 
-def test_cuda_with_a_broken_mamba_ssm_warns_once(monkeypatch, cuda_packages):
-    monkeypatch.delattr(sys.modules["mamba_ssm.ops.selective_scan_interface"], "selective_scan_fn")
-    with pytest.warns(RuntimeWarning, match="import failed"):
+def _hollow(*args, **kwargs):
+    raise ImportError("selective_scan_cuda is not built")
+
+
+def _halved(function):
+    return lambda *args, **kwargs: 0.5 * function(*args, **kwargs)
+
+
+def _without_gradient(function):
+    return lambda x, *args, **kwargs: function(x.detach(), *args, **kwargs) + 0 * x
+
+
+def _replace(change):
+    """Stand-ins whose functions are changed."""
+    modules = packages()
+    for content in modules.values():
+        content.update({name: change(function) for name, function in content.items()})
+    return modules
+
+
+def _without(*names):
+    return {name: content for name, content in packages().items() if name not in names}
+
+
+FAULTS = {
+    "compiled part": (_without("selective_scan_cuda", "causal_conv1d_cuda"), "compiled part of {} is missing"),
+    "function": ({name: {} for name in packages()}, "importing {} failed"),
+    "hollow": (_replace(lambda function: _hollow), "a call of {} on a tiny example failed.*not built"),
+    "wrong": (_replace(_halved), "{} gives other numbers than the reference for the result"),
+    "wrong gradient": (_replace(_without_gradient), "{} gives other numbers .* for the gradient of x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("package", ["mamba_ssm", "causal_conv1d"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_cuda_package_is_refused_in_one_sentence(fault, package, monkeypatch, fresh_probes):
+    modules, sentence = FAULTS[fault]
+    install(monkeypatch, modules)
+    with pytest.warns(RuntimeWarning, match=f"{package} is installed but not used"):
+        problem = backends.cuda_problem(package)
+    assert re.search(sentence.format(package), problem)
+    assert backends.cuda_problem(package) == problem  # a second warning would be an error here
+    with pytest.raises(MissingDependencyError, match="cannot be used"):
+        backends.cuda_function(package)
+
+
+def test_a_refused_cuda_package_falls_back_to_ours(monkeypatch, fresh_probes, capsys):
+    install(monkeypatch, FAULTS["hollow"][0])
+    with pytest.warns(RuntimeWarning, match="mamba_ssm is installed but not used"):
         choice = choose_backend(Pretended("cuda"))
     assert choice.name == "chunked"
-    assert choose_backend(Pretended("cuda")) == choice  # a second warning would be an error here
+    assert "tiny example failed" in choice.reason
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch, "empty", lambda *shape, device="cpu", dtype=torch.float32: Pretended(device, dtype)
+    )
+    with pytest.warns(RuntimeWarning, match="causal_conv1d is installed but not used"):
+        report = show_backends()
+    assert (
+        report.count("tiny example failed") == 3
+    )  # of each package, and why the scan on CUDA is another one
+
+
+def test_a_cuda_package_needs_a_device(monkeypatch, fresh_probes):
+    install(monkeypatch, packages(), device="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.warns(RuntimeWarning, match="needs a CUDA device"):
+        assert backends.cuda_problem("mamba_ssm") == "mamba_ssm needs a CUDA device, and there is none"
+
+
+def test_the_probe_moves_nobodys_random_numbers_and_needs_no_gradient_mode(monkeypatch, fresh_probes):
+    install(monkeypatch, packages())
+    before = torch.get_rng_state()
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert backends.cuda_problem("mamba_ssm") == ""
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_fused_cuda_kernel_gets_its_own_layout(cuda_packages):
@@ -204,7 +254,7 @@ def test_the_fused_cuda_kernel_gets_its_own_layout(cuda_packages):
 
 
 def test_the_fused_cuda_convolution_gets_its_own_layout(cuda_packages):
-    x, weight = torch.randn(2, 9, 4), torch.randn(4, 3)
+    x, weight = torch.randn(2, 9, 8)[..., :4], torch.randn(4, 3)  # a half, as of a projection
     for activation in (True, False):
         y = causal_conv1d(x, weight, activation=activation, backend="causal_conv1d")
         torch.testing.assert_close(y, causal_conv1d_reference(x, weight, None, activation))
@@ -290,7 +340,7 @@ def test_cuda_packages_are_not_imported_on_a_cpu(monkeypatch, fresh_probes):
 def test_report_names_presence_choice_and_reason(capsys):
     report = show_backends()
     assert capsys.readouterr().out == report
-    for name in ("reference", "chunked", "numba", "mamba_ssm"):
+    for name in ("reference", "chunked", "numba", "mamba_ssm", "causal_conv1d"):
         assert name in report
     assert "cpu float64   -> chunked (float64" in report
 

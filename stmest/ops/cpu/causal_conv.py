@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .kernels.causal_conv import conv_backward, conv_forward, conv_scratch_vectors
 from ..operators import operator
+from .kernels.causal_conv import conv_backward, conv_forward, conv_scratch_vectors
 from .plan import address_of, contiguous, plan_of, run, sum_parts, view_of
 
 __all__ = ["convolution"]

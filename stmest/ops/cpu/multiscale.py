@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from ...exceptions import ParameterError
+from ..operators import operator
 from .kernels.multiscale import Shape, Tiles, Weights, forward_tiles
 from .kernels.multiscale_backward import GradientTiles, Sums, backward_tiles
-from ..operators import operator
 from .simd.arithmetic import LOG2_E
 from .simd.vectors import BLOCK, FLOAT_BYTES, LANES
 from .threads import run_parts

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ...exceptions import ParameterError
-from .kernels.scale_attention import BLOCK_BYTES, WIDTH, Shape, Tiles, Weights, backward_tiles, forward_tiles
 from ..operators import operator
+from .kernels.scale_attention import BLOCK_BYTES, WIDTH, Shape, Tiles, Weights, backward_tiles, forward_tiles
 from .threads import run_parts
 
 __all__ = ["scale_attention"]

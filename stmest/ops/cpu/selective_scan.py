@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..operators import operator
 from .kernels.selective_scan import CHUNK, ScanMemory, padded_states, scan_forward, scratch_vectors
 from .kernels.selective_scan_backward import scan_backward
-from ..operators import operator
 from .plan import NO_VIEW, address_of, contiguous, plan_of, run, sum_parts, view_of
 from .simd.vectors import FLOAT_BYTES, LANES
 

@@ -1,6 +1,7 @@
 """The kernels of the short causal convolution in front of the scan; see `causal_conv` for how they are called.
 
-Consecutive rows may share a set of weights and biases: `rows_per_set` of them. Builds on triton."""
+Consecutive rows may share a set of weights and biases: `rows_per_set` of them. Builds on triton.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +12,17 @@ __all__ = ["conv_backward", "conv_forward"]
 
 
 @triton.jit
-def _convolve(x, weight, bias, row_at, x_t, steps, channels, known, last, HAS_BIAS: tl.constexpr, W: tl.constexpr):
+def _convolve(
+    x, weight, bias, row_at, x_t, steps, channels, known, last, HAS_BIAS: tl.constexpr, W: tl.constexpr
+):
     """Sums of the taps of some steps and channels, (T, C), before the activation."""
     total = tl.zeros([steps.shape[0], channels.shape[0]], tl.float32)
     for tap in tl.static_range(W):
         before = steps - (W - 1 - tap)
         ok = ((before >= 0) & (before < last))[:, None] & known[None, :]
-        values = tl.load(x + row_at + before[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
+        values = tl.load(x + row_at + before[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(
+            tl.float32
+        )
         total += values * tl.load(weight + channels * W + tap, mask=known, other=0.0).to(tl.float32)[None, :]
     if HAS_BIAS:
         total += tl.load(bias + channels, mask=known, other=0.0).to(tl.float32)[None, :]

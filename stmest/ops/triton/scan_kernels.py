@@ -3,9 +3,9 @@
 A program holds the states of some channels of one row of the batch, (T, C, S) at a time: T steps, C channels, S states. The
 steps of such a tile lie in the registers of one thread, so that a scan along them needs no exchange between threads. Time is cut
 into pieces where rows and channels alone would not fill the device: the state before each piece comes from `join_pieces`.
-Consecutive rows may share a set of the parameters A, D and bias: `rows_per_set` of them. Counts are not specialised on: another
-number of rows is no reason to compile anew. Sums over channels or rows go to buffers of partial sums, never through atomics: the same inputs give the same bits.
-Builds on triton.
+Consecutive rows may share a set of the parameters A, D and bias: `rows_per_set` of them. Counts are not specialised on, so that
+another number of rows is no reason to compile anew. Sums over channels or rows go to buffers of partial sums, never through
+atomics: the same inputs give the same bits. Builds on triton.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ def _softplus(v):
     power = tl.exp(tl.minimum(v, 20.0))
     one_more = 1.0 + power
     rounded = one_more - 1.0
-    exact = tl.where(rounded == 0.0, power, tl.log(one_more) * (power / tl.where(rounded == 0.0, 1.0, rounded)))
+    exact = tl.where(
+        rounded == 0.0, power, tl.log(one_more) * (power / tl.where(rounded == 0.0, 1.0, rounded))
+    )
     return tl.where(v > 20.0, v, exact)
 
 
@@ -33,7 +35,9 @@ def _follow(decay, add, next_decay, next_add):
 
 
 @triton.jit
-def _follow_but_last(decay, add, before_decay, before_add, next_decay, next_add, next_before_decay, next_before_add):
+def _follow_but_last(
+    decay, add, before_decay, before_add, next_decay, next_add, next_before_decay, next_before_add
+):
     """The same, and all but the last of the maps as one map: what holds before the last step."""
     return (
         decay * next_decay,
@@ -86,9 +90,13 @@ def piece_ends(
         ok = (steps < last)[:, None] & known[None, :]
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
         _, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
-        values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
+        values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(
+            tl.float32
+        )
         seen = (steps < last)[:, None] & within[None, :]
-        into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
+        into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(
+            tl.float32
+        )
         decay = tl.exp(step[:, :, None] * rates[None, :, :])
         add = (step * values)[:, :, None] * into[:, None, :]
         decay, add = tl.associative_scan((decay, add), 0, _follow)
@@ -150,16 +158,24 @@ def scan_forward(
     last = tl.minimum(first + piece_steps, n_steps)
     for start in range(first, last, T):
         if KEEP:
-            place = ((row * n_borders + start // T) * n_channels + channels)[:, None] * n_states + states[None, :]
+            place = ((row * n_borders + start // T) * n_channels + channels)[:, None] * n_states + states[
+                None, :
+            ]
             tl.store(borders + place, state, mask=held)
         steps = start + tl.arange(0, T)
         ok = (steps < last)[:, None] & known[None, :]
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
         _, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
-        values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
+        values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(
+            tl.float32
+        )
         seen = (steps < last)[:, None] & within[None, :]
-        into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
-        out = tl.load(C_out + row * C_b + steps[:, None] * C_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
+        into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(
+            tl.float32
+        )
+        out = tl.load(C_out + row * C_b + steps[:, None] * C_t + states[None, :], mask=seen, other=0.0).to(
+            tl.float32
+        )
         decay = tl.exp(step[:, :, None] * rates[None, :, :])
         add = (step * values)[:, :, None] * into[:, None, :]
         decay, add = tl.associative_scan((decay, add), 0, _follow)
@@ -169,10 +185,12 @@ def scan_forward(
         if HAS_D:
             result += tl.load(D + own + channels, mask=known, other=0.0).to(tl.float32)[None, :] * values
         if HAS_Z:
-            gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
+            gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(
+                tl.float32
+            )
             result *= gate / (1.0 + tl.exp(-gate))
         tl.store(y + (row * n_steps + steps[:, None]) * n_channels + channels[None, :], result, mask=ok)
-    if WANT_FINAL:
+    if WANT_FINAL:  # noqa: SIM102, a constant of the compiler
         if last == n_steps:
             place = (row * n_channels + channels)[:, None] * n_states + states[None, :]
             tl.store(final + place, state, mask=held)
@@ -185,7 +203,7 @@ def piece_adjoints(
     n_steps, rows_per_set, n_channels, n_states, n_pieces, piece_steps,
     HAS_BIAS: tl.constexpr, HAS_Z: tl.constexpr, T: tl.constexpr, C: tl.constexpr, S: tl.constexpr,
 ):  # fmt: skip
-    """Adjoint of the state before each piece when nothing comes in behind it, (b, p, d, s), and the sums of step sizes, (b, p, d)."""
+    """Adjoint of the state before each piece if none comes in behind it, (b, p, d, s), and sums of step sizes, (b, p, d)."""
     row, piece = tl.program_id(0).to(tl.int64), tl.program_id(2)
     channels, states = tl.program_id(1) * C + tl.arange(0, C), tl.arange(0, S)
     known, within = channels < n_channels, states < n_states
@@ -201,10 +219,16 @@ def piece_adjoints(
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
         _, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
         seen = (steps < last)[:, None] & within[None, :]
-        out = tl.load(C_out + row * C_b + steps[:, None] * C_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
-        grad = tl.load(grad_y + row * grad_b + steps[:, None] * grad_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
+        out = tl.load(C_out + row * C_b + steps[:, None] * C_t + states[None, :], mask=seen, other=0.0).to(
+            tl.float32
+        )
+        grad = tl.load(
+            grad_y + row * grad_b + steps[:, None] * grad_t + channels[None, :], mask=ok, other=0.0
+        ).to(tl.float32)
         if HAS_Z:
-            gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
+            gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(
+                tl.float32
+            )
             grad *= gate / (1.0 + tl.exp(-gate))
         decay = tl.exp(step[:, :, None] * rates[None, :, :])
         add = decay * (grad[:, :, None] * out[:, None, :])
@@ -213,7 +237,9 @@ def piece_adjoints(
         adjoint = tl.sum(tl.where((tl.arange(0, T) == 0)[:, None, None], all_adjoints, 0.0), 0)
         total += tl.sum(step, 0)
     place = (row * n_pieces + piece) * n_channels + channels
-    tl.store(ends + place[:, None] * n_states + states[None, :], adjoint, mask=known[:, None] & within[None, :])
+    tl.store(
+        ends + place[:, None] * n_states + states[None, :], adjoint, mask=known[:, None] & within[None, :]
+    )
     tl.store(sums + place, total, mask=known)
 
 
@@ -236,10 +262,16 @@ def scan_backward(
     adjoint = tl.zeros([C, S], tl.float32)
     part = (row * n_pieces + piece) * n_channels + channels
     if HAS_ADJOINT:
-        adjoint = tl.load(adjoints + part[:, None] * n_states + states[None, :], mask=held, other=0.0).to(tl.float32)
+        adjoint = tl.load(adjoints + part[:, None] * n_states + states[None, :], mask=held, other=0.0).to(
+            tl.float32
+        )
     if HAS_D:
         skip = tl.load(D + own + channels, mask=known, other=0.0).to(tl.float32)
-    sum_A, sum_D, sum_bias = tl.zeros([C, S], tl.float32), tl.zeros([C], tl.float32), tl.zeros([C], tl.float32)
+    sum_A, sum_D, sum_bias = (
+        tl.zeros([C, S], tl.float32),
+        tl.zeros([C], tl.float32),
+        tl.zeros([C], tl.float32),
+    )
     first = piece * piece_steps
     last = tl.minimum(first + piece_steps, n_steps)
     n_tiles = tl.cdiv(last - first, T)
@@ -250,10 +282,18 @@ def scan_backward(
         seen = (steps < last)[:, None] & within[None, :]
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
         raw, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
-        values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
-        into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
-        out = tl.load(C_out + row * C_b + steps[:, None] * C_t + states[None, :], mask=seen, other=0.0).to(tl.float32)
-        grad = tl.load(grad_y + row * grad_b + steps[:, None] * grad_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
+        values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(
+            tl.float32
+        )
+        into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(
+            tl.float32
+        )
+        out = tl.load(C_out + row * C_b + steps[:, None] * C_t + states[None, :], mask=seen, other=0.0).to(
+            tl.float32
+        )
+        grad = tl.load(
+            grad_y + row * grad_b + steps[:, None] * grad_t + channels[None, :], mask=ok, other=0.0
+        ).to(tl.float32)
         place = (row * n_steps + steps[:, None]) * n_channels + channels[None, :]
 
         # the states once more, from the one before this tile
@@ -263,13 +303,17 @@ def scan_backward(
         _, _, before_decay, before_add = tl.associative_scan((decay, add, one, none), 0, _follow_but_last)
         before = before_add
         if HAS_BORDERS:
-            border = ((row * n_borders + start // T) * n_channels + channels)[:, None] * n_states + states[None, :]
+            border = ((row * n_borders + start // T) * n_channels + channels)[:, None] * n_states + states[
+                None, :
+            ]
             before += before_decay * tl.load(borders + border, mask=held, other=0.0)[None, :, :]
         carried = decay * before
         all_states = carried + add
 
         if HAS_Z:
-            gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(tl.float32)
+            gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(
+                tl.float32
+            )
             share = 1.0 / (1.0 + tl.exp(-gate))
             plain = tl.sum(all_states * out[:, None, :], 2)
             if HAS_D:
@@ -308,7 +352,7 @@ def scan_backward(
         tl.store(d_D + part, sum_D, mask=known)
     if HAS_BIAS:
         tl.store(d_bias + part, sum_bias, mask=known)
-    if WANT_START:
+    if WANT_START:  # noqa: SIM102
         if first == 0:
             place = (row * n_channels + channels)[:, None] * n_states + states[None, :]
             tl.store(d_start + place, adjoint, mask=held)

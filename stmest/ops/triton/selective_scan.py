@@ -108,7 +108,17 @@ def scan(
         if tiles.pieces > 1:
             ends, sums = empty_float(x, b, tiles.pieces, d, s), empty_float(x, b, tiles.pieces, d)
             piece_ends[grid](
-                x, delta, A, B, bias, ends, sums, *strides(x, delta, B), *sizes, HAS_BIAS=has_bias, **tiles.options
+                x,
+                delta,
+                A,
+                B,
+                bias,
+                ends,
+                sums,
+                *strides(x, delta, B),
+                *sizes,
+                HAS_BIAS=has_bias,
+                **tiles.options,
             )
             start = _join(ends, sums, A, start, tiles, backward=False)
         scan_forward[grid](
@@ -130,7 +140,9 @@ def _outputs(
     return torch.empty(x.shape, dtype=x.dtype, device=x.device), final, borders
 
 
-def _join(ends: Tensor, sums: Tensor, A: Tensor, outer: Tensor | None, tiles: Tiles, backward: bool) -> Tensor:
+def _join(
+    ends: Tensor, sums: Tensor, A: Tensor, outer: Tensor | None, tiles: Tiles, backward: bool
+) -> Tensor:
     b, pieces, d, s = ends.shape
     starts = torch.empty_like(ends)
     join_pieces[(b, tiles.blocks)](
@@ -179,7 +191,11 @@ def _backward(
     d_x, d_delta = (torch.empty(x.shape, dtype=v.dtype, device=x.device) for v in (x, delta))
     d_z = d_x if z is None else torch.empty(x.shape, dtype=z.dtype, device=x.device)
     d_B, d_C = (empty_float(x, tiles.blocks, b, t, s) for _ in range(2))
-    d_A, d_D, d_bias = empty_float(x, b * tiles.pieces, d, s), empty_float(x, b * tiles.pieces, d), empty_float(x, b * tiles.pieces, d)
+    d_A, d_D, d_bias = (
+        empty_float(x, b * tiles.pieces, d, s),
+        empty_float(x, b * tiles.pieces, d),
+        empty_float(x, b * tiles.pieces, d),
+    )
     d_start = empty_float(x, *(() if initial_state is None else initial_state.shape))
     with on_device(x):
         if tiles.pieces > 1:

@@ -204,13 +204,13 @@ def _probe_triton(device: str) -> str:
         from .triton.causal_conv import convolution
         from .triton.selective_scan import scan
 
-        pairs = {
-            "scan": (lambda *v: scan(*v, None, False, True)[0], lambda *v: scan_reference(*v)[0], *_scan_example()),
-            "convolution": (
-                lambda *v: convolution(*v, True), causal_conv1d_reference, *_convolution_example()
-            ),
-        }  # fmt: skip
         with _plain_tensors(device):
+            pairs = {
+                "scan": (lambda *v: scan(*v, None, False, True)[0], lambda *v: scan_reference(*v)[0], *_scan_example()),
+                "convolution": (
+                    lambda *v: convolution(*v, True), causal_conv1d_reference, *_convolution_example()
+                ),
+            }  # fmt: skip
             for name, (ours, reference, names, given) in pairs.items():
                 differing = _differing(ours, reference, names, given, where)
                 if differing:

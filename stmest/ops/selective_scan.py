@@ -34,6 +34,12 @@ class ScanInputs(NamedTuple):
     delta_bias: Tensor | None
     initial_state: Tensor | None
 
+    def to(self, dtype: torch.dtype) -> ScanInputs:
+        """The same in another dtype."""
+        x, delta, A, B, C = (v.to(dtype) for v in self[:5])
+        D, z, bias, state = (None if v is None else v.to(dtype) for v in self[5:])
+        return ScanInputs(x, delta, A, B, C, D, z, bias, state)
+
 
 class Choice(NamedTuple):
     """A backend and the reason it was chosen."""
@@ -107,7 +113,7 @@ def selective_scan(
             backends.require_usable("triton", _triton_obstacle(x.device, dtype))
             inputs = given
         else:
-            inputs = ScanInputs(*(None if v is None else v.to(dtype) for v in given))
+            inputs = given.to(dtype)
         y, final_state = _run(backend, inputs, return_final_state)
         y = y.to(x.dtype)
     return (y, final_state) if return_final_state else y

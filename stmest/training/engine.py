@@ -174,6 +174,11 @@ class ForecastNet(NeuralNet):
         self._look_at(loss, auxiliary)
         return {"loss": loss, "y_pred": (forecast, auxiliary)}
 
+    def _recorded_steps(self) -> RecordedSteps | None:
+        """Where training steps are recorded, on a device that can."""
+        on_cuda = torch.device(self.device).type == "cuda"
+        return RecordedSteps(self.module_, self._compute) if on_cuda else None
+
     def _compute(
         self, inputs: Mapping[str, Tensor], target: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
@@ -194,8 +199,7 @@ class ForecastNet(NeuralNet):
             self.initialize()
         fit_params.pop("_routing_method", None)
         finished_before = len(self.history)
-        on_cuda = torch.device(self.device).type == "cuda"
-        self._steps = RecordedSteps(self.module_, self._compute) if on_cuda else None
+        self._steps = self._recorded_steps()
         self.notify("on_train_begin", X=X, y=y)
         checkpoint = dict(self.callbacks_).get("checkpoint")
         epochs = self.max_epochs if checkpoint is None else checkpoint.resume(self)

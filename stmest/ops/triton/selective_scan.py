@@ -175,10 +175,10 @@ def _backward(
     """Return the gradients of x, delta, A, B, C, D, z, delta_bias, initial_state; empty where an input is missing."""
     inputs = (x, delta, A, B, C, D, z, delta_bias, initial_state)
     if x.numel() == 0:
-        gradients = [_zeros_like(x, v) for v in inputs]
+        empty = [_zeros_like(x, v) for v in inputs]
         if initial_state is not None and grad_final is not None:
-            gradients[-1].copy_(grad_final)
-        return gradients
+            empty[-1].copy_(grad_final)
+        return empty
     tiles = tiles_of(x, A.shape[-1])
     grad_y, x, delta, B, C = (rows(v) for v in (grad_y, x, delta, B, C))
     A, gate = A.contiguous(), x if z is None else rows(z)

@@ -131,7 +131,7 @@ class S2TXNetwork(ForecastNetwork):
         norm: str,
         target_channels: list[int],
         observed_channels: list[int] | None,
-        scan_backend: str = "auto",
+        scan_backend: str,
         **sizes: int,
     ) -> None:
         super().__init__(**sizes)

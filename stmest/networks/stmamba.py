@@ -242,7 +242,7 @@ class STMambaNetwork(ForecastNetwork):
         head: str,
         head_width: int,
         older: tuple[int, int] | None,
-        scan_backend: str = "auto",
+        scan_backend: str,
         **sizes: int,
     ) -> None:
         super().__init__(**sizes)

@@ -16,7 +16,9 @@ from . import backends
 from .chunked import scan_chunked
 from .reference import scan_reference
 
-__all__ = ["BACKENDS", "Choice", "available_backends", "choose_backend", "selective_scan", "show_backends"]
+__all__ = [
+    "BACKENDS", "Choice", "available_backends", "backend_problem", "choose_backend", "selective_scan", "show_backends",
+]  # fmt: skip
 
 BACKENDS = ("reference", "chunked", "numba", "mamba_ssm")
 
@@ -197,6 +199,29 @@ def choose_backend(x: Tensor, *, stateful: bool = False) -> Choice:
     if not obstacle:
         return Choice("numba", "CPU in single precision and numba imports")
     return Choice("chunked", obstacle)
+
+
+def backend_problem(backend: str, device: torch.device) -> str:
+    """Say what keeps a backend from running in float32 on a device.
+
+    Parameters
+    ----------
+    backend : str
+        One of `BACKENDS`, or "auto".
+    device : torch.device
+
+    Returns
+    -------
+    str
+        "" if nothing does.
+    """
+    if backend == "numba":
+        return _numba_obstacle(torch.empty(0, device=device))
+    if backend == "mamba_ssm":
+        if device.type != "cuda":
+            return f"device {device.type!r}: mamba_ssm's kernels run on CUDA"
+        return backends.cuda_problem("mamba_ssm")
+    return ""
 
 
 def _numba_obstacle(x: Tensor) -> str:

@@ -27,7 +27,7 @@ _SIZES = {
     "n_nodes": 5, "n_inputs": 2, "n_outputs": 1, "input_length": 6, "horizon": 4, "n_time_features": 0,
     "n_ahead": 0, "n_events": 0,
 }  # fmt: skip
-_MAMBA = {"d_state": 4, "d_conv": 4, "expand": 2}
+_MAMBA = {"d_state": 4, "d_conv": 4, "expand": 2, "scan_backend": "auto"}
 _LINEAR = {**_SIZES, "per_node": False}
 
 SETTINGS: dict[type[ForecastNetwork], dict[str, Any]] = {
@@ -53,7 +53,7 @@ SETTINGS: dict[type[ForecastNetwork], dict[str, Any]] = {
         **_SIZES, "n_inputs": 1, "input_length": 5, "horizon": 3, "grid_shape": (6, 9), "adjacency": None,
         "reconstruction": "mamba", "prediction": "dit", "step_embedding": False, "fusion": "sum", "fusion_weight": 0.1,
         "norm": "group", "directions": "sum", "width": 4, "strides": (2, 2), "d_model": 8,
-        "n_layers": 1, "n_heads": 2, "mlp_ratio": 4, "hidden": 6, "d_state": 4, "kernels": (3, 5),
+        "n_layers": 1, "n_heads": 2, "mlp_ratio": 4, "hidden": 6, "d_state": 4, "kernels": (3, 5), "scan_backend": "auto",
     },
     STIDNetwork: {
         **_SIZES, "day_channels": None, "week_channel": None, "slots_per_day": 24, "d_model": 4, "n_layers": 3,

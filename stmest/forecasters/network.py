@@ -41,7 +41,7 @@ from ..prediction.calibration import Calibration
 from ..prediction.network_rule import NetworkRule
 from ..prediction.predictor import Predictor
 from ..runtime import deterministic_algorithms, resolve_device, seeded
-from ..training.diagnostics import build_network
+from ..training.building import build_network
 from ..training.encoding import Encoding
 from ..training.trainer import Trained, Trainer
 from .base import BaseForecaster, learnt
@@ -220,7 +220,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         earlier = self._histories() if self._continues() else [None] * self.n_members
         members: list[Trained] = []
         for number, seed in enumerate(seeds):
-            with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
+            with seeded(seed), deterministic_algorithms(self.deterministic, device):
                 if self._continues():
                     network = _copy_of(rule.networks[number])  # the weights stay as they were if fit fails
                 else:
@@ -447,7 +447,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
             warnings.warn(f"{error} The model was loaded on the CPU.", RuntimeWarning, stacklevel=2)
             device = torch.device("cpu")
         scan_or_auto(self, device)
-        with seeded(0, device):
+        with seeded(0):
             first = self._new_network(self.predictor_, self.given_graph_)
         networks: list[ForecastNetwork] = []
         for arrays in weights:

@@ -65,16 +65,20 @@ SETTINGS: dict[type[ForecastNetwork], dict[str, Any]] = {
 }  # fmt: skip
 
 
-def build(kind: type[ForecastNetwork], seed: int = 0, **changes: Any) -> Any:
-    """A tiny network, apart from the changes; the first channels are forecast, and a grid has its number of nodes."""
+def settings_of(kind: type[ForecastNetwork], **changes: Any) -> dict[str, Any]:
+    """Arguments of a tiny network, with changes; the first channels are forecast, and a grid has its number of nodes."""
     settings = {**SETTINGS[kind], **changes}
     if settings.get("grid_shape") is not None:
         settings["n_nodes"] = math.prod(settings["grid_shape"])
     wanted = inspect.signature(kind).parameters
     derived = {"target_channels": list(range(settings["n_outputs"])), "n_features": settings["n_inputs"]}
-    settings = {name: value for name, value in derived.items() if name in wanted} | settings
+    return {name: value for name, value in derived.items() if name in wanted} | settings
+
+
+def build(kind: type[ForecastNetwork], seed: int = 0, **changes: Any) -> Any:
+    """A tiny network, apart from the changes."""
     torch.manual_seed(seed)
-    return kind(**settings)
+    return kind(**settings_of(kind, **changes))
 
 
 def windows(network: ForecastNetwork, seed: int = 1, batch: int = 3) -> tuple[Tensor, Tensor | None]:

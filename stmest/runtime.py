@@ -1,4 +1,4 @@
-"""Devices, memory, seeds, deterministic algorithms, optional packages, versions.
+"""Devices, memory, random numbers, deterministic algorithms, optional packages, versions.
 
 Builds on psutil, and on torch where a device is meant: torch takes seconds to import, and forecasters in closed form do not
 need it.
@@ -14,6 +14,7 @@ import platform
 import sys
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -26,13 +27,11 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "deterministic_algorithms", "free_memory", "require", "resolve_device", "seeded", "show_versions", "versions",
+    "RandomNumbers", "deterministic_algorithms", "free_memory", "random_generator", "require", "resolve_device", "seeded",
+    "show_versions", "versions",
 ]  # fmt: skip
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
-
-# torch's CPU generator belongs to the whole process: two seeded fits in two threads must not interleave.
-_SEED_LOCK = threading.RLock()
 
 _REPORTED_PACKAGES = (
     "stmest", "numpy", "scipy", "pandas", "scikit-learn", "torch", "skorch", "numba", "safetensors",
@@ -158,27 +157,101 @@ def resolve_device(device: str | torch.device | None) -> torch.device:
     return resolved
 
 
-@contextlib.contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Run a block under its own torch random state; that of the caller is restored afterwards.
+class RandomNumbers:
+    """The random generators of a seed: one for each kind of device, made when it is first drawn from.
 
     Parameters
     ----------
     seed : int
-        Seed of torch's generators inside the block.
-    device : torch.device
-        Device whose generator is seeded beside the CPU's.
-
-    Notes
-    -----
-    One block runs at a time in a process, so that seeded fits in several threads stay reproducible.
     """
-    import torch
 
-    forked = [device.index or 0] if device.type == "cuda" else []
-    with _SEED_LOCK, torch.random.fork_rng(devices=forked):
-        torch.manual_seed(seed)
-        yield
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._generators: dict[str, torch.Generator] = {}
+
+    def on(self, device: torch.device) -> torch.Generator:
+        """Return the generator for a device."""
+        if device.type not in self._generators:
+            import torch
+
+            self._generators[device.type] = torch.Generator(device).manual_seed(self.seed)
+        return self._generators[device.type]
+
+
+_NUMBERS: ContextVar[RandomNumbers | None] = ContextVar("stmest_random_numbers", default=None)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[RandomNumbers]:
+    """Run a block whose random numbers come from generators of its own, in this thread.
+
+    What asks `random_generator` within the block draws from them. torch's own generators, which belong to the whole process, are
+    neither read nor moved, so that blocks in several threads do not disturb each other or the caller.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the generators.
+    """
+    numbers = RandomNumbers(seed)
+    outer = _NUMBERS.set(numbers)
+    try:
+        yield numbers
+    finally:
+        _NUMBERS.reset(outer)
+
+
+def random_generator(device: torch.device) -> torch.Generator | None:
+    """The generator to draw from on a device.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the numbers are needed.
+
+    Returns
+    -------
+    torch.Generator or None
+        That of the `seeded` block around; None, torch's own generator, where there is no block.
+    """
+    numbers = _NUMBERS.get()
+    return None if numbers is None else numbers.on(device)
+
+
+class _DeterministicBlocks:
+    """How many blocks of any thread need deterministic operations, and the switches before the first of them."""
+
+    def __init__(self) -> None:
+        self.lock, self.n_blocks = threading.Lock(), 0
+        self.before = (False, False, False)
+
+    def begin(self) -> None:
+        import torch
+
+        with self.lock:
+            if not self.n_blocks:
+                self.before = (
+                    torch.are_deterministic_algorithms_enabled(),
+                    torch.is_deterministic_algorithms_warn_only_enabled(),
+                    torch.backends.cudnn.benchmark,
+                )
+                torch.use_deterministic_algorithms(True)
+                # the search for the fastest kernel may end with another one each time
+                torch.backends.cudnn.benchmark = False
+            self.n_blocks += 1
+
+    def end(self) -> None:
+        import torch
+
+        with self.lock:
+            self.n_blocks -= 1
+            if not self.n_blocks:
+                enabled, warn_only, searches = self.before
+                torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+                torch.backends.cudnn.benchmark = searches
+
+
+_DETERMINISTIC = _DeterministicBlocks()
 
 
 @contextlib.contextmanager
@@ -200,7 +273,7 @@ def deterministic_algorithms(wanted: bool, device: torch.device) -> Iterator[Non
     Notes
     -----
     The setting is `torch.use_deterministic_algorithms`. It belongs to the whole process, so that it applies to other threads
-    too.
+    too, until the last of such blocks has ended.
     """
     if not wanted:
         yield
@@ -210,20 +283,11 @@ def deterministic_algorithms(wanted: bool, device: torch.device) -> Iterator[Non
             "deterministic=True on a CUDA device needs the environment variable CUBLAS_WORKSPACE_CONFIG=:4096:8, set before "
             "Python starts (cuBLAS reads it once); or use deterministic=False."
         )
-    import torch
-
-    enabled = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    searches = torch.backends.cudnn.benchmark
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = (
-        False  # the search for the fastest kernel may end with another one each time
-    )
+    _DETERMINISTIC.begin()
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
-        torch.backends.cudnn.benchmark = searches
+        _DETERMINISTIC.end()
 
 
 def versions() -> dict[str, str]:

@@ -19,6 +19,7 @@ from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
 from .published import AsPublished, Setting, published
 from .registry import register
+from .scan import SCAN_BACKENDS
 
 __all__ = ["SIZES", "MADForecaster", "MADParameters"]
 
@@ -57,6 +58,7 @@ class MADParameters(TrainingParameters):
     n_heads: int | None = None
     d_state: int | None = None
     unfreeze_every: int = 0
+    scan_backend: str = "auto"
     batch_size: int = 16
     loss: str = "mse"
 
@@ -78,6 +80,7 @@ class MADParameters(TrainingParameters):
         "n_heads": [whole(1), None],
         "d_state": [whole(1), None],
         "unfreeze_every": [whole(0)],
+        "scan_backend": SCAN_BACKENDS,
     }
 
 
@@ -179,6 +182,7 @@ class MADForecaster(MADParameters, AsPublished, NetworkForecaster):
     unfreeze_every : int, default=0
         Epochs after which the next part is unfrozen, from the output to the input: the decoder learns from the start, the
         predictor so many epochs later, encoders and reconstruction again so many later. 0: all parts learn from the start.
+    {scan_parameters}
     {training_parameters}
 
     Attributes

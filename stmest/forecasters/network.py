@@ -37,16 +37,16 @@ from ..linear.past import learn_past
 from ..linear.seasonal_mean import less_season
 from ..linear.window_ridge import WindowRidge, fit_ensemble
 from ..networks.base import ForecastNetwork
-from ..ops.selective_scan import choose_backend
 from ..prediction.calibration import Calibration
 from ..prediction.network_rule import NetworkRule
 from ..prediction.predictor import Predictor
 from ..runtime import deterministic_algorithms, resolve_device, seeded
-from ..training.diagnostics import build_network
+from ..training.building import build_network
 from ..training.encoding import Encoding
 from ..training.trainer import Trained, Trainer
 from .base import BaseForecaster, learnt
 from .parameters import TrainingParameters
+from .scan import require_scan, running_scan, scan_or_auto, wanted_scan
 
 __all__ = ["NetworkForecaster"]
 
@@ -177,6 +177,11 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
                 raise ParameterError(
                     f"callbacks holds {callback!r} of type {type(callback).__name__}; needed: instances of skorch's Callback."
                 )
+        if self.deterministic and wanted_scan(self) == "mamba_ssm":
+            raise ParameterError(
+                "scan_backend='mamba_ssm' sums gradients in no fixed order, against deterministic=True; use "
+                "scan_backend='auto', or deterministic=False."
+            )
         if self._continues() and len(self.networks_) != self.n_members:
             raise ParameterError(
                 f"warm_start=True continues the {len(self.networks_)} network(s) that were fitted, but "
@@ -198,12 +203,13 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
                 f"X has n_samples = {panel.n_times} rows; input_length + horizon = {self.input_length + self.horizon} "
                 "rows are needed for one window. Give more rows, or a smaller input_length or horizon."
             )
+        device = resolve_device(self.device)
+        require_scan(self, device)
         # a warm start goes on with the linear forecast that there is
         before, folds = (
             (self.predictor_, None) if self._continues() else self._before_training(panel, graph, split)
         )
         rule: Any = before.rule
-        device = resolve_device(self.device)
         random = check_random_state(self.random_state)
         seeds = [int(random.randint(2**31 - 1)) for _ in range(self.n_members)]
         first_weights = self.__dict__.pop("first_weights", None) or [{}]
@@ -214,7 +220,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         earlier = self._histories() if self._continues() else [None] * self.n_members
         members: list[Trained] = []
         for number, seed in enumerate(seeds):
-            with seeded(seed, device), deterministic_algorithms(self.deterministic, device):
+            with seeded(seed), deterministic_algorithms(self.deterministic, device):
                 if self._continues():
                     network = _copy_of(rule.networks[number])  # the weights stay as they were if fit fails
                 else:
@@ -383,7 +389,7 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
     @property
     def scan_backend_(self) -> str:
         """Implementation of the Mamba scan on the device."""
-        return choose_backend(torch.empty(1, device=self.device_)).name
+        return running_scan(self)
 
     def _shown(self, table: pd.DataFrame) -> pd.DataFrame:
         """A table that shows what a network learnt, marked with its residual weight; a warning where no forecast uses it."""
@@ -440,7 +446,8 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         except DeviceError as error:
             warnings.warn(f"{error} The model was loaded on the CPU.", RuntimeWarning, stacklevel=2)
             device = torch.device("cpu")
-        with seeded(0, device):
+        scan_or_auto(self, device)
+        with seeded(0):
             first = self._new_network(self.predictor_, self.given_graph_)
         networks: list[ForecastNetwork] = []
         for arrays in weights:

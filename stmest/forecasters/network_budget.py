@@ -5,7 +5,6 @@ Builds on torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,11 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ..exceptions import ModelFileError
+from ..training.building import FACTORIES
 from ..training.diagnostics import available_memory
 
 __all__ = ["NetworkBudget"]
 
-_FACTORIES: set[Callable[..., Any]] = {
-    torch.arange, torch.empty, torch.eye, torch.full, torch.linspace, torch.ones, torch.rand, torch.randint, torch.randn,
-    torch.zeros,
-}  # fmt: skip
 _SPARE_NUMBERS, _NUMBERS_PER_WEIGHT = 4_000_000, 8
 _SPARE_CALLS, _CALLS_PER_WEIGHT = 2_000, 100
 
@@ -51,7 +47,7 @@ class NetworkBudget(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in _FACTORIES:
+        if func in FACTORIES:
             described = {key: value for key, value in kwargs.items() if key != "generator"}
             self.n_numbers -= func(*args, **{**described, "device": "meta"}).numel()
             self.n_calls -= 1

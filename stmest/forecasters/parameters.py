@@ -232,6 +232,13 @@ node_dropout : float, default={node_dropout}
     count as before. The network then learns to do without sensors that fail later. In [0, 1).
 """
 
+_SCAN_DOC = """\
+scan_backend : {{"auto", "numba", "chunked", "reference", "mamba_ssm"}}, default={scan_backend!r}
+    Implementation of the Mamba scan; `stmest.show_backends` says which of them can run here. ``"auto"`` takes the fastest on the
+    device. Another one changes time and memory, and forecasts in the last digits only. A model that is opened where its
+    implementation cannot run has ``"auto"``, with a warning.
+"""
+
 _TRAINING_ATTRIBUTES_DOC = """\
 network_ : torch.nn.Module
     The trained network; of several members the first.
@@ -260,6 +267,7 @@ _SHARED_DOC = {
     "window_parameters": _WINDOW_DOC,
     "training_parameters": _TRAINING_DOC,
     "graph_network_parameters": _GRAPH_NETWORK_DOC,
+    "scan_parameters": _SCAN_DOC,
     "training_attributes": _TRAINING_ATTRIBUTES_DOC,
 }
 
@@ -269,8 +277,8 @@ Forecaster = TypeVar("Forecaster", bound=type)
 def describe(cls: Forecaster) -> Forecaster:
     """Class decorator: put the shared parameters (with the defaults of the class) and attributes into the docstring.
 
-    They replace the marks ``{window_parameters}``, ``{training_parameters}``, ``{graph_network_parameters}`` and
-    ``{training_attributes}``. The error about an unknown parameter then names the class.
+    They replace the marks ``{window_parameters}``, ``{training_parameters}``, ``{graph_network_parameters}``,
+    ``{scan_parameters}`` and ``{training_attributes}``. The error about an unknown parameter then names the class.
 
     Parameters
     ----------

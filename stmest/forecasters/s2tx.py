@@ -16,6 +16,7 @@ from .network import NetworkForecaster
 from .parameters import TrainingParameters, describe, real, whole
 from .published import AsPublished, Setting, published
 from .registry import register
+from .scan import SCAN_BACKENDS
 
 __all__ = ["S2TXForecaster", "S2TXParameters"]
 
@@ -46,6 +47,7 @@ class S2TXParameters(TrainingParameters):
     expand: int = 2
     dropout: float = 0.3
     norm: str = "batch"
+    scan_backend: str = "auto"
     time_features: Any = None
     max_epochs: int = 10
     batch_size: int = 64
@@ -76,6 +78,7 @@ class S2TXParameters(TrainingParameters):
         "expand": [whole(1)],
         "dropout": [real(0, 1)],
         "norm": [StrOptions(set(TOKEN_NORMS))],
+        "scan_backend": SCAN_BACKENDS,
     }
 
 
@@ -193,6 +196,7 @@ class S2TXForecaster(S2TXParameters, AsPublished, NetworkForecaster):
         Dropout of tokens and after each step; in [0, 1).
     norm : {"batch", "layer"}, default="batch"
         Norm before each step: of each channel over all tokens, or of each token over its channels.
+    {scan_parameters}
     {training_parameters}
 
     Attributes

@@ -23,6 +23,7 @@ from .graph_network import GraphNetworkForecaster
 from .parameters import GraphNetworkParameters, describe, real, whole
 from .published import AsPublished, Setting, published
 from .registry import register
+from .scan import SCAN_BACKENDS
 
 __all__ = ["STM3Forecaster", "STM3Parameters"]
 
@@ -54,6 +55,7 @@ class STM3Parameters(GraphNetworkParameters):
     contrastive_temperature: float = 0.1
     balance_weight: float = 0.01
     head_width: int = 128
+    scan_backend: str = "auto"
     learning_rate: float = 2e-3
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -78,6 +80,7 @@ class STM3Parameters(GraphNetworkParameters):
         "contrastive_temperature": [real(0, closed="neither")],
         "balance_weight": [real(0)],
         "head_width": [whole(0)],
+        "scan_backend": SCAN_BACKENDS,
     }
 
 
@@ -208,6 +211,7 @@ class STM3Forecaster(STM3Parameters, AsPublished, GraphNetworkForecaster):
         Hidden units of the head: a perceptron on the encoded window, the window, the node and the calendar. 0: a linear map from
         the encoded window alone, as in the paper, which sees no `long_input_length`.
     {graph_network_parameters}
+    {scan_parameters}
     {training_parameters}
 
     Attributes

@@ -19,6 +19,7 @@ from .graph_network import GraphNetworkForecaster
 from .parameters import GraphNetworkParameters, describe, real, whole
 from .published import AsPublished, Setting, published
 from .registry import register
+from .scan import SCAN_BACKENDS
 
 __all__ = ["STMambaForecaster", "STMambaParameters"]
 
@@ -44,6 +45,7 @@ class STMambaParameters(GraphNetworkParameters):
     norm_first: bool = True
     head: str = "flatten"
     head_width: int = 64
+    scan_backend: str = "auto"
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **GraphNetworkParameters._parameter_constraints,
@@ -64,6 +66,7 @@ class STMambaParameters(GraphNetworkParameters):
         "norm_first": ["boolean"],
         "head": [StrOptions({"flatten", "last"})],
         "head_width": [whole(0)],
+        "scan_backend": SCAN_BACKENDS,
     }
 
 
@@ -174,6 +177,7 @@ class STMambaForecaster(STMambaParameters, AsPublished, GraphNetworkForecaster):
         Hidden units of the head: a perceptron on the encoding, the window, the node and the calendar. 0: a linear map from the
         encoding alone, which sees no `long_input_length`.
     {graph_network_parameters}
+    {scan_parameters}
     {training_parameters}
 
     Attributes

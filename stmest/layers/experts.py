@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..runtime import random_generator
 from .multiscale import MultiscaleMamba
 
 __all__ = ["ExpertMixture", "Mixed", "Router", "Routing", "balance_loss", "contrastive_loss"]
@@ -66,7 +67,13 @@ class Router(nn.Module):
         """Route the rows described by (r, n_features)."""
         scores = description @ self.weight
         if self.training and self.noise > 0:
-            scores = scores + self.noise * torch.rand_like(scores)
+            drawn = torch.rand(
+                scores.shape,
+                generator=random_generator(scores.device),
+                dtype=scores.dtype,
+                device=scores.device,
+            )
+            scores = scores + self.noise * drawn
         probabilities = torch.softmax(scores, dim=-1)
         weights, experts = probabilities.topk(self.top_k, dim=-1)
         if self.top_k > 1:
@@ -218,7 +225,8 @@ def contrastive_loss(
         Mean over the anchors; 0 if none has a positive.
     """
     if len(features) > max_rows:
-        chosen = torch.randperm(len(features), device=features.device)[:max_rows]
+        source = random_generator(features.device)
+        chosen = torch.randperm(len(features), generator=source, device=features.device)[:max_rows]
         features, expert = features[chosen], expert[chosen]
     r, k, _ = features.shape
     f = F.normalize(features, dim=-1)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .dropout import Dropout
+
 __all__ = ["ForecastHead", "LinearHead", "ResidualLayer"]
 
 
@@ -32,7 +34,7 @@ class ResidualLayer(nn.Module):
     def __init__(self, d_model: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(d_model, d_model), nn.Linear(d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, z: Tensor) -> Tensor:
         """Add what the layer finds."""

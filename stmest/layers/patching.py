@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..exceptions import ParameterError
+from .dropout import Dropout
 
 __all__ = ["PatchEmbedding", "Patching", "choose_patching", "make_patches", "n_patches"]
 
@@ -142,7 +143,7 @@ class PatchEmbedding(nn.Module):
         self.projection = nn.Linear(n_inputs * patch, d_model)
         positions = torch.empty(n_patches(length, patch, stride), d_model)
         self.position = nn.Parameter(positions.uniform_(-0.02, 0.02))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, series: Tensor) -> Tensor:
         """Map (m, t, f) to (m, p, d)."""

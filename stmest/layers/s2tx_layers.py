@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .attention import FeedForward, MultiHeadAttention
+from .dropout import Dropout
 from .mamba import BidirectionalMamba, MambaBlock, init_dt_bias
 from .norms import token_norm
 
@@ -54,7 +55,7 @@ class GlobalLayer(nn.Module):
         super().__init__()
         self.norm_mamba, self.mamba = token_norm(norm, d_model), mamba
         self.norm_mlp, self.mlp = token_norm(norm, d_model), FeedForward(d_model, d_ff)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Mix the tokens of a sequence."""
@@ -78,7 +79,7 @@ class LocalLayer(nn.Module):
         self.norm_cross = token_norm(norm, d_model) if cross_attention else None
         self.cross = MultiHeadAttention(d_model, n_heads) if cross_attention else None
         self.norm_mlp, self.mlp = token_norm(norm, d_model), FeedForward(d_model, d_ff)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
         """Let the tokens look around and at the context."""

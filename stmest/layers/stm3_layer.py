@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import ParameterError
+from .dropout import Dropout
 from .experts import ExpertMixture, Router, Routing, balance_loss, contrastive_loss
 from .graph_conv import AGCCN, Supports
 from .multiscale import MultiscaleMamba
@@ -81,7 +82,7 @@ class STM3Layer(nn.Module):
         self.norm = ScaleNorm(k, d_model)
         self.router = Router(described, n_experts, top_k) if n_experts else None
         self.experts = ExpertMixture(experts, n_experts, described, shared) if n_experts else experts
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, z: Tensor, embedding: Tensor, supports: Supports, n_steps: int, keep_routed: bool = False

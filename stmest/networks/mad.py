@@ -127,7 +127,7 @@ class MADNetwork(ForecastNetwork):
         hidden: int,
         d_state: int,
         kernels: Sequence[int],
-        scan_backend: str = "auto",
+        scan_backend: str,
         **sizes: int,
     ) -> None:
         super().__init__(**sizes)

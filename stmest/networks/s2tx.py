@@ -50,10 +50,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..exceptions import ParameterError
 from ..layers.attention import local_window
+from ..layers.dropout import recomputed
 from ..layers.mamba import BidirectionalMamba, MambaBlock
 from ..layers.norms import InstanceNorm, token_norm
 from ..layers.patching import PatchEmbedding, choose_patching
@@ -131,7 +131,7 @@ class S2TXNetwork(ForecastNetwork):
         norm: str,
         target_channels: list[int],
         observed_channels: list[int] | None,
-        scan_backend: str = "auto",
+        scan_backend: str,
         **sizes: int,
     ) -> None:
         super().__init__(**sizes)
@@ -183,7 +183,7 @@ class S2TXNetwork(ForecastNetwork):
         if len(x) <= at_once:
             forecast = self._forecast(scaled)
         elif torch.is_grad_enabled():
-            parts = [checkpoint(self._forecast, part, use_reentrant=False) for part in scaled.split(at_once)]
+            parts = [recomputed(self._forecast, part) for part in scaled.split(at_once)]
             forecast = torch.cat(parts)
         else:
             forecast = torch.cat([self._forecast(part) for part in scaled.split(at_once)])

@@ -141,7 +141,7 @@ class STM3Network(ForecastNetwork):
         observed_channels: Sequence[int] | None,
         head_width: int,
         older: tuple[int, int] | None,
-        scan_backend: str = "auto",
+        scan_backend: str,
         **sizes: int,
     ) -> None:
         super().__init__(**sizes)

@@ -49,9 +49,9 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..exceptions import ParameterError
+from ..layers.dropout import Dropout, recomputed
 from ..layers.graph_attention import AttentionGraph, GraphAttention
 from ..layers.graph_conv import GraphSupports
 from ..layers.head import ForecastHead, LinearHead
@@ -97,7 +97,7 @@ class SpatialStep(nn.Module):
         super().__init__()
         self.norm, self.norm_first = nn.LayerNorm(attention.d_model), norm_first
         self.attention = attention
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, graph: AttentionGraph, embedding: Tensor) -> Tensor:
         """Mix the nodes."""
@@ -132,7 +132,7 @@ class TemporalStep(nn.Module):
         super().__init__()
         self.norm, self.norm_first = nn.LayerNorm(d_model), norm_first
         self.mamba = mamba
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the steps."""
@@ -149,7 +149,7 @@ class FeedForward(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(d_model, ratio * d_model), nn.GELU(), nn.Linear(ratio * d_model, d_model)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (b, t, n, d) to (b, t, n, d)."""
@@ -242,7 +242,7 @@ class STMambaNetwork(ForecastNetwork):
         head: str,
         head_width: int,
         older: tuple[int, int] | None,
-        scan_backend: str = "auto",
+        scan_backend: str,
         **sizes: int,
     ) -> None:
         super().__init__(**sizes)
@@ -322,7 +322,7 @@ class STMambaNetwork(ForecastNetwork):
         beside = [[None] * len(x) if known is None else known.split(at_once) for known in others]
         chunks = zip(x.split(at_once), *beside, strict=False)
         if torch.is_grad_enabled():
-            parts = [checkpoint(self._forecast, *chunk, use_reentrant=False) for chunk in chunks]
+            parts = [recomputed(self._forecast, *chunk) for chunk in chunks]
         else:
             parts = [self._forecast(*chunk) for chunk in chunks]
         return torch.cat(parts), {}

@@ -16,7 +16,9 @@ from . import backends
 from .chunked import scan_chunked
 from .reference import scan_reference
 
-__all__ = ["BACKENDS", "Choice", "available_backends", "choose_backend", "selective_scan", "show_backends"]
+__all__ = [
+    "BACKENDS", "Choice", "available_backends", "backend_problem", "choose_backend", "selective_scan", "show_backends",
+]  # fmt: skip
 
 BACKENDS = ("reference", "chunked", "numba", "triton", "mamba_ssm")
 
@@ -229,6 +231,31 @@ def _choose_cuda(dtype: torch.dtype, stateful: bool) -> Choice:
             "mamba_ssm", f"CUDA, {problem}, and mamba_ssm's fused kernel gives the numbers of the reference"
         )
     return Choice("chunked", f"CUDA, but {problem}, and {other}")
+
+
+def backend_problem(backend: str, device: torch.device) -> str:
+    """Say what keeps a backend from running in float32 on a device.
+
+    Parameters
+    ----------
+    backend : str
+        One of `BACKENDS`, or "auto".
+    device : torch.device
+
+    Returns
+    -------
+    str
+        "" if nothing does.
+    """
+    if backend == "numba":
+        return _numba_obstacle(device, torch.float32)
+    if backend == "triton":
+        return _triton_obstacle(device, torch.float32)
+    if backend == "mamba_ssm":
+        if device.type != "cuda":
+            return f"device {device.type!r}: mamba_ssm's kernels run on CUDA"
+        return backends.cuda_problem("mamba_ssm")
+    return ""
 
 
 def _numba_obstacle(device: torch.device, dtype: torch.dtype) -> str:

@@ -23,6 +23,7 @@ from skorch.history import History
 
 from ..data.chunks import row_chunks
 from ..exceptions import ModelFileError, StorageError
+from ..runtime import random_generator
 from ..storage.plain_state import decode, encode
 from ..storage.tensor_file import read_tensor_file, write_tensor_file
 
@@ -247,24 +248,24 @@ def _load_state(callback: Any, state: dict[str, Any] | None) -> None:
 
 def _generators(net: Any) -> dict[str, Any]:
     """State of every random generator of the training: of dropout on the CPU and the device, and of the shuffling."""
-    device = torch.device(net.device)
-    on_device = None
-    if device.type == "cuda":
-        on_device = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
-        on_device = torch.mps.get_rng_state()
+    on_cpu, on_device = _sources(net)
     return {
-        "cpu": torch.get_rng_state(),
-        "device": on_device,
+        "cpu": on_cpu.get_state(),
+        "device": None if on_device is None else on_device.get_state(),
         "batches": net.iterator_train__generator.get_state(),
     }
 
 
 def _set_generators(net: Any, state: dict[str, Any]) -> None:
-    device = torch.device(net.device)
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state["device"], device)
-    elif device.type == "mps":
-        torch.mps.set_rng_state(state["device"])
+    on_cpu, on_device = _sources(net)
+    if on_device is not None:
+        on_device.set_state(state["device"])
     net.iterator_train__generator.set_state(state["batches"])
-    torch.set_rng_state(state["cpu"])
+    on_cpu.set_state(state["cpu"])
+
+
+def _sources(net: Any) -> tuple[torch.Generator, torch.Generator | None]:
+    """The generators on the CPU, and on the device where that is another one."""
+    device, cpu = torch.device(net.device), torch.device("cpu")
+    on_cpu = random_generator(cpu) or torch.default_generator
+    return on_cpu, None if device.type == "cpu" else random_generator(device)

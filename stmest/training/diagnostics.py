@@ -6,33 +6,27 @@ one and on two windows, and extrapolated to the batch. The aim is a factor of 2.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as hook
 
 from ..data.panel import Panel
 from ..exceptions import OutOfMemoryError, TrainingError
-from ..runtime import free_memory
+from ..runtime import free_memory, seeded
 from .encoding import WindowLoader
 from .extremes import most_extreme, node_name
 
 __all__ = [
-    "MemoryEstimate", "available_memory", "build_network", "estimate_training", "explain_lack", "explained_training",
+    "MemoryEstimate", "available_memory", "estimate_training", "explain_lack", "explained_training",
     "is_out_of_memory",
 ]  # fmt: skip
 
-Built = TypeVar("Built", bound=nn.Module)
-
-# A network of more modules is a mistake, and takes minutes to build
-_MOST_MODULES = 20_000
 # Weights, gradients, two moments of AdamW, the best weights so far
 _COPIES_OF_WEIGHTS = 5
 # At its peak, the backward pass holds about as much again in gradients and in the workspace of its kernels (measured)
@@ -87,8 +81,7 @@ def estimate_training(
     if available is not None and _COPIES_OF_WEIGHTS * weights > 2 * available:
         return MemoryEstimate(_COPIES_OF_WEIGHTS * weights, 1)  # not even a copy of it may fit
     trial = copy.deepcopy(network).to(device).train()
-    forked = [device.index or 0] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=forked):
+    with seeded(0):
         try:
             one, two = (_kept(trial, load(positions)[0], device, available) for positions in ([0], [0, 0]))
         except _TooLargeError:  # one or two windows take all memory that is free
@@ -184,91 +177,8 @@ def explain_lack(
         raise OutOfMemoryError(_lack(what, sizes, batch_size, estimate, available, device)) from error
 
 
-def build_network(name: str, build: Callable[[], Built]) -> Built:
-    """Build a network, once it is known that its weights fit into memory.
-
-    It is built on torch's meta device first, which has no values, and its weights are counted as they are made.
-
-    Parameters
-    ----------
-    name : str
-        Of the forecaster.
-    build : callable
-        Returns the network.
-
-    Returns
-    -------
-    Module
-        What `build` returns; torch's random state is what it would be without the count.
-
-    Raises
-    ------
-    OutOfMemoryError
-        With a remedy, if the weights need more than the free memory, or if there are more than 20,000 modules.
-    """
-    size = _CountedSize(free_memory())
-    with contextlib.ExitStack() as hooks:
-        for register in (
-            hook.register_module_parameter_registration_hook,
-            hook.register_module_buffer_registration_hook,
-        ):
-            hooks.callback(register(size.add_tensor).remove)
-        hooks.callback(hook.register_module_module_registration_hook(size.add_module).remove)
-        hooks.enter_context(torch.random.fork_rng(devices=[]))
-        hooks.enter_context(torch.device("meta"))
-        try:
-            build()
-        except _TooLargeError as error:
-            raise _too_large(name) from error
-        except Exception as error:
-            if _is_too_large(error):
-                raise _too_large(name) from error
-            # else the network cannot be built without values; if it cannot be built at all, it says so now
-    try:
-        return build()
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, OutOfMemoryError) or not _is_too_large(error):
-            raise
-        raise _too_large(name) from error
-
-
 class _TooLargeError(Exception):
-    """The network that is being built does not fit."""
-
-
-class _CountedSize:
-    """Bytes of the tensors, and the number of modules, that a network has so far."""
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit, self.n_bytes, self.n_modules = limit, 0, 0
-
-    def add_tensor(self, module: nn.Module, name: str, tensor: Tensor | None) -> None:
-        self.n_bytes += 0 if tensor is None else tensor.numel() * tensor.element_size()
-        if self.limit is not None and self.n_bytes > self.limit:
-            raise _TooLargeError
-
-    def add_module(self, module: nn.Module, name: str, part: nn.Module | None) -> None:
-        self.n_modules += 1
-        if self.n_modules > _MOST_MODULES:
-            raise _TooLargeError
-
-
-def _is_too_large(error: BaseException) -> bool:
-    """Whether an error means that a tensor has more values than can be counted or kept."""
-    text = str(error).lower()
-    return (
-        is_out_of_memory(error)
-        or isinstance(error, OverflowError)
-        or "overflow" in text
-        or "invalid size" in text
-    )
-
-
-def _too_large(name: str) -> OutOfMemoryError:
-    return OutOfMemoryError(
-        f"memory does not suffice for the weights of {name}: take smaller widths (such as d_model, head_width, d_state), "
-        "fewer layers, or fewer nodes."
-    )
+    """One or two windows do not fit."""
 
 
 def _lack(

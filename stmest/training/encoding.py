@@ -19,6 +19,7 @@ from ..data.windows import Older, Windows, forward_filled
 from ..linear.cross_fit import Folds
 from ..linear.seasonal_mean import less_season
 from ..linear.window_ridge import WindowRidge
+from ..runtime import random_generator
 
 __all__ = ["Encoding", "WindowLoader"]
 
@@ -155,7 +156,7 @@ class WindowLoader:
     panel : Panel, optional
         Training data in their own units, for `folds`.
     node_dropout : float, default=0.0
-        Share of the nodes whose observations are hidden in a window, other ones each time; from torch's generator on the CPU.
+        Share of the nodes whose observations are hidden in a window, other ones each time; from the fit's generator on the CPU.
     """
 
     def __init__(
@@ -186,7 +187,9 @@ class WindowLoader:
         order = np.argsort(block, kind="stable")
         hidden = None
         if self.node_dropout:
-            hidden = torch.rand(len(at), self.windows.values.shape[1]).numpy() < self.node_dropout
+            source = random_generator(torch.device("cpu"))
+            drawn = torch.rand(len(at), self.windows.values.shape[1], generator=source)
+            hidden = drawn.numpy() < self.node_dropout
         parts = []
         for number in np.unique(block):
             encoding, windows = self._parts[number]

@@ -1,15 +1,17 @@
 """Training steps recorded once as a CUDA graph and replayed: a small network costs its launches, not its arithmetic.
 
-Builds on torch.
+Builds on ``runtime`` and torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ..runtime import random_generator
 
 __all__ = ["RecordedSteps"]
 
@@ -38,7 +40,8 @@ class _Recorded:
         self.inputs = {name: value.clone() for name, value in inputs.items()}
         self.target = target.clone()
         self.graph = torch.cuda.CUDAGraph()
-        for generator in _generators(network):
+        generator = random_generator(target.device)
+        if generator is not None:
             self.graph.register_generator_state(generator)
         network.zero_grad(set_to_none=True)
         # other threads of the process may go on using the device
@@ -56,17 +59,6 @@ class _Recorded:
         for parameter, gradient in self.gradients:
             parameter.grad = gradient
         return self.losses
-
-
-def _generators(network: nn.Module) -> Iterator[torch.Generator]:
-    """Random generators on the device that modules of a network draw from."""
-    found = {
-        id(value): value
-        for module in network.modules()
-        for value in vars(module).values()
-        if isinstance(value, torch.Generator) and value.device.type == "cuda"
-    }
-    return iter(found.values())
 
 
 class RecordedSteps:

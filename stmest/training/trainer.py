@@ -20,6 +20,7 @@ from ..data.panel import Panel
 from ..data.windows import Windows
 from ..exceptions import DataError
 from ..linear.cross_fit import Folds
+from ..runtime import random_generator
 from .callbacks import BestWeights
 from .checkpoint import Checkpoint, fingerprint
 from .diagnostics import explained_training
@@ -212,6 +213,7 @@ class Trainer:
             iterator_train__collate_fn=keep_batch,
             iterator_train__generator=order,
             iterator_valid__collate_fn=keep_batch,
+            iterator_valid__generator=random_generator(torch.device("cpu")),
             loss_weights=self.loss_weights,
             precision=self.precision,
             device=self.device,

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from stmest.layers.dropout import Dropout
 from tests.forecasters.tiny import TinyForecaster
 
 
@@ -26,7 +27,7 @@ class DropoutForecaster(TinyForecaster):
 
     def _build_network(self, predictor, graph):
         network = super()._build_network(predictor, graph)
-        network.own = nn.Sequential(nn.Dropout(0.3), network.own)
+        network.own = nn.Sequential(Dropout(0.3), network.own)
         return network
 
 

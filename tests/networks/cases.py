@@ -27,7 +27,7 @@ _SIZES = {
     "n_nodes": 5, "n_inputs": 2, "n_outputs": 1, "input_length": 6, "horizon": 4, "n_time_features": 0,
     "n_ahead": 0, "n_events": 0,
 }  # fmt: skip
-_MAMBA = {"d_state": 4, "d_conv": 4, "expand": 2}
+_MAMBA = {"d_state": 4, "d_conv": 4, "expand": 2, "scan_backend": "auto"}
 _LINEAR = {**_SIZES, "per_node": False}
 
 SETTINGS: dict[type[ForecastNetwork], dict[str, Any]] = {
@@ -53,7 +53,7 @@ SETTINGS: dict[type[ForecastNetwork], dict[str, Any]] = {
         **_SIZES, "n_inputs": 1, "input_length": 5, "horizon": 3, "grid_shape": (6, 9), "adjacency": None,
         "reconstruction": "mamba", "prediction": "dit", "step_embedding": False, "fusion": "sum", "fusion_weight": 0.1,
         "norm": "group", "directions": "sum", "width": 4, "strides": (2, 2), "d_model": 8,
-        "n_layers": 1, "n_heads": 2, "mlp_ratio": 4, "hidden": 6, "d_state": 4, "kernels": (3, 5),
+        "n_layers": 1, "n_heads": 2, "mlp_ratio": 4, "hidden": 6, "d_state": 4, "kernels": (3, 5), "scan_backend": "auto",
     },
     STIDNetwork: {
         **_SIZES, "day_channels": None, "week_channel": None, "slots_per_day": 24, "d_model": 4, "n_layers": 3,
@@ -65,16 +65,20 @@ SETTINGS: dict[type[ForecastNetwork], dict[str, Any]] = {
 }  # fmt: skip
 
 
-def build(kind: type[ForecastNetwork], seed: int = 0, **changes: Any) -> Any:
-    """A tiny network, apart from the changes; the first channels are forecast, and a grid has its number of nodes."""
+def settings_of(kind: type[ForecastNetwork], **changes: Any) -> dict[str, Any]:
+    """Arguments of a tiny network, with changes; the first channels are forecast, and a grid has its number of nodes."""
     settings = {**SETTINGS[kind], **changes}
     if settings.get("grid_shape") is not None:
         settings["n_nodes"] = math.prod(settings["grid_shape"])
     wanted = inspect.signature(kind).parameters
     derived = {"target_channels": list(range(settings["n_outputs"])), "n_features": settings["n_inputs"]}
-    settings = {name: value for name, value in derived.items() if name in wanted} | settings
+    return {name: value for name, value in derived.items() if name in wanted} | settings
+
+
+def build(kind: type[ForecastNetwork], seed: int = 0, **changes: Any) -> Any:
+    """A tiny network, apart from the changes."""
     torch.manual_seed(seed)
-    return kind(**settings)
+    return kind(**settings_of(kind, **changes))
 
 
 def windows(network: ForecastNetwork, seed: int = 1, batch: int = 3) -> tuple[Tensor, Tensor | None]:

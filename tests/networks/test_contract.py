@@ -22,8 +22,10 @@ from stmest.networks.stid import STIDNetwork
 from stmest.networks.stm3 import STM3Network
 from stmest.networks.stmamba import STMambaNetwork
 from stmest.networks.unet import UNetNetwork
+from stmest.runtime import seeded
+from stmest.training.building import build_network
 from tests.forecasters.small import FIELD_NAMES, network_names
-from tests.networks.cases import ADJACENCY, SETTINGS, build, shaken, windows
+from tests.networks.cases import ADJACENCY, SETTINGS, build, settings_of, shaken, windows
 
 CALENDAR = {"n_time_features": 2}
 HOLIDAYS = {"n_time_features": 5, "n_events": 3}
@@ -211,8 +213,21 @@ def test_values_stand_in_the_forecaster_only(name):
     parameters = inspect.signature(forecaster._network_class).parameters.values()
     assert {p.kind for p in parameters} == {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}
     assert {p.name for p in parameters} & set(forecaster().get_params())
-    with_default = {p.name for p in parameters if p.default is not p.empty}
-    assert with_default <= {"scan_backend"}  # which no forecaster has
+    assert all(p.default is p.empty for p in parameters)
+
+
+@every_network
+def test_no_network_draws_from_torchs_own_generator(kind):
+    """It belongs to the whole process: other threads would change a fit, and be changed by it."""
+    drawing = {"dropout": 0.2, "contrastive": True}
+    changes = {name: value for name, value in drawing.items() if name in SETTINGS[kind]}
+    before, forecasts = torch.get_rng_state(), []
+    for _ in range(2):
+        with seeded(3):
+            network = build_network(kind.__name__, lambda: kind(**settings_of(kind, **changes)))
+            forecasts.append(network(*_windows(network, changes))[0])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(*forecasts)
 
 
 @every_variant

@@ -15,6 +15,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from stmest.exceptions import ModelFileError, ParameterError, StorageError
+from stmest.layers.dropout import Dropout
 from stmest.storage import tensor_file
 from stmest.storage.tensor_file import read_tensor_file
 from stmest.training.checkpoint import fingerprint
@@ -30,7 +31,7 @@ class DropoutForecaster(TinyForecaster):
 
     def _build_network(self, predictor, graph):
         network = super()._build_network(predictor, graph)
-        network.own = nn.Sequential(nn.Dropout(0.3), network.own)
+        network.own = nn.Sequential(Dropout(0.3), network.own)
         return network
 
 

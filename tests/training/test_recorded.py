@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from stmest.runtime import seeded
 from stmest.training import recorded
 from stmest.training.engine import ForecastNet
 from stmest.training.recorded import RecordedSteps
@@ -129,14 +130,12 @@ def test_what_cannot_be_recorded_goes_on_as_before(graphs, monkeypatch):
     assert recorder.obstacle == "operation not permitted when stream is capturing"
 
 
-def test_generators_of_modules_are_told_to_the_graph(graphs, monkeypatch):
-    network = nn.Sequential(nn.Linear(3, 2), nn.Identity())
-    network[1].generator = torch.Generator()
-    monkeypatch.setattr(recorded, "_generators", lambda network: [network[1].generator])
-    recorder, _ = steps(network)
-    for _ in range(4):
-        recorder.step(*batch())
-    assert graphs[0].generators == [network[1].generator]
+def test_the_generator_of_a_fit_is_told_to_the_graph(graphs):
+    recorder, _ = steps(nn.Linear(3, 2))
+    with seeded(0) as numbers:
+        for _ in range(4):
+            recorder.step(*batch())
+        assert graphs[0].generators == [numbers.on(torch.device("cpu"))]
 
 
 def test_a_forecaster_trains_the_same_with_recorded_steps(graphs, monkeypatch):

@@ -168,11 +168,14 @@ class ForecastNet(NeuralNet):
         self._set_training(True)
         inputs, target = to_tensor(unpack_data(batch), device=self.device)
         losses = self._steps.step(inputs, target)
-        if losses is None:
-            return super().train_step_single((inputs, target), **fit_params)
-        loss, forecast, auxiliary = losses
-        self._look_at(loss, auxiliary)
-        return {"loss": loss, "y_pred": (forecast, auxiliary)}
+        if losses is not None:
+            self._look_at(losses[0], losses[2])
+            return {"loss": losses[0], "y_pred": losses[1:]}
+        step = super().train_step_single((inputs, target), **fit_params)
+        # a graph of gradients that outlives its step would be met by the recording of the next
+        forecast, auxiliary = step["y_pred"]
+        kept = forecast.detach(), {name: term.detach() for name, term in auxiliary.items()}
+        return {"loss": step["loss"].detach(), "y_pred": kept}
 
     def _recorded_steps(self) -> RecordedSteps | None:
         """Where training steps are recorded, on a device that can."""

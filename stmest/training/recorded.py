@@ -46,8 +46,14 @@ class _Recorded:
         network.zero_grad(set_to_none=True)
         # other threads of the process may go on using the device
         with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
-            self.losses = compute(self.inputs, self.target)
-            self.losses[0].backward()
+            loss, forecast, auxiliary = compute(self.inputs, self.target)
+            loss.backward()
+        # nothing may keep the nodes that add up gradients: they belong to the stream of the recording
+        self.losses = (
+            loss.detach(),
+            forecast.detach(),
+            {name: term.detach() for name, term in auxiliary.items()},
+        )
         self.gradients = [(p, p.grad) for p in network.parameters() if p.grad is not None]
 
     def replay(self, inputs: Inputs, target: Tensor) -> Losses:
@@ -110,10 +116,16 @@ class RecordedSteps:
 
     def _record(self, key: Any, inputs: Inputs, target: Tensor) -> bool:
         torch.cuda.synchronize()
+        own = random_generator(target.device)
+        generators = [*torch.cuda.default_generators, *([] if own is None else [own])]
+        states = [generator.clone_state() for generator in generators]
         try:
             self._recorded[key] = _Recorded(self.network, self.compute, inputs, target)
         except RuntimeError as error:
             self.obstacle = str(error).splitlines()[0]
+            # a recording that broke off leaves them in a state in which they serve nothing else
+            for generator, state in zip(generators, states, strict=True):
+                generator.graphsafe_set_state(state)
             self.network.zero_grad(set_to_none=True)
             return False
         return True

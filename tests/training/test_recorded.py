@@ -121,13 +121,25 @@ def test_parameters_that_are_thawed_are_recorded_anew(graphs):
 
 
 def test_what_cannot_be_recorded_goes_on_as_before(graphs, monkeypatch):
+    states = []
+
+    class Generator:
+        def clone_state(self):
+            return "before"
+
+        def graphsafe_set_state(self, state):
+            states.append(state)
+
     def refuse(*inputs):
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    monkeypatch.setattr(torch.cuda, "default_generators", (Generator(),))
 
     monkeypatch.setattr(recorded, "_Recorded", refuse)
     recorder, _ = steps(nn.Linear(3, 2))
     assert [recorder.step(*batch()) for _ in range(6)] == [None] * 6
     assert recorder.obstacle == "operation not permitted when stream is capturing"
+    assert states == ["before"]
 
 
 def test_the_generator_of_a_fit_is_told_to_the_graph(graphs):

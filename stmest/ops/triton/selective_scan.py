@@ -19,10 +19,10 @@ from .scan_kernels import join_pieces, piece_adjoints, piece_ends, scan_backward
 __all__ = ["scan"]
 
 # Steps in the registers of a thread at a time. States are kept before each such tile for the way back: at 16 states per channel
-# they take as much memory as one more tensor like the input.
-STEPS = 16
-# Elements (channels x states) of a program; with four warps each thread holds the states of one channel at all steps of a tile.
-ELEMENTS = 128
+# they take as much memory as two more tensors like the input. Twice the steps were slower on an H200.
+STEPS = 8
+# Elements (channels x states) of a program; with four warps each thread holds two of them at all steps of a tile.
+ELEMENTS = 256
 # Programs per multiprocessor below which time is cut into pieces.
 FULL = 8
 

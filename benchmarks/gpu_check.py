@@ -118,7 +118,7 @@ def seconds_of(run: Callable[[], Any], least: float = 0.1, most: int = 200) -> f
 
 
 def device_seconds_of(run: Callable[[], Any], n_calls: int = 20) -> float:
-    """Seconds of a call on the device alone: replays of a recording, so that launches cost nothing; without one as `seconds_of`."""
+    """Seconds of a call on the device alone: replays of a recording, so that launches cost nothing."""
     if not CUDA:
         return seconds_of(run, most=1)
     for _ in range(3):
@@ -489,7 +489,7 @@ def networks(findings: Findings, small: bool) -> None:
 
 
 def fits(findings: Findings, small: bool) -> None:
-    """Seconds of an epoch of whole trainings: a network with its batches, losses and optimiser, with recorded steps and without."""
+    """Seconds of an epoch of whole trainings: network, batches, losses and optimiser, with recorded steps and without."""
     rows, stored = [], {}
     n_nodes, n_times = (5, 300) if small else (69, 1500)
     network = stmest.make_sensor_network(n_nodes=n_nodes, n_times=n_times, random_state=0)

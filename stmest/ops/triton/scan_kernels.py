@@ -214,7 +214,7 @@ def piece_adjoints(
     last = tl.minimum(first + piece_steps, n_steps)
     n_tiles = tl.cdiv(last - first, T)
     for index in range(n_tiles):
-        steps = first + (n_tiles - 1 - index) * T + tl.arange(0, T)
+        steps = first + (n_tiles - index) * T - 1 - tl.arange(0, T)  # against the order of time
         ok = (steps < last)[:, None] & known[None, :]
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
         _, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
@@ -232,9 +232,9 @@ def piece_adjoints(
             grad *= gate / (1.0 + tl.exp(-gate))
         decay = tl.exp(step[:, :, None] * rates[None, :, :])
         add = decay * (grad[:, :, None] * out[:, None, :])
-        decay, add = tl.associative_scan((decay, add), 0, _follow, reverse=True)
+        decay, add = tl.associative_scan((decay, add), 0, _follow)
         all_adjoints = decay * adjoint[None, :, :] + add
-        adjoint = tl.sum(tl.where((tl.arange(0, T) == 0)[:, None, None], all_adjoints, 0.0), 0)
+        adjoint = tl.sum(tl.where((tl.arange(0, T) == T - 1)[:, None, None], all_adjoints, 0.0), 0)
         total += tl.sum(step, 0)
     place = (row * n_pieces + piece) * n_channels + channels
     tl.store(
@@ -277,7 +277,32 @@ def scan_backward(
     n_tiles = tl.cdiv(last - first, T)
     for index in range(n_tiles):
         start = first + (n_tiles - 1 - index) * T
+
+        # the states once more, from the one before this tile, in the order of time
         steps = start + tl.arange(0, T)
+        ok = (steps < last)[:, None] & known[None, :]
+        seen = (steps < last)[:, None] & within[None, :]
+        at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
+        _, step = _load_step(delta, bias + own, channels, known, ok, at, HAS_BIAS)
+        values = tl.load(x + row * x_b + steps[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(
+            tl.float32
+        )
+        into = tl.load(B + row * B_b + steps[:, None] * B_t + states[None, :], mask=seen, other=0.0).to(
+            tl.float32
+        )
+        decay = tl.exp(step[:, :, None] * rates[None, :, :])
+        add = (step * values)[:, :, None] * into[:, None, :]
+        none, one = tl.zeros([T, C, S], tl.float32), tl.full([T, C, S], 1.0, tl.float32)
+        _, _, before_decay, before = tl.associative_scan((decay, add, one, none), 0, _follow_but_last)
+        if HAS_BORDERS:
+            border = ((row * n_borders + start // T) * n_channels + channels)[:, None] * n_states + states[
+                None, :
+            ]
+            before += before_decay * tl.load(borders + border, mask=held, other=0.0)[None, :, :]
+
+        # from here on against the order of time, as the adjoints go: a reverse scan would exchange all it takes between threads
+        before = tl.flip(before, 0)
+        steps = start + T - 1 - tl.arange(0, T)
         ok = (steps < last)[:, None] & known[None, :]
         seen = (steps < last)[:, None] & within[None, :]
         at = row * delta_b + steps[:, None] * delta_t + channels[None, :]
@@ -295,20 +320,9 @@ def scan_backward(
             grad_y + row * grad_b + steps[:, None] * grad_t + channels[None, :], mask=ok, other=0.0
         ).to(tl.float32)
         place = (row * n_steps + steps[:, None]) * n_channels + channels[None, :]
-
-        # the states once more, from the one before this tile
         decay = tl.exp(step[:, :, None] * rates[None, :, :])
-        add = (step * values)[:, :, None] * into[:, None, :]
-        none, one = tl.zeros([T, C, S], tl.float32), tl.full([T, C, S], 1.0, tl.float32)
-        _, _, before_decay, before_add = tl.associative_scan((decay, add, one, none), 0, _follow_but_last)
-        before = before_add
-        if HAS_BORDERS:
-            border = ((row * n_borders + start // T) * n_channels + channels)[:, None] * n_states + states[
-                None, :
-            ]
-            before += before_decay * tl.load(borders + border, mask=held, other=0.0)[None, :, :]
         carried = decay * before
-        all_states = carried + add
+        all_states = carried + (step * values)[:, :, None] * into[:, None, :]
 
         if HAS_Z:
             gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(
@@ -324,11 +338,11 @@ def scan_backward(
 
         # the adjoint of each state: what its own output asks for, and what the steps behind it ask for
         asked = grad[:, :, None] * out[:, None, :]
-        _, _, before_decay, before_add = tl.associative_scan(
-            (decay, decay * asked, one, none), 0, _follow_but_last, reverse=True
+        _, _, later_decay, later_add = tl.associative_scan(
+            (decay, decay * asked, one, none), 0, _follow_but_last
         )
-        total = asked + before_decay * adjoint[None, :, :] + before_add
-        adjoint = tl.sum(tl.where((tl.arange(0, T) == 0)[:, None, None], decay * total, 0.0), 0)
+        total = asked + later_decay * adjoint[None, :, :] + later_add
+        adjoint = tl.sum(tl.where((tl.arange(0, T) == T - 1)[:, None, None], decay * total, 0.0), 0)
 
         through_decay = total * carried
         sum_A += tl.sum(through_decay * step[:, :, None], 0)

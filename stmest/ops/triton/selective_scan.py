@@ -21,8 +21,9 @@ __all__ = ["scan"]
 # Steps in the registers of a thread at a time. States are kept before each such tile for the way back: at 16 states per channel
 # they take as much memory as two more tensors like the input. Twice the steps were slower on an H200.
 STEPS = 8
-# Elements (channels x states) of a program; with four warps each thread holds two of them at all steps of a tile.
-ELEMENTS = 256
+# Elements (channels x states) of a program, and how many of them a thread holds, at all steps of a tile.
+ELEMENTS, PER_THREAD = 256, 2
+THREADS_OF_A_WARP = 32
 # Programs per multiprocessor below which time is cut into pieces.
 FULL = 8
 
@@ -41,7 +42,9 @@ class Tiles(NamedTuple):
     @property
     def options(self) -> dict[str, Any]:
         """Sizes of a tile and what else the kernels take at a launch."""
-        return {"T": self.T, "C": self.C, "S": self.S, **OPTIONS}
+        threads = self.C * self.S // PER_THREAD
+        warps = min(max(threads // THREADS_OF_A_WARP, 1), 4)
+        return {"T": self.T, "C": self.C, "S": self.S, "num_warps": warps, **OPTIONS}
 
 
 def tiles_of(x: Tensor, n_states: int) -> Tiles:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .channels import replace_channels, select_channels
+
 __all__ = [
     "FIELD_NORMS",
     "TOKEN_NORMS",
@@ -155,10 +157,10 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, WindowStatistics]:
         """Normalise the target channels of x (b, t, n, f)."""
-        target = x[..., self.target_channels]
-        observed = (
-            torch.ones_like(target) if self.observed_channels is None else x[..., self.observed_channels]
-        )
+        target = select_channels(x, self.target_channels)
+        observed = torch.ones_like(target)
+        if self.observed_channels is not None:
+            observed = select_channels(x, self.observed_channels)
         with torch.no_grad():
             count = observed.sum(1, keepdim=True).clamp(min=1.0)
             mean = (target * observed).sum(1, keepdim=True) / count
@@ -167,9 +169,8 @@ class InstanceNorm(nn.Module):
             scale = torch.where(seen, (variance + self.eps).sqrt(), torch.ones_like(variance))
             filled = self.keep_filled and self.observed_channels is not None
             known = observed.cummax(1).values if filled else observed
-        x = x.clone()
-        x[..., self.target_channels] = (target - mean) / scale * known
-        return x, WindowStatistics(mean, scale)
+        normalised = (target - mean) / scale * known
+        return replace_channels(x, self.target_channels, normalised), WindowStatistics(mean, scale)
 
     def inverse(self, forecast: Tensor, statistics: WindowStatistics) -> Tensor:
         """Give level and spread back to a forecast (b, h, n, f_out)."""

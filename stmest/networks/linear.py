@@ -36,6 +36,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..layers.channels import select_channels
 from .base import ForecastNetwork
 
 __all__ = ["DLinearNetwork", "NLinearNetwork", "NodeLinear", "moving_average"]
@@ -113,7 +114,7 @@ class _LinearNetwork(ForecastNetwork):
         self, x: Tensor, time: Tensor | None = None, ahead: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Forecast, without the calendar; see `ForecastNetwork.forward`."""
-        series = x[..., self.target_channels].permute(2, 3, 0, 1)
+        series = select_channels(x, self.target_channels).permute(2, 3, 0, 1)
         return self.extrapolate(series).permute(2, 3, 0, 1), {}
 
     @abstractmethod

@@ -50,6 +50,7 @@ import torch
 from torch import Tensor, nn
 
 from ..exceptions import ParameterError
+from ..layers.channels import select_channels
 from ..layers.graph_conv import transition_matrices
 from .base import ForecastNetwork, check_adjacency, check_grid
 from .mad_prediction import Condition, StepwiseTrunk, make_trunk
@@ -197,7 +198,7 @@ class MADNetwork(ForecastNetwork):
         origin = None if time is None else self.origin(time)
         forecast = self.space.decode(self.trunk(z, self.condition(origin, len(x))), skip)
         if self.correct_last:
-            forecast = forecast + x[:, -1:, :, self.target_channels]
+            forecast = forecast + select_channels(x[:, -1:], self.target_channels)
         return forecast, auxiliary
 
     def _reconstruction_error(self, refined: Tensor, x: Tensor) -> Tensor:

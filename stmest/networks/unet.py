@@ -37,6 +37,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.channels import select_channels
 from ..layers.conv import pad_to
 from .base import ForecastNetwork, check_grid
 
@@ -108,7 +109,9 @@ class UNetNetwork(ForecastNetwork):
             features = merge(torch.cat([beside.pop(), up(features)], dim=1))
         change = self.leave(features)[..., : self.grid_shape[0], : self.grid_shape[1]]
         change = change.reshape(b, self.horizon, self.n_outputs, n).transpose(2, 3)
-        return (x[:, -1:, :, self.target_channels] + change if self.from_last_frame else change), {}
+        return (
+            select_channels(x[:, -1:], self.target_channels) + change if self.from_last_frame else change
+        ), {}
 
 
 def _two_convolutions(n_in: int, n_out: int) -> nn.Sequential:

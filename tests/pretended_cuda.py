@@ -108,8 +108,9 @@ class _Saying(TorchFunctionMode):
             args[0], OnCuda
         ):  # which torch refuses for classes of tensors
             return args[0].held.tolist()
-        args, kwargs = tree_map(_meta_for_cuda, (args, kwargs or {}))
-        return func(*args, **kwargs)
+        if func is not torch.device:
+            args, kwargs = tree_map(_meta_for_cuda, (args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
 
 
 def _meta_for_cuda(value: Any) -> Any:

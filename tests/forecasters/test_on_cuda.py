@@ -14,7 +14,7 @@ from stmest.ops import backends
 from stmest.training import diagnostics
 from tests.forecasters.small import FIELD_NAMES, small
 from tests.ops.cuda_packages import install, packages
-from tests.pretended_cuda import CUDA, pretended_cuda
+from tests.pretended_device import pretended_device
 
 X = np.sin(np.arange(60)[:, None] / 4 + np.arange(3)) + 0.1 * np.random.default_rng(0).normal(size=(60, 3))
 FIELD = np.sin(np.arange(60)[:, None, None] / 4 + np.arange(8)[:, None] + np.arange(8))
@@ -45,11 +45,11 @@ def _data(name):
 def test_fit_and_predict(name, scan, tmp_path):
     data, graph = _data(name)
     wanted = small(name, patience=None, device="cpu").fit(data, **graph)
-    with pretended_cuda():
+    with pretended_device() as there:
         model = small(name, patience=None, device="auto").fit(data, **graph)
         assert model.device_.type == "cuda"
         assert model.scan_backend_ == scan
-        assert next(model.network_.parameters()).device == CUDA
+        assert next(model.network_.parameters()).device == there
         forecast, windows = model.predict(), model.predict_windows(data)[1]
         model.save(tmp_path / "model.safetensors")
         pickled = pickle.dumps(model)
@@ -82,7 +82,7 @@ def test_fit_and_predict(name, scan, tmp_path):
 def test_all_that_looks_into_a_network_and_goes_on_with_it(parameters, scan):
     settings = {**parameters, "device": "cuda", "patience": None}
     name = settings.pop("name")
-    with pretended_cuda():
+    with pretended_device():
         model = small(name, **settings).fit(X)
         if name == "STM3Forecaster":
             assert model.routing_.shape == (3, 2)

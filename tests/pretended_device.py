@@ -75,6 +75,7 @@ def _on_host(value: Any) -> Any:
     if isinstance(value, OnDevice):
         return value.held
     if isinstance(value, Tensor) and value.device == _META:
+        assert value.is_floating_point(), "the values of a tensor that torch itself made are lost"
         return torch.zeros(
             value.shape, dtype=value.dtype
         )  # autograd makes them for an output that nobody used
@@ -111,9 +112,17 @@ class _Saying(TorchFunctionMode):
             args[0], OnDevice
         ):  # which torch refuses for classes of tensors
             return args[0].held.tolist()
-        if func is not torch.device:
+        if func in (Tensor.__getitem__, Tensor.__setitem__):  # torch itself would make tensors of lists
+            args = (args[0], _without_lists(args[1]), *args[2:])
+        elif func is not torch.device:
             args, kwargs = tree_map(_meta_for_it, (args, kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def _without_lists(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_without_lists(part) for part in index)
+    return torch.tensor(index) if isinstance(index, list) else index
 
 
 def _meta_for_it(value: Any) -> Any:

@@ -7,6 +7,7 @@ import inspect
 import pytest
 import torch
 
+from stmest.networks.s2tx import S2TXNetwork
 from stmest.networks.stm3 import STM3Network
 from stmest.networks.stmamba import STMambaNetwork
 from stmest.ops import backends, choose_backend
@@ -17,6 +18,7 @@ from tests.pretended_device import pretended_device
 ALL = {"adjacency": ADJACENCY, "dropout": 0.2, "n_time_features": 2, "older": (4, 3)}
 CASES = {
     **{kind.__name__: (kind, {}) for kind in SETTINGS},
+    "S2TX, the second feature": (S2TXNetwork, {"n_inputs": 2, "target_channels": [1]}),
     "STM2": (STM3Network, {"n_experts": 0}),
     "STM3, all parts": (STM3Network, {**ALL, "contrastive": True, "top_k": 2}),
     "STM3, input routing": (STM3Network, {"routing": "input", "instance_norm": True}),

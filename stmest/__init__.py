@@ -7,6 +7,8 @@ scikit-learn.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
@@ -84,3 +86,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *public_names(), *_SUBMODULES})
+
+
+def _keep_to_one_thread() -> None:
+    """Let a process that was just forked compute on one torch thread, where torch was there before the fork.
+
+    Threads that torch has started are not in the child, and GNU OpenMP waits for them for ever, in whatever runs on several
+    threads. ``fork`` is the default of `multiprocessing` on Linux up to Python 3.13.
+    """
+    torch = sys.modules.get("torch")
+    if hasattr(torch, "set_num_threads"):
+        torch.set_num_threads(1)  # type: ignore[union-attr]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_to_one_thread)

@@ -198,7 +198,8 @@ patience : int or None, default={patience}
 device : str or torch.device, default={device!r}
     ``"auto"`` takes CUDA, then MPS, then the CPU.
 precision : {{"float32", "bfloat16"}}, default={precision!r}
-    ``"bfloat16"`` runs the network under autocast, where the network can gain by that (STM3 refuses it).
+    ``"bfloat16"`` trains the network under autocast: its matrix products are computed in half precision; weights, states of the
+    scan and the loss stay in float32, and forecasts are made in float32. STM3, which would not gain by it, refuses it.
 callbacks : list of skorch callbacks, optional
     Called during training beside the built-in ones, for one member after the other.
 warm_start : bool, default={warm_start}

@@ -8,7 +8,6 @@ where they are used.
 from __future__ import annotations
 
 from .causal_conv import causal_conv1d
-from .forks import keep_children_to_one_thread
 from .selective_scan import Choice, available_backends, choose_backend, selective_scan, show_backends
 
 __all__ = [
@@ -19,5 +18,3 @@ __all__ = [
     "selective_scan",
     "show_backends",
 ]
-
-keep_children_to_one_thread()

@@ -1,8 +1,8 @@
-"""A CUDA device that is not there: tensors that say they are on one, hold their values on the CPU, and refuse to be mixed.
+"""A device that is not there, CUDA or MPS: tensors that say they are on it, hold their values on the CPU, and refuse to be mixed.
 
 Whole networks, fit and predict run on it with real values, so that what would fail on a GPU fails here: a tensor of the CPU among
-those of the device, numpy's look into its memory, a view that the memory of a CUDA package's result does not allow. To torch
-itself these tensors are on its meta device; only Python code sees "cuda".
+those of the device, numpy's look into its memory, a view that the memory of a CUDA package's result does not allow, double
+precision on MPS. To torch itself these tensors are on its meta device; only Python code sees "cuda" or "mps".
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
-__all__ = ["CUDA", "OnCuda", "pretended_cuda"]
+__all__ = ["OnDevice", "pretended_device"]
 
-CUDA, _META, _CPU = torch.device("cuda", 0), torch.device("meta"), torch.device("cpu")
+_META, _CPU = torch.device("meta"), torch.device("cpu")
 _COPYING = {torch.ops.aten.copy_, torch.ops.aten._to_copy}
 _INDEXING = {
     torch.ops.aten.index,
@@ -28,13 +28,16 @@ _INDEXING = {
 }  # torch moves the indices
 
 
-class OnCuda(Tensor):
+class OnDevice(Tensor):
     """A tensor on the device; `held` has its values."""
 
     held: Tensor
+    where = torch.device("cuda", 0)  # within `pretended_device`, that one
 
     @staticmethod
     def __new__(cls, held: Tensor) -> Any:
+        if cls.where.type == "mps" and held.dtype == torch.float64:
+            raise TypeError("MPS has no double precision")
         return Tensor._make_wrapper_subclass(
             cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype,
             layout=held.layout, device=_META,
@@ -43,17 +46,17 @@ class OnCuda(Tensor):
     def __init__(self, held: Tensor) -> None:
         self.held = held
 
-    device = property(lambda self: CUDA)  # type: ignore[assignment]
+    device = property(lambda self: OnDevice.where)  # type: ignore[assignment]
 
     def __repr__(self, **kwargs: Any) -> str:
-        return f"OnCuda({self.held!r})"
+        return f"OnDevice({self.held!r})"
 
     def __tensor_flatten__(self) -> tuple[list[str], None]:
         return ["held"], None
 
     @staticmethod
-    def __tensor_unflatten__(inner: Any, context: None, size: Any, stride: Any) -> OnCuda:
-        return OnCuda(inner["held"])
+    def __tensor_unflatten__(inner: Any, context: None, size: Any, stride: Any) -> OnDevice:
+        return OnDevice(inner["held"])
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -61,17 +64,18 @@ class OnCuda(Tensor):
         _refuse_mixtures(func.overloadpacket, args, kwargs)
         found = func(*tree_map(_on_host, args), **tree_map(_on_host, kwargs))
         copied = func.overloadpacket in _COPYING
-        if copied and not (isinstance(args[0], OnCuda) and kwargs.get("device", _META) != _CPU):
+        if copied and not (isinstance(args[0], OnDevice) and kwargs.get("device", _META) != _CPU):
             return args[0] if func.overloadpacket is torch.ops.aten.copy_ else found
-        found = tree_map_only(Tensor, lambda t: t if isinstance(t, OnCuda) else OnCuda(t), found)
+        found = tree_map_only(Tensor, lambda t: t if isinstance(t, OnDevice) else OnDevice(t), found)
         return return_and_correct_aliasing(func, args, kwargs, found)
 
 
 def _on_host(value: Any) -> Any:
     """The same in the memory of the CPU."""
-    if isinstance(value, OnCuda):
+    if isinstance(value, OnDevice):
         return value.held
     if isinstance(value, Tensor) and value.device == _META:
+        assert value.is_floating_point(), "the values of a tensor that torch itself made are lost"
         return torch.zeros(
             value.shape, dtype=value.dtype
         )  # autograd makes them for an output that nobody used
@@ -85,7 +89,7 @@ def _refuse_mixtures(operation: Any, args: Any, kwargs: Any) -> None:
     for leaf in tree_leaves((args, kwargs)):
         if isinstance(leaf, Tensor) and leaf.device == _CPU and leaf.dim():  # numbers may be anywhere
             raise RuntimeError(
-                f"{operation}: a CPU tensor of shape {tuple(leaf.shape)} among those on {CUDA}"
+                f"{operation}: a CPU tensor of shape {tuple(leaf.shape)} among those on {OnDevice.where}"
             )
 
 
@@ -94,31 +98,45 @@ class _Making(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        inside = any(isinstance(leaf, OnCuda) for leaf in tree_leaves((args, kwargs)))
+        inside = any(isinstance(leaf, OnDevice) for leaf in tree_leaves((args, kwargs)))
         if inside or kwargs.get("device") != _META:
             return func(*args, **kwargs)
-        return OnCuda(func(*args, **{**kwargs, "device": _CPU}))
+        return OnDevice(func(*args, **{**kwargs, "device": _CPU}))
 
 
 class _Saying(TorchFunctionMode):
-    """Python code says "cuda" to the device that torch knows as meta."""
+    """Python code says "cuda" or "mps" to the device that torch knows as meta."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is Tensor.tolist and isinstance(
-            args[0], OnCuda
+            args[0], OnDevice
         ):  # which torch refuses for classes of tensors
             return args[0].held.tolist()
-        args, kwargs = tree_map(_meta_for_cuda, (args, kwargs or {}))
-        return func(*args, **kwargs)
+        if func in (Tensor.__getitem__, Tensor.__setitem__):  # torch itself would make tensors of lists
+            args = (args[0], _without_lists(args[1]), *args[2:])
+        elif func is not torch.device:
+            args, kwargs = tree_map(_meta_for_it, (args, kwargs or {}))
+        return func(*args, **(kwargs or {}))
 
 
-def _meta_for_cuda(value: Any) -> Any:
-    named = isinstance(value, str) and value.split(":")[0] == "cuda"
-    return _META if named or (isinstance(value, torch.device) and value.type == "cuda") else value
+def _without_lists(index: Any) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_without_lists(part) for part in index)
+    return torch.tensor(index) if isinstance(index, list) else index
+
+
+def _meta_for_it(value: Any) -> Any:
+    name = OnDevice.where.type
+    named = isinstance(value, str) and value.split(":")[0] == name
+    return _META if named or (isinstance(value, torch.device) and value.type == name) else value
 
 
 @contextmanager
-def pretended_cuda() -> Iterator[None]:
-    """Within this context, ``device="cuda"`` means `OnCuda` in torch's functions."""
-    with _Saying(), _Making():
-        yield
+def pretended_device(name: str = "cuda") -> Iterator[torch.device]:
+    """Within this context the device of this name is there, in torch's functions."""
+    before, OnDevice.where = OnDevice.where, torch.device(name, 0)
+    try:
+        with _Saying(), _Making():
+            yield OnDevice.where
+    finally:
+        OnDevice.where = before

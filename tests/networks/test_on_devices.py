@@ -1,4 +1,4 @@
-"""Every network, forwards and backwards, on a CUDA device: a pretended one, with stand-ins for the CUDA packages and without."""
+"""Every network, forwards and backwards, on CUDA and MPS: pretended devices, with stand-ins for the CUDA packages and without."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import inspect
 import pytest
 import torch
 
+from stmest.networks.s2tx import S2TXNetwork
 from stmest.networks.stm3 import STM3Network
 from stmest.networks.stmamba import STMambaNetwork
 from stmest.ops import backends, choose_backend
 from tests.networks.cases import ADJACENCY, SETTINGS, build, shaken, windows
 from tests.ops.cuda_packages import install, packages
-from tests.pretended_cuda import CUDA, pretended_cuda
+from tests.pretended_device import pretended_device
 
 ALL = {"adjacency": ADJACENCY, "dropout": 0.2, "n_time_features": 2, "older": (4, 3)}
 CASES = {
     **{kind.__name__: (kind, {}) for kind in SETTINGS},
+    "S2TX, the second feature": (S2TXNetwork, {"n_inputs": 2, "target_channels": [1]}),
     "STM2": (STM3Network, {"n_experts": 0}),
     "STM3, all parts": (STM3Network, {**ALL, "contrastive": True, "top_k": 2}),
     "STM3, input routing": (STM3Network, {"routing": "input", "instance_norm": True}),
@@ -25,11 +27,12 @@ CASES = {
 }  # fmt: skip
 
 
-PAIRS = [
-    (case, scan)
+PLACES = [("cuda", "chunked"), ("cuda", "mamba_ssm"), ("mps", "chunked")]
+TRIALS = [
+    (case, *place)
     for case, (kind, _) in CASES.items()
-    for scan in ("chunked", "mamba_ssm")
-    if scan == "chunked" or "scan_backend" in inspect.signature(kind).parameters
+    for place in PLACES
+    if place[1] == "chunked" or "scan_backend" in inspect.signature(kind).parameters
 ]
 
 
@@ -59,25 +62,25 @@ def _gradients(network, inputs):
     return forecast.detach(), {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize(("case", "scan"), PAIRS)
-def test_networks_give_the_numbers_of_the_cpu(case, scan, packages_there):
+@pytest.mark.parametrize(("case", "device", "scan"), TRIALS)
+def test_networks_give_the_numbers_of_the_cpu(case, device, scan, packages_there):
     packages_there(scan == "mamba_ssm")
     kind, changes = CASES[case]
     network = shaken(build(kind, **changes)).eval()
     inputs = _inputs(network)
     wanted, gradients = _gradients(network, inputs)
     network.zero_grad(set_to_none=True)
-    with pretended_cuda():
-        network.to("cuda")
+    with pretended_device(device) as there:
+        network.to(device)
         assert choose_backend(next(network.parameters())).name == scan
-        found, there = _gradients(network, {name: value.to("cuda") for name, value in inputs.items()})
-        assert found.device == CUDA
+        found, moved = _gradients(network, {name: value.to(device) for name, value in inputs.items()})
+        assert found.device == there
         torch.testing.assert_close(found.cpu(), wanted, rtol=1e-3, atol=1e-4)
-        assert there.keys() == gradients.keys()
+        assert moved.keys() == gradients.keys()
         for name, gradient in gradients.items():
             size = gradient.abs().max().clamp(min=1.0)
             torch.testing.assert_close(
-                there[name].cpu() / size, gradient / size, rtol=1e-3, atol=1e-4, msg=name
+                moved[name].cpu() / size, gradient / size, rtol=1e-3, atol=1e-4, msg=name
             )
 
 
@@ -85,8 +88,8 @@ def test_networks_give_the_numbers_of_the_cpu(case, scan, packages_there):
 def test_what_is_drawn_in_training_is_on_the_device(case):
     kind, changes = CASES[case]
     network = shaken(build(kind, **changes))
-    with pretended_cuda():
+    with pretended_device() as there:
         network.to("cuda")
         forecast, _ = _gradients(network, {name: v.to("cuda") for name, v in _inputs(network).items()})
-        assert forecast.device == CUDA
+        assert forecast.device == there
         assert forecast.cpu().isfinite().all()

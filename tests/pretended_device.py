@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
-__all__ = ["OnDevice", "pretended_device"]
+__all__ = ["OnDevice", "nothing_waits", "pretended_device"]
 
 _META, _CPU = torch.device("meta"), torch.device("cpu")
 _COPYING = {torch.ops.aten.copy_, torch.ops.aten._to_copy}
@@ -26,6 +26,10 @@ _INDEXING = {
     torch.ops.aten.index_put,
     torch.ops.aten.index_put_,
 }  # torch moves the indices
+_WAITING = {  # for a number, or for the size of their result
+    torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero, torch.ops.aten.bincount, torch.ops.aten.masked_select,
+    torch.ops.aten.equal, torch.ops.aten._unique2,
+}  # fmt: skip
 
 
 class OnDevice(Tensor):
@@ -33,6 +37,7 @@ class OnDevice(Tensor):
 
     held: Tensor
     where = torch.device("cuda", 0)  # within `pretended_device`, that one
+    may_wait = True  # but within `nothing_waits`
 
     @staticmethod
     def __new__(cls, held: Tensor) -> Any:
@@ -62,6 +67,8 @@ class OnDevice(Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         _refuse_mixtures(func.overloadpacket, args, kwargs)
+        if not cls.may_wait:
+            _refuse_waiting(func.overloadpacket, args, kwargs)
         found = func(*tree_map(_on_host, args), **tree_map(_on_host, kwargs))
         copied = func.overloadpacket in _COPYING
         if copied and not (isinstance(args[0], OnDevice) and kwargs.get("device", _META) != _CPU):
@@ -93,6 +100,18 @@ def _refuse_mixtures(operation: Any, args: Any, kwargs: Any) -> None:
             )
 
 
+def _refuse_waiting(operation: Any, args: Any, kwargs: Any) -> None:
+    waits = operation in _WAITING
+    if operation in _INDEXING:
+        waits = any(isinstance(index, Tensor) and not isinstance(index, OnDevice) for index in args[1])
+    elif operation is torch.ops.aten.copy_:
+        waits = isinstance(args[0], OnDevice) != isinstance(args[1], OnDevice)
+    elif operation is torch.ops.aten._to_copy:
+        waits = kwargs.get("device", _META) == _CPU
+    if waits:
+        raise RuntimeError(f"{operation} waits for {OnDevice.where}")
+
+
 class _Making(TorchDispatchMode):
     """What is made on the meta device, or moved there, is on the pretended one."""
 
@@ -101,6 +120,8 @@ class _Making(TorchDispatchMode):
         inside = any(isinstance(leaf, OnDevice) for leaf in tree_leaves((args, kwargs)))
         if inside or kwargs.get("device") != _META:
             return func(*args, **kwargs)
+        if not OnDevice.may_wait and func.overloadpacket in _COPYING:
+            raise RuntimeError(f"{func.overloadpacket} moves a tensor to {OnDevice.where}")
         return OnDevice(func(*args, **{**kwargs, "device": _CPU}))
 
 
@@ -111,6 +132,8 @@ class _Saying(TorchFunctionMode):
         if func is Tensor.tolist and isinstance(
             args[0], OnDevice
         ):  # which torch refuses for classes of tensors
+            if not OnDevice.may_wait:
+                raise RuntimeError(f"tolist waits for {OnDevice.where}")
             return args[0].held.tolist()
         if func in (Tensor.__getitem__, Tensor.__setitem__):  # torch itself would make tensors of lists
             args = (args[0], _without_lists(args[1]), *args[2:])
@@ -140,3 +163,13 @@ def pretended_device(name: str = "cuda") -> Iterator[torch.device]:
             yield OnDevice.where
     finally:
         OnDevice.where = before
+
+
+@contextmanager
+def nothing_waits() -> Iterator[None]:
+    """Within this context, what makes the CPU wait for the device is an error, and so is what moves a tensor there or back."""
+    OnDevice.may_wait = False
+    try:
+        yield
+    finally:
+        OnDevice.may_wait = True

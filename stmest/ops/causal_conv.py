@@ -50,17 +50,17 @@ def causal_conv1d(
     elif backend not in BACKENDS:
         raise ParameterError(f"backend={backend!r} is not known; choose from {('auto', *BACKENDS)}.")
     with backends.without_autocast(x.device.type):
-        if backend == "triton":
-            backends.require_usable("triton", _triton_obstacle(x.device.type, dtype))
-            from .triton.causal_conv import convolution as convolve  # needs triton
-
-            return convolve(x, weight, bias, activation)
         cast = (x.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype))
         if backend == "numba":
             backends.require_usable("numba", _numba_obstacle(x.device.type, dtype))
             from .cpu.causal_conv import convolution  # needs numba
 
             y = convolution(*cast, activation)
+        elif backend == "triton":
+            backends.require_usable("triton", _triton_obstacle(x.device.type, dtype))
+            from .triton.causal_conv import convolution as convolve  # needs triton
+
+            y = convolve(*cast, activation)
         elif backend == "causal_conv1d":
             y = _conv_cuda(*cast, activation)
         else:

@@ -71,8 +71,7 @@ def selective_scan(
         state_t = exp(step_t * A) * state_{t-1} + step_t * B_t * x_t
         y_t     = (C_t . state_t + D * x_t) * silu(z_t)
 
-    Half-precision inputs are computed in float32 and ``y`` is returned in the dtype of `x`. The "triton" backend reads and
-    writes them as they are.
+    Half-precision inputs are computed in float32 and ``y`` is returned in the dtype of `x`.
 
     Parameters
     ----------
@@ -110,12 +109,7 @@ def selective_scan(
         stateful = initial_state is not None or return_final_state
         if backend == "auto":
             backend = _choose(x.device, dtype, stateful).name
-        given = ScanInputs(x, delta, A, B, C, D, z, delta_bias, initial_state)
-        if backend == "triton":
-            backends.require_usable("triton", _triton_obstacle(x.device, dtype))
-            inputs = given
-        else:
-            inputs = given.to(dtype)
+        inputs = ScanInputs(x, delta, A, B, C, D, z, delta_bias, initial_state).to(dtype)
         y, final_state = _run(backend, inputs, return_final_state)
         y = y.to(x.dtype)
     return (y, final_state) if return_final_state else y
@@ -126,6 +120,7 @@ def _run(backend: str, inputs: ScanInputs, return_final_state: bool) -> tuple[Te
         backends.require_usable("numba", _numba_obstacle(inputs.x.device, inputs.x.dtype))
         return _scan_numba(inputs, return_final_state)
     if backend == "triton":
+        backends.require_usable("triton", _triton_obstacle(inputs.x.device, inputs.x.dtype))
         return _scan_triton(inputs, return_final_state)
     if backend == "mamba_ssm":
         return _scan_mamba_ssm(inputs, return_final_state)

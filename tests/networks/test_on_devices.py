@@ -12,8 +12,9 @@ from stmest.networks.stm3 import STM3Network
 from stmest.networks.stmamba import STMambaNetwork
 from stmest.ops import backends, choose_backend
 from tests.networks.cases import ADJACENCY, SETTINGS, build, shaken, windows
+from tests.ops import triton_kernels
 from tests.ops.cuda_packages import install, packages
-from tests.pretended_device import pretended_device
+from tests.pretended_device import nothing_waits, pretended_device
 
 ALL = {"adjacency": ADJACENCY, "dropout": 0.2, "n_time_features": 2, "older": (4, 3)}
 CASES = {
@@ -27,7 +28,7 @@ CASES = {
 }  # fmt: skip
 
 
-PLACES = [("cuda", "chunked"), ("cuda", "mamba_ssm"), ("mps", "chunked")]
+PLACES = [("cuda", "chunked"), ("cuda", "mamba_ssm"), ("cuda", "triton"), ("mps", "chunked")]
 TRIALS = [
     (case, *place)
     for case, (kind, _) in CASES.items()
@@ -37,10 +38,16 @@ TRIALS = [
 
 
 @pytest.fixture
-def packages_there(monkeypatch):
-    """Puts the stand-ins of the CUDA packages there, or none."""
+def scan_there(monkeypatch):
+    """Puts the stand-ins of what a backend of the scan needs on CUDA there."""
+
+    def put(scan):
+        install(monkeypatch, packages() if scan == "mamba_ssm" else {})
+        if scan == "triton":
+            triton_kernels.put(monkeypatch)
+
     backends.forget_probes()
-    yield lambda there: install(monkeypatch, packages() if there else {})
+    yield put
     backends.forget_probes()
 
 
@@ -63,8 +70,8 @@ def _gradients(network, inputs):
 
 
 @pytest.mark.parametrize(("case", "device", "scan"), TRIALS)
-def test_networks_give_the_numbers_of_the_cpu(case, device, scan, packages_there):
-    packages_there(scan == "mamba_ssm")
+def test_networks_give_the_numbers_of_the_cpu(case, device, scan, scan_there):
+    scan_there(scan)
     kind, changes = CASES[case]
     network = shaken(build(kind, **changes)).eval()
     inputs = _inputs(network)
@@ -93,3 +100,36 @@ def test_what_is_drawn_in_training_is_on_the_device(case):
         forecast, _ = _gradients(network, {name: v.to("cuda") for name, v in _inputs(network).items()})
         assert forecast.device == there
         assert forecast.cpu().isfinite().all()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_training_step_on_cuda_waits_for_nothing(case, scan_there):
+    """So that it can be recorded."""
+    scan_there("triton")
+    kind, changes = CASES[case]
+    network = shaken(build(kind, **changes))
+    with pretended_device("cuda"):
+        network.to("cuda")
+        inputs = {name: value.to("cuda") for name, value in _inputs(network).items()}
+        with nothing_waits():
+            _gradients(network, inputs)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda x: x.sum().item(),
+        lambda x: x.tolist(),
+        lambda x: x.cpu(),
+        lambda x: x[..., [0]],
+        lambda x: x.nonzero(),
+        lambda x: x + torch.ones(2, 3).to("cuda"),
+        lambda x: x.copy_(torch.ones(2, 3)),
+    ],
+)
+def test_waiting_is_found(wait):
+    with pretended_device("cuda"):
+        x = torch.ones(2, 3).to("cuda")
+        wait(x)
+        with nothing_waits(), pytest.raises(RuntimeError, match=r"waits for|moves a tensor to"):
+            wait(x)

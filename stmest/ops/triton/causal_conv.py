@@ -1,7 +1,7 @@
 """The short causal convolution as a torch operator on a CUDA device.
 
-``torch.ops.stmest.causal_conv_triton`` is differentiable once, and opaque to torch.compile and torch.export. Inputs may have any
-floating-point dtype, sums are float32. Builds on the kernels beside it.
+``torch.ops.stmest.causal_conv_triton`` is differentiable once, and opaque to torch.compile and torch.export. It computes
+in float32. Builds on the kernels beside it.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def _grid(x: Tensor, tiles: dict[str, int]) -> tuple[int, int, int]:
 
 @operator("causal_conv_triton", device=None)
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, activation: bool) -> Tensor:
-    """Return the convolution of x (b, t, d) with weight (d, w), in the dtype of x.
+    """Return the convolution of x (b, t, d) with weight (d, w) in float32.
 
     With a set of weights for each b / n consecutive rows: weight (n, d, w) and bias (n, d).
     """
-    y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    y = empty_float(x, *x.shape)
     if x.numel() == 0:
         return y
     x, weight, tiles = rows(x), weight.contiguous(), _tiles(x)
@@ -64,7 +64,7 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of x, weight and bias, the last one empty without a bias."""
     (b, t, d), width = x.shape, weight.shape[-1]
-    d_x = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    d_x = empty_float(x, *x.shape)
     if x.numel() == 0:
         return d_x, torch.zeros_like(weight), x.new_empty(0) if bias is None else torch.zeros_like(bias)
     x, grad_y, weight, tiles = rows(x), rows(grad_y), weight.contiguous(), _tiles(x)
@@ -80,8 +80,8 @@ def _backward(
     of_weight, of_bias = (part.unflatten(0, (n_sets, -1)).sum(1) for part in (d_weight, d_bias))
     return (
         d_x,
-        of_weight.to(weight.dtype).view(weight.shape),
-        x.new_empty(0) if bias is None else of_bias.to(bias.dtype).view(bias.shape),
+        of_weight.view(weight.shape),
+        x.new_empty(0) if bias is None else of_bias.view(bias.shape),
     )
 
 

@@ -23,9 +23,9 @@ def _convolve(
         values = tl.load(x + row_at + before[:, None] * x_t + channels[None, :], mask=ok, other=0.0).to(
             tl.float32
         )
-        total += values * tl.load(weight + channels * W + tap, mask=known, other=0.0).to(tl.float32)[None, :]
+        total += values * tl.load(weight + channels * W + tap, mask=known, other=0.0)[None, :]
     if HAS_BIAS:
-        total += tl.load(bias + channels, mask=known, other=0.0).to(tl.float32)[None, :]
+        total += tl.load(bias + channels, mask=known, other=0.0)[None, :]
     return total
 
 
@@ -65,19 +65,19 @@ def conv_backward(
         later = steps + ahead
         inside = (later < n_steps)[:, None] & known[None, :]
         at = row * grad_b + later[:, None] * grad_t + channels[None, :]
-        grad = tl.load(grad_y + at, mask=inside, other=0.0).to(tl.float32)
+        grad = tl.load(grad_y + at, mask=inside, other=0.0)
         if ACTIVATION:
             total = _convolve(x, weight, bias, row * x_b, x_t, later, channels, known, n_steps, HAS_BIAS, W)
             share = 1.0 / (1.0 + tl.exp(-total))
             grad *= share * (1.0 + total * (1.0 - share))
-        tap = tl.load(weight + channels * W + (W - 1 - ahead), mask=known, other=0.0).to(tl.float32)
+        tap = tl.load(weight + channels * W + (W - 1 - ahead), mask=known, other=0.0)
         d_values += grad * tap[None, :]
         if ahead == 0:
             for back in tl.static_range(W):
                 before = steps - (W - 1 - back)
                 seen = ((before >= 0) & (before < n_steps))[:, None] & known[None, :]
                 at_x = row * x_b + before[:, None] * x_t + channels[None, :]
-                values = tl.load(x + at_x, mask=seen, other=0.0).to(tl.float32)
+                values = tl.load(x + at_x, mask=seen, other=0.0)
                 tl.store(d_weight + part * W + back, tl.sum(grad * values, 0), mask=known)
             if HAS_BIAS:
                 tl.store(d_bias + part, tl.sum(grad, 0), mask=known)

@@ -50,9 +50,9 @@ def _follow_but_last(
 @triton.jit
 def _load_step(delta, bias, channels, known, ok, at, HAS_BIAS: tl.constexpr):
     """The raw step size with its bias, and the step size, 0 where `ok` is false: such a step leaves the state alone."""
-    raw = tl.load(delta + at, mask=ok, other=0.0).to(tl.float32)
+    raw = tl.load(delta + at, mask=ok, other=0.0)
     if HAS_BIAS:
-        raw += tl.load(bias + channels, mask=known, other=0.0).to(tl.float32)[None, :]
+        raw += tl.load(bias + channels, mask=known, other=0.0)[None, :]
     return raw, tl.where(ok, _softplus(raw), 0.0)
 
 
@@ -66,7 +66,7 @@ def _set_of(row, rows_per_set, n_channels):
 def _rates(A, channels, states, n_channels, n_states):
     """Decay rates of some channels, (C, S)."""
     ok = (channels < n_channels)[:, None] & (states < n_states)[None, :]
-    return tl.load(A + channels[:, None] * n_states + states[None, :], mask=ok, other=0.0).to(tl.float32)
+    return tl.load(A + channels[:, None] * n_states + states[None, :], mask=ok, other=0.0)
 
 
 @triton.jit(do_not_specialize=["n_steps", "n_pieces", "piece_steps", "rows_per_set"])
@@ -123,7 +123,7 @@ def join_pieces(
     state = tl.zeros([C, S], tl.float32)
     if HAS_OUTER:
         at = (row * n_channels + channels)[:, None] * n_states + states[None, :]
-        state = tl.load(outer + at, mask=ok, other=0.0).to(tl.float32)
+        state = tl.load(outer + at, mask=ok, other=0.0)
     for index in range(n_pieces):
         piece = index
         if BACKWARD:
@@ -153,7 +153,7 @@ def scan_forward(
     state = tl.zeros([C, S], tl.float32)
     if HAS_START:
         place = ((row * n_pieces + piece) * n_channels + channels)[:, None] * n_states + states[None, :]
-        state = tl.load(starts + place, mask=held, other=0.0).to(tl.float32)
+        state = tl.load(starts + place, mask=held, other=0.0)
     first = piece * piece_steps
     last = tl.minimum(first + piece_steps, n_steps)
     for start in range(first, last, T):
@@ -183,7 +183,7 @@ def scan_forward(
         state = tl.sum(tl.where((tl.arange(0, T) == T - 1)[:, None, None], all_states, 0.0), 0)
         result = tl.sum(all_states * out[:, None, :], 2)
         if HAS_D:
-            result += tl.load(D + own + channels, mask=known, other=0.0).to(tl.float32)[None, :] * values
+            result += tl.load(D + own + channels, mask=known, other=0.0)[None, :] * values
         if HAS_Z:
             gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(
                 tl.float32
@@ -224,7 +224,7 @@ def piece_adjoints(
         )
         grad = tl.load(
             grad_y + row * grad_b + steps[:, None] * grad_t + channels[None, :], mask=ok, other=0.0
-        ).to(tl.float32)
+        )
         if HAS_Z:
             gate = tl.load(z + row * z_b + steps[:, None] * z_t + channels[None, :], mask=ok, other=0.0).to(
                 tl.float32
@@ -266,7 +266,7 @@ def scan_backward(
             tl.float32
         )
     if HAS_D:
-        skip = tl.load(D + own + channels, mask=known, other=0.0).to(tl.float32)
+        skip = tl.load(D + own + channels, mask=known, other=0.0)
     sum_A, sum_D, sum_bias = (
         tl.zeros([C, S], tl.float32),
         tl.zeros([C], tl.float32),
@@ -318,7 +318,7 @@ def scan_backward(
         )
         grad = tl.load(
             grad_y + row * grad_b + steps[:, None] * grad_t + channels[None, :], mask=ok, other=0.0
-        ).to(tl.float32)
+        )
         place = (row * n_steps + steps[:, None]) * n_channels + channels[None, :]
         decay = tl.exp(step[:, :, None] * rates[None, :, :])
         carried = decay * before

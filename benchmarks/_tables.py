@@ -459,6 +459,50 @@ def whole_network() -> str:
 # ---------------------------------------------------------------- all of them
 
 
+def gpu_scan() -> str:
+    """Microseconds of the scan on a GPU, in single precision, and the share of the memory's bandwidth."""
+    cases = {
+        tuple(key.split("|")): run
+        for key, run in stored("gpu")["parts"]["scan"].items()
+        if key.count("|") == 2 and "|float32|" in key
+    }
+    rows = []
+    for shape in dict.fromkeys(shape for shape, *_ in cases):
+        ours = cases[shape, "float32", "triton"]
+        cells = [f"{ours[how]['ns'] * 1000:.1f}" for how in ("forward", "both")]
+        for other in ("mamba_ssm", "chunked"):
+            run = cases.get((shape, "float32", other))
+            ratios = ["" if run is None else run[how]["ns"] / ours[how]["ns"] for how in ("forward", "both")]
+            cells += [NOTHING if r == "" else f"{r:.0f}" if r >= 20 else f"{r:.2f}" for r in ratios]
+        rows.append(
+            [shape, *cells, f"{ours['forward']['of_bandwidth']:.0%}, {ours['both']['of_bandwidth']:.0%}"]
+        )
+    head = [
+        "rows x steps", "Triton, forward, ps", "with gradients, ps", "mamba_ssm, forward", "with gradients",
+        "chunked, forward", "with gradients", "of the bandwidth",
+    ]  # fmt: skip
+    return markdown(head, rows)
+
+
+def gpu_steps() -> str:
+    """Training steps and epochs on a GPU, recorded and not."""
+    parts = stored("gpu")["parts"]
+    rows = []
+    for key, run in parts["launches"].items():
+        name, n_nodes = key.split("|")
+        epochs = [
+            parts["fits"].get(f"{name}|cuda|{how}", {}) if n_nodes == "69" else {}
+            for how in ("ordinary", "recorded")
+        ]
+        seconds = [f"{run[which] * 1000:.1f}" for which in ("step_s", "recorded_s", "busy_s")]
+        told = [f"{epoch['epoch_s']:.2f}" if epoch else NOTHING for epoch in epochs]
+        rows.append([f"{name}, {n_nodes}", str(run["launches"]), *seconds, *told])
+    head = [
+        "network, nodes", "launches", "step, ms", "recorded, ms", "device busy, ms", "epoch, s", "recorded, s",
+    ]  # fmt: skip
+    return markdown(head, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "panels": lambda: panels("accuracy_later", TASKS, {**LINEAR, "gbt": "boosted trees", **NETWORKS}),
     "panels-short": lambda: panels(
@@ -494,4 +538,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "scan-threads": lambda: scan("forward + backward", 2),
     "scan-memory": scan_memory,
     "whole-network": whole_network,
+    "gpu-scan": gpu_scan,
+    "gpu-steps": gpu_steps,
 }

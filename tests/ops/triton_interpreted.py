@@ -6,6 +6,9 @@ A program takes about 0.2 s, so all shapes are small.
 from __future__ import annotations
 
 import copy
+import json
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -261,3 +264,19 @@ def test_the_probe_names_what_a_call_raises(fresh_probes, monkeypatch):
 
     monkeypatch.setattr(conv_module, "convolution", fail)
     assert "no C compiler" in backends.triton_problem("cpu")
+
+
+def test_the_check_for_a_gpu_runs_here_too(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    import _common
+    import gpu_check
+
+    monkeypatch.setattr(_common, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gpu_check.py", "--parts", "kernels,networks"])
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    assert gpu_check.main() == 0
+    assert "nothing wrong" in capsys.readouterr().out
+    stored = json.loads((tmp_path / "gpu.json").read_text())
+    assert stored["wrong"] == []
+    assert stored["parts"]["kernels"]["largest_error"]["torch.float32"] < 1e-5
+    assert all(run["train_windows_per_s"] > 0 for run in stored["parts"]["networks"].values())

@@ -354,3 +354,27 @@ def test_what_is_known_of_the_target_steps_of_a_node_counts(kind):
         change = (network(x, time, ahead)[0] - before).abs().amax((0, 1, 3))
     assert change[0] > 0
     assert not change[1:].any()
+
+
+@pytest.mark.parametrize("kind", [STMambaNetwork, S2TXNetwork])
+def test_a_batch_that_is_computed_again_drops_the_same_values(kind, monkeypatch):
+    """Else the gradient would not be that of the loss."""
+    monkeypatch.setattr(importlib.import_module(kind.__module__), "MOST_ELEMENTS", 1)
+    network = shaken(build(kind, dropout=0.3)).double()
+    x = windows(network)[0].double()
+
+    def loss():
+        with seeded(4):
+            return network(x)[0].square().mean()
+
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    gradients = torch.autograd.grad(loss(), parameters)
+    directions = [torch.randn_like(p) for p in parameters]
+    losses = []
+    for step in (1e-5, -2e-5):
+        with torch.no_grad():
+            for parameter, direction in zip(parameters, directions, strict=True):
+                parameter.add_(direction, alpha=step)
+        losses.append(loss().detach())
+    slope = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True))
+    torch.testing.assert_close((losses[0] - losses[1]) / 2e-5, slope, rtol=1e-4, atol=1e-6)

@@ -37,6 +37,7 @@ from .exceptions import ParameterError as ParameterError
 from .exceptions import StmestError as StmestError
 from .exceptions import StorageError as StorageError
 from .exceptions import TrainingError as TrainingError
+from .forecasters.chronos import ChronosForecaster as ChronosForecaster
 from .forecasters.classical import ClassicalForecaster as ClassicalForecaster
 from .forecasters.ensemble import EnsembleForecaster as EnsembleForecaster
 from .forecasters.linear import DLinearForecaster as DLinearForecaster

@@ -14,7 +14,7 @@ PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n 2 --dist loadfile
 # What `make check` tests: the parts that forecasters are made of, the borders, what all forecasters promise, saved models
 PARTS := $(addprefix tests/,data faults golden graphs io layers linear metrics networks ops prediction storage training test_house.py test_package.py test_registry.py)
 
-# Short enough for a first look: two networks of the three of `stmest report`, and few epochs
+# Short enough for a first look: two networks of the three of `stmest report`, half a day of look-back, and few epochs
 DEMO_MODELS := last-value,seasonal-naive,mean-profile,ridge,ridge-blend,stid,stm3
 
 .PHONY: help demo lint check test exhaustive results-check docs clean
@@ -24,7 +24,7 @@ help:
 
 demo: $(VENV)/.demo
 	@echo "==> stmest report: two years of PM2.5 at twelve sites of Beijing"
-	$(VENV)/bin/stmest report --models $(DEMO_MODELS) --max-epochs 4 --batch-size 128 --html stmest-report/report.html
+	$(VENV)/bin/stmest report --models $(DEMO_MODELS) --input-length 12 --max-epochs 4 --batch-size 128 --html stmest-report/report.html
 
 lint: $(VENV)/.test
 	@echo "==> ruff: lint"

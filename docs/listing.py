@@ -16,8 +16,8 @@ __all__ = ["write_reference"]
 
 # Heading, what belongs there, modules whose `__all__` does, and beginnings of the homes of stmest's own names
 _GROUPS = (
-    ("Linear, classical and naive forecasters", "Seconds to fit; the rivals of every network.", (),
-     ("forecasters.ridge", "forecasters.regressor", "forecasters.classical", "forecasters.naive")),
+    ("Linear, classical, naive and pretrained forecasters", "Seconds to fit; the rivals of every network.", (),
+     ("forecasters.ridge", "forecasters.regressor", "forecasters.classical", "forecasters.chronos", "forecasters.naive")),
     ("Networks", "Trained; each forecasts what the linear forecast leaves.", (),
      ("forecasters.st", "forecasters.s2tx", "forecasters.linear", "forecasters.mad", "forecasters.unet")),
     ("Several forecasters as one", "", (), ("forecasters.ensemble",)),

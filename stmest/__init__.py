@@ -20,7 +20,7 @@ _HOMES = {
     "graph_from_correlation": "graphs",
     "graph_from_distances": "graphs",
     "grid_graph": "graphs",
-    "ForecastSplit": "data.splits",
+    "ForecastSplit": "data.forecast_split",
     "compare": "evaluation.report",
     "forecast_scorer": "evaluation.scorer",
     "fetch_panel": "datasets",

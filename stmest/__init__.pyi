@@ -17,7 +17,7 @@ from . import runtime as runtime
 from . import sktime as sktime
 from . import storage as storage
 from . import training as training
-from .data.splits import ForecastSplit as ForecastSplit
+from .data.forecast_split import ForecastSplit as ForecastSplit
 from .datasets import fetch_panel as fetch_panel
 from .datasets import load_air_quality as load_air_quality
 from .datasets import load_field as load_field
@@ -37,6 +37,7 @@ from .exceptions import ParameterError as ParameterError
 from .exceptions import StmestError as StmestError
 from .exceptions import StorageError as StorageError
 from .exceptions import TrainingError as TrainingError
+from .forecasters.chronos import ChronosForecaster as ChronosForecaster
 from .forecasters.classical import ClassicalForecaster as ClassicalForecaster
 from .forecasters.ensemble import EnsembleForecaster as EnsembleForecaster
 from .forecasters.linear import DLinearForecaster as DLinearForecaster

@@ -48,4 +48,4 @@ class OutOfMemoryError(TrainingError, MemoryError):
 
 
 class MissingDependencyError(StmestError, ImportError):
-    """An optional package is needed; the message names the extra that installs it."""
+    """An optional package, or pretrained weights are needed; the message names what installs or fetches them."""

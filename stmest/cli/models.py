@@ -61,4 +61,4 @@ def build(name: str, options: argparse.Namespace, season: int) -> Any:
     }
     given = {"max_epochs": options.max_epochs, "batch_size": options.batch_size}
     wanted |= {parameter: value for parameter, value in given.items() if value is not None}
-    return entry.cls(**{k: v for k, v in wanted.items() if k in known}, **what.get("settings", {}))
+    return entry.cls(**{k: v for k, v in wanted.items() if k in known} | what.get("settings", {}))

@@ -360,9 +360,10 @@ def _count(forecaster: Any) -> int | None:
 
 
 def _has_network(forecaster: Any) -> bool:
-    """Whether a network is trained, by the forecaster or by a member of it."""
+    """Whether a network forecasts, that of the forecaster or of a member of it; trained here, or before."""
     members = getattr(forecaster, "estimators_", [])
-    return hasattr(forecaster, "residual_weight_") or any(map(_has_network, members))
+    own = hasattr(forecaster, "residual_weight_") or hasattr(forecaster, "pipeline_")
+    return own or any(map(_has_network, members))
 
 
 def how_training_ended(forecaster: Any) -> str | None:

@@ -10,6 +10,7 @@ import copy
 import inspect
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -419,6 +420,16 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         kept = "predictor_" in vars(self) and not self.residual_weight_
         return f"{text}  # kept the linear forecast" if kept else text
 
+    def __dir__(self) -> list[str]:
+        """Names of the attributes. They are looked at for that, which nobody has to be warned of."""
+        with _silent_if_unused():
+            return super().__dir__()
+
+    def _html_repr(self) -> str:
+        """That of scikit-learn for notebooks, which looks at all attributes too."""
+        with _silent_if_unused():
+            return super()._html_repr()
+
     # ---------------------------------------------------------------- pickles and model files
 
     def __getstate__(self) -> dict[str, Any]:
@@ -458,6 +469,14 @@ class NetworkForecaster(TrainingParameters, BaseForecaster):
         calibrated: Any = self.calibration_.predictor
         calibrated = calibrated.with_networks(networks, device)
         self.calibration_ = replace(self.calibration_, predictor=calibrated)
+
+
+@contextmanager
+def _silent_if_unused() -> Iterator[None]:
+    """Without the warning that no forecast uses what a network learnt."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* kept the linear forecast", category=UserWarning)
+        yield
 
 
 def _copy_of(network: ForecastNetwork) -> ForecastNetwork:

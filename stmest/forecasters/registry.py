@@ -43,6 +43,8 @@ class Entry:
         Dotted names of the classes of other libraries that are parameters of the smallest one, by parameter.
     saves : bool
         Whether model files can hold what it learns.
+    pretrained : bool
+        Whether it needs weights that somebody else has trained, without which it cannot be fitted.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Entry:
     members: dict[str, str] = field(default_factory=dict)
     parts: dict[str, str] = field(default_factory=dict)
     saves: bool = True
+    pretrained: bool = False
 
     @property
     def cls(self) -> Any:
@@ -94,7 +97,7 @@ def register(**details: Any) -> Callable[[Class], Class]:
     Parameters
     ----------
     **details : literals
-        `tiny`, `commands`, `grids_only`, `members`, `parts` and `saves` of `Entry`.
+        `tiny`, `commands`, `grids_only`, `members`, `parts`, `saves` and `pretrained` of `Entry`.
 
     Returns
     -------

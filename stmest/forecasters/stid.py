@@ -126,4 +126,4 @@ class STIDForecaster(STIDParameters, NetworkForecaster):
     def node_embedding_(self) -> pd.DataFrame:
         """Learned vector of each node, labelled by node."""
         check_is_fitted(self)
-        return pd.DataFrame(self.network_.node.detach().cpu().numpy(), index=self._node_labels())
+        return self._shown(pd.DataFrame(self.network_.node.detach().cpu().numpy(), index=self._node_labels()))

@@ -12,15 +12,12 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from ..exceptions import ParameterError
 from .arguments import warn_of_folds
 
 __all__ = ["in_common_checks", "look_around"]
-
-_OF_SKLEARN = type(get_scorer("r2"))
 
 
 def look_around(values: np.ndarray, one_series: bool) -> bool:
@@ -80,9 +77,14 @@ def _warn_of_folds(train: Any, test: Any) -> None:
 
 
 def _refuse_scorers(scorer: Any) -> None:
+    from sklearn.metrics import (
+        get_scorer,
+    )  # a search that scores has imported it; others need not wait for it
+
+    of_sklearn = type(get_scorer("r2"))
     several = [part for part in getattr(scorer, "__dict__", {}).values() if isinstance(part, dict)]
     if any(
-        isinstance(one, _OF_SKLEARN) for one in [scorer, *(one for part in several for one in part.values())]
+        isinstance(one, of_sklearn) for one in [scorer, *(one for part in several for one in part.values())]
     ):
         raise ParameterError(
             "scoring was given one of scikit-learn's own scorers, which compare predict(X) with a y row by row; forecasts of a "

@@ -233,9 +233,10 @@ class GraphDisplay(Display):
             If the forecaster has no graph.
         """
         check_is_fitted(estimator)
-        if not hasattr(estimator, "graph_"):
+        graph = getattr(estimator, "graph_", None)  # once, as it may warn
+        if graph is None:
             raise DataError(f"{type(estimator).__name__} has no graph_: it learns no graph.")
-        display = cls(estimator.graph_, given=estimator.given_graph_, coordinates=coordinates)
+        display = cls(graph, given=estimator.given_graph_, coordinates=coordinates)
         return display.plot(n_links=n_links, geographic=geographic, title=title, axes=axes)
 
 

@@ -5,6 +5,7 @@ The only part of this package that needs torch. Builds on `rules` and `training`
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..data.windows import Older
 from ..exceptions import DataError
 from ..linear.window_ridge import WindowRidge
 from ..networks.base import ForecastNetwork
+from ..ops.cpu.threads import few_threads
 from ..runtime import deterministic_algorithms
 from ..training.diagnostics import explain_lack
 from ..training.encoding import Encoding
@@ -99,7 +101,8 @@ class NetworkRule(Rule):
             raise DataError("this predictor has no network: it was removed for saving.")
         sizes = f"look-back of {x.shape[1]} rows, {x.shape[2]} nodes, {x.shape[3]} feature(s)"
         lack = explain_lack(f"forecasting with {self.name}", sizes, len(x), None, device)
-        with lack, torch.inference_mode(), deterministic_algorithms(self.deterministic, device):
+        threads = few_threads(math.prod(x.shape[:3]), device)
+        with lack, threads, torch.inference_mode(), deterministic_algorithms(self.deterministic, device):
             inputs, baseline = self.encoding.encode(x, time, ahead, older)
             residual = self._residual({name: tensor.to(device) for name, tensor in inputs.items()})
             forecast = baseline + residual

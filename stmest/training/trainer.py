@@ -20,6 +20,7 @@ from ..data.panel import Panel
 from ..data.windows import Windows
 from ..exceptions import DataError
 from ..linear.cross_fit import Folds
+from ..ops.cpu.threads import few_threads
 from ..runtime import random_generator
 from .callbacks import BestWeights
 from .checkpoint import Checkpoint, fingerprint
@@ -151,7 +152,9 @@ class Trainer:
         """
         datasets, skipped = self._datasets(encoding, train, validation, folds, panel)
         batch_size = min(self.batch_size, len(datasets[0]))
-        with explained_training(self.name, network, datasets[0].load, batch_size, self.device, panel):
+        explained = explained_training(self.name, network, datasets[0].load, batch_size, self.device, panel)
+        n_values = batch_size * train.input_length * train.values.shape[1]
+        with few_threads(n_values, self.device), explained:
             net = self._net(network, encoding, *datasets, earlier).initialize()
             net.partial_fit(datasets[0])
         history = history_frame(net, earlier)

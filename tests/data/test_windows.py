@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import TimeSeriesSplit
 
+from stmest.data.forecast_split import ForecastSplit
 from stmest.data.history import History
-from stmest.data.splits import ForecastSplit, temporal_split, window_starts
+from stmest.data.splits import temporal_split, window_starts
 from stmest.data.windows import Windows, forward_filled
 from stmest.exceptions import ParameterError
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stmest.data.forecast_split import ForecastSplit
 from stmest.data.scaling import NodeScaler
-from stmest.data.splits import ForecastSplit, temporal_split
+from stmest.data.splits import temporal_split
 from tests.crossing import crossed
 
 from .common import FORECASTERS, NETWORKS, fingerprint, fitted, look_back, make, observations

@@ -14,8 +14,8 @@ FIELD_NAMES = [name for name, entry in entries().items() if entry.grids_only]
 
 
 def names() -> list[str]:
-    """All registered forecasters, without those that read fields only."""
-    return sorted(name for name, entry in entries().items() if not entry.grids_only)
+    """All registered forecasters, without those that read fields only or need weights that are not here."""
+    return sorted(name for name, entry in entries().items() if not entry.grids_only and not entry.pretrained)
 
 
 def network_names() -> list[str]:

@@ -11,9 +11,10 @@ import torch
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from stmest import STM3Forecaster
+from stmest import STIDForecaster, STM3Forecaster
 from stmest.exceptions import TrainingError
 from stmest.linear.window_ridge import fit_ensemble
+from stmest.plotting import GraphDisplay
 from stmest.training.callbacks import BestWeights, _best_residual_weight
 from tests.forecasters.tiny import TinyForecaster
 
@@ -261,7 +262,16 @@ def test_a_network_that_is_not_used_says_so():
         assert table.attrs["residual_weight"] == 0.0
     with pytest.warns(UserWarning, match="kept the linear forecast"):
         model.scale_embeddings(X)
+    with pytest.warns(UserWarning, match="kept the linear forecast") as warned:
+        GraphDisplay.from_estimator(model)
+    assert len(warned) == 1
+    assert {"graph_", "routing_"} <= set(dir(model))  # without a warning, as for a page in a notebook
+    assert "kept the linear forecast" in model._repr_html_()
     alone = STM3Forecaster(
         input_length=4, horizon=2, scales=(1, 3), d_model=3, max_epochs=1, linear_skip=False, random_state=0
     ).fit(X)
     assert alone.graph_.attrs["residual_weight"] == alone.residual_weight_ == 1.0
+    embedded = STIDForecaster(input_length=4, horizon=2, d_model=4, max_epochs=1, random_state=0).fit(X)
+    assert embedded.residual_weight_ == 0.0
+    with pytest.warns(UserWarning, match="kept the linear forecast"):
+        assert embedded.node_embedding_.shape == (3, 4)

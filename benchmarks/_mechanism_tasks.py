@@ -112,9 +112,9 @@ def old_cycle(seed: int, n_times: int = 1000, n_nodes: int = 3, period: int = 40
     return Task(X[period:], 48, 4, np.arange(n_nodes))
 
 
-def wave(seed: int, n_times: int = 360, down: bool = False) -> Task:
+def wave(seed: int, n_times: int = 360, shape: tuple[int, int] = (8, 24), down: bool = False) -> Task:
     """A field that travels to the right, or down, and comes in again at the other edge; scored is what crosses it."""
-    rng, shape, speed, horizon, kept = np.random.default_rng(seed), (8, 24), 2, 3, 0.97
+    rng, speed, horizon, kept = np.random.default_rng(seed), 2, 3, 0.97
 
     def pattern() -> np.ndarray:
         smooth = gaussian_filter(rng.standard_normal(shape), 1.0, mode="wrap")

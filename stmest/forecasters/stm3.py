@@ -149,7 +149,10 @@ class STM3Parameters(GraphNetworkParameters):
             "Norms see one scale, scales share one Mamba, the router's probability is the weight of an expert, and the "
             "contrastive loss separates scales: in the program these parts act against what the paper says of them."
         ),
-        "Node embeddings start from correlations or the given graph, and not at random.",
+        (
+            "Node embeddings start from correlations or the given graph, and the routing from nodes that behave alike, and "
+            "not at random; the scores of the learned graph have no ReLU, which would leave pairs without a gradient."
+        ),
         (
             "The program halves the learning rate once, after epoch 25, and scales all nodes by one mean and spread; here"
             " each node has its own."
@@ -232,7 +235,8 @@ class STM3Forecaster(STM3Parameters, AsPublished, GraphNetworkForecaster):
     differs, and why.
 
     Without `adj` the node embeddings start from the lagged correlations of the training part, less the daily cycle. So the
-    learned graph starts with edges from leading to following nodes. The network computes in float32; any other `precision` is
+    learned graph starts with edges from leading to following nodes. The routing of the nodes starts from groups of them that
+    are alike in their seasonal mean and in how a time step goes with those before it. The network computes in float32; any other `precision` is
     refused.
 
     Examples

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 from _common import Runs, machine, pack, spread, table, unpack
+from _encoder_off import head_alone, no_encoder
 from _panels import TASKS, Task, load_task
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
@@ -79,8 +80,16 @@ NAIVE: dict[str, Callable[[int, int], Any]] = {  # of the horizon and the rows p
 }
 MODELS = [*NAIVE, *RIDGES, *REGRESSORS, *NETWORKS]
 RIVALS = ("ridge-profile", "ridge-profile-all", "ridge-blend", "gbt", "stid", "stid-plain")
+# networks of which only a part is left, see `_encoder_off`: name -> (network, how to change its class, parameters)
+LEFT_OVER: dict[str, tuple[str, Callable[[Any], Any], dict[str, Any]]] = {
+    "stm3 head alone": ("stm3", head_alone, {}),
+    "stm3 no encoder": ("stm3", no_encoder, {"n_experts": 0}),
+    "stmamba head alone": ("stmamba", head_alone, {}),
+    "stmamba no encoder": ("stmamba", no_encoder, {}),
+}
 # what to change -> (network, parameters) each; run on ABLATED
 ABLATIONS: dict[str, list[tuple[str, dict[str, Any]]]] = {
+    "encoder": [],  # those of LEFT_OVER
     "profile": [(name, {"seasonal_profile": None}) for name in ("stm3", "stmamba")],
     "line": [(name, {"linear_skip": False}) for name in ("stm3", "stmamba")],
     "both": [(name, PLAIN) for name in ("stm3", "stmamba")],
@@ -127,6 +136,10 @@ def chosen(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[Ta
                 kind, base = NETWORKS[network]
                 told = " ".join(f"{key}={value}" for key, value in parameters.items())
                 yield task, f"{network} {told}", _network(kind, {**base, **parameters}, options.epochs), True
+        for name, (network, alter, parameters) in LEFT_OVER.items() if "encoder" in options.ablations else ():
+            if network in options.models:
+                kind, base = NETWORKS[network]
+                yield task, name, _network(alter(kind), {**base, **parameters}, options.epochs), True
 
 
 def _network(kind: Any, parameters: dict[str, Any], epochs: int | None) -> Callable[..., Any]:

@@ -3,7 +3,7 @@
     python benchmarks/page_tables.py [--write]
 
 A table stands between the lines ``<!-- results: NAME -->`` and ``<!-- end of results -->``; NAME is one of those in
-`_tables.TABLES`. Without ``--write``, tables that differ from the stored results are named, and the exit code is 1.
+`TABLES`. Without ``--write``, tables that differ from the stored results are named, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import re
 import sys
 from pathlib import Path
 
-from _tables import TABLES
+import _part_tables
+import _tables
 
+TABLES = {**_tables.TABLES, **_part_tables.TABLES}
 ROOT = Path(__file__).resolve().parent.parent
 _MARKED = re.compile(
     r"(<!-- results: (?P<name>[\w-]+) -->\n)(?P<table>.*?)(<!-- end of results -->)", re.DOTALL

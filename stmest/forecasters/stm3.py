@@ -16,6 +16,7 @@ from ..data.calendar import season_length
 from ..data.panel import Panel
 from ..exceptions import ParameterError
 from ..graphs import Graph, graph_from_correlation
+from ..linear.node_groups import node_groups
 from ..networks.stm3 import STM3Network
 from ..prediction.predictor import Predictor
 from ..training.trainer import Trained
@@ -151,7 +152,10 @@ class STM3Parameters(GraphNetworkParameters):
             "Norms see one scale, scales share one Mamba, the router's probability is the weight of an expert, and the "
             "contrastive loss separates scales: in the program these parts act against what the paper says of them."
         ),
-        "Node embeddings start from correlations or the given graph, and not at random.",
+        (
+            "Node embeddings start from correlations or the given graph, and the routing from nodes that behave alike, and "
+            "not at random; the scores of the learned graph have no ReLU, which would leave pairs without a gradient."
+        ),
         (
             "The program halves the learning rate once, after epoch 25, and scales all nodes by one mean and spread; here"
             " each node has its own."
@@ -235,7 +239,8 @@ class STM3Forecaster(STM3Parameters, AsPublished, GraphNetworkForecaster):
     differs, and why.
 
     Without `adj` the node embeddings start from the lagged correlations of the training part, less the daily cycle. So the
-    learned graph starts with edges from leading to following nodes. The network computes in float32; any other `precision` is
+    learned graph starts with edges from leading to following nodes. The routing of the nodes starts from groups of them that
+    are alike in their seasonal mean and in how a time step goes with those before it. The network computes in float32; any other `precision` is
     refused.
 
     Examples
@@ -275,14 +280,18 @@ class STM3Forecaster(STM3Parameters, AsPublished, GraphNetworkForecaster):
     def _prepare_network(
         self, network: Any, values: Any, panel: Panel, predictor: Predictor, graph: Graph | None
     ) -> None:
-        """Start the node embeddings from the given graph, or from the lagged correlations of the training part."""
-        if graph is None:
-            season = season_length(panel.index)
-            series = values[max(0, len(values) - _STEPS_TO_CORRELATE) :, :, predictor.target[0]]
-            if len(series) < 2 * (season + self.input_length):
-                return
+        """Start the node embeddings from the given graph, or from correlations, and the routing from nodes that behave alike."""
+        season, target = season_length(panel.index), predictor.target[0]
+        series = values[max(0, len(values) - _STEPS_TO_CORRELATE) :, :, target]
+        enough = len(series) >= 2 * (season + self.input_length)
+        if graph is None and enough:
             graph = graph_from_correlation(series, _PARTNERS, max_lag=self.input_length, season=season)
-        network.start_embedding(torch.from_numpy(graph.eigenvectors(self.node_embedding_dim)))
+        if graph is not None:
+            network.start_embedding(torch.from_numpy(graph.eigenvectors(self.node_embedding_dim)))
+        if enough and self.n_experts and self.routing == "node":
+            profile = None if predictor.season is None else predictor.season.table[:, :, target]
+            groups = node_groups(np.asarray(series), self.n_experts, self.input_length, profile)
+            network.start_routing(torch.from_numpy(groups))
 
     def _loss_weights(self) -> dict[str, float]:
         weights = {"balance": self.balance_weight, "contrastive": self.contrastive_weight}

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from ..ops import choose_backend
 from ..ops.scale_attention import scale_attention
@@ -73,7 +72,7 @@ class Supports(NamedTuple):
 class GraphSupports(nn.Module):
     """The matrices by which nodes aggregate: Chebyshev terms of a learned graph, random walks on a given one.
 
-    ``A = softmax_rows(relu(E E^T))``; ``T_0 = I``, ``T_1 = A``, ``T_j = 2 A T_{j-1} - T_{j-2}``. They depend on no
+    ``A = softmax_rows(E E^T)``; ``T_0 = I``, ``T_1 = A``, ``T_j = 2 A T_{j-1} - T_{j-2}``. They depend on no
     window and are computed once per forward pass, for all layers.
 
     Parameters
@@ -152,7 +151,7 @@ class GraphSupports(nn.Module):
     @staticmethod
     def graph(embedding: Tensor) -> Tensor:
         """Return the learned graph (n, n): row i, which sums to one, holds the weight of each node for node i."""
-        return torch.softmax(F.relu(embedding @ embedding.t()), dim=1)
+        return torch.softmax(embedding @ embedding.t(), dim=1)
 
     def extra_repr(self) -> str:
         """Shown by repr."""

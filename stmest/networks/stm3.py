@@ -36,6 +36,10 @@ Where we differ, and why
   in their convolution; only attention mixes them. No tanh bounds the selection. A norm stands in front.
 - *Router.* A renormalised single expert has weight 1, so that its gate gets no gradient. The probability itself is the
   weight here, noise stops at evaluation, a balance term exists, and a node is routed once, not once per window.
+- *Learned graph.* Its scores lack the paper's ReLU: nodes whose embeddings point apart get no gradient from it, and are
+  never joined.
+- *Start.* Embeddings start from a graph or from correlations (`start_embedding`), and the routing from nodes that behave alike
+  (`start_routing`): an expert learns from the nodes that it has, so that a chance routing stays.
 - *Contrastive loss.* Theirs counts other scales as positives, so that it merges the scales instead of separating them; see
   `stmest.layers.experts.contrastive_loss`. It is computed on demand only.
 - *Initialisation* stays with each layer; re-initialising everything afterwards erases Mamba's step sizes and decays.
@@ -53,9 +57,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..exceptions import ParameterError
-from ..layers.experts import Routing
+from ..layers.experts import Router, Routing
 from ..layers.graph_conv import AGCCN, GraphSupports, Supports
 from ..layers.head import ForecastHead, LinearHead
 from ..layers.multiscale import MultiscaleLift, MultiscaleMamba
@@ -205,6 +210,22 @@ class STM3Network(ForecastNetwork):
         spread = known.square().mean(0).sqrt()
         columns = (spread > 1e-6).nonzero().flatten()
         self.embedding[:, columns] = known[:, columns] / spread[columns] * c**-0.5
+
+    @torch.no_grad()
+    def start_routing(self, groups: Tensor) -> None:
+        """Let an untrained network route the nodes of a group to the same expert, by the least change of their embeddings.
+
+        Parameters
+        ----------
+        groups : Tensor of shape (n,), int64
+            Group of each node, from 0; fewer than there are experts, or as many.
+        """
+        routers = torch.cat(
+            [cast(Router, layer.router).weight for layer in self.layers], 1
+        )  # (c, layers * e)
+        chosen = F.one_hot(groups.to(routers.device), self.n_experts) - 1.0 / self.n_experts
+        wanted = chosen.repeat(1, len(self.layers)).to(routers)
+        self.embedding.add_((wanted - self.embedding @ routers) @ torch.linalg.pinv(routers))
 
     def forward(
         self,

@@ -210,7 +210,7 @@ checkpoint_dir : str, path-like or None, default={checkpoint_dir}
     Each member has a file of its own, so that a larger `n_members` trains the further ones only.
 deterministic : bool, default={deterministic}
     Whether to avoid, on a GPU, operations that sum in no fixed order. Then fit and predict give the same bits there too, but
-    slower and without mamba_ssm's fused kernel. On a CPU they always do.
+    slower, and not with ``scan_backend="mamba_ssm"``. On a CPU they always do.
 random_state : int, RandomState or None, default={random_state}
     Seed of initialisation and shuffling, from which each member gets its own. An int makes fit and predict reproducible bit by
     bit on a CPU, for the same number of torch threads (joblib's workers have one each: `torch.set_num_threads(1)` gives the
@@ -234,9 +234,9 @@ node_dropout : float, default={node_dropout}
 """
 
 _SCAN_DOC = """\
-scan_backend : {{"auto", "numba", "chunked", "reference", "mamba_ssm"}}, default={scan_backend!r}
-    Implementation of the Mamba scan; `stmest.show_backends` says which of them can run here. ``"auto"`` takes the fastest on the
-    device. Another one changes time and memory, and forecasts in the last digits only. A model that is opened where its
+scan_backend : {{"auto", "numba", "triton", "chunked", "reference", "mamba_ssm"}}, default={scan_backend!r}
+    Implementation of the Mamba scan; `stmest.show_backends` says which of them can run here. ``"auto"`` takes the one
+    made for the device. Another one changes time and memory, and forecasts in the last digits only. A model that is opened where its
     implementation cannot run has ``"auto"``, with a warning.
 """
 

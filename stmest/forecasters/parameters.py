@@ -236,8 +236,8 @@ node_dropout : float, default={node_dropout}
 _SCAN_DOC = """\
 scan_backend : {{"auto", "numba", "triton", "chunked", "reference", "mamba_ssm"}}, default={scan_backend!r}
     Implementation of the Mamba scan; `stmest.show_backends` says which of them can run here. ``"auto"`` takes the one
-    made for the device. Another one changes time and memory, and forecasts in the last digits only. A model that is opened where its
-    implementation cannot run has ``"auto"``, with a warning.
+    made for the device. Another one changes time and memory, and forecasts in the last digits only. A model that is opened
+    where its implementation cannot run has ``"auto"``, with a warning.
 """
 
 _TRAINING_ATTRIBUTES_DOC = """\

@@ -240,8 +240,8 @@ class STM3Forecaster(STM3Parameters, AsPublished, GraphNetworkForecaster):
 
     Without `adj` the node embeddings start from the lagged correlations of the training part, less the daily cycle. So the
     learned graph starts with edges from leading to following nodes. The routing of the nodes starts from groups of them that
-    are alike in their seasonal mean and in how a time step goes with those before it. The network computes in float32; any other
-    `precision` is refused.
+    are alike in their seasonal mean and in how a time step goes with those before it. The network computes in float32; any
+    other `precision` is refused.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .data import describe, index_of, load, place
+from .data import check_files, describe, index_of, load, place
 from .interrupt import stoppable
 from .models import build, chosen, commands, help_text
 from .options import READING, Formatter, add_data_options, add_model_options, fraction
@@ -84,6 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     """Do what ``stmest report`` is asked for."""
     say: Callable[[str], None] = silent if options.quiet else show
     names = [] if options.models is None else chosen(options.models)
+    check_files(options)
     say("loading torch and scikit-learn ...")
     from ..data.calendar import season_length
 

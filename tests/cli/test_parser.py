@@ -112,6 +112,14 @@ def test_wrong_arguments_are_one_line(capsys, arguments, words):
             ["forecast", "--data", "readings.csv", "--model", "gbt", "--save-model", "x"],
             "gbt cannot be saved",
         ),
+        (
+            ["forecast", "--data", "readings.csv", "--out", "readings.csv/x.csv"],
+            "readings.csv is a file; needed: a folder",
+        ),
+        (
+            ["report", "--data", "readings.csv", "--models", "last-value", "--out", "readings.csv"],
+            "readings.csv is a file; needed: a folder",
+        ),
         (["forecast", "--model", "absent.safetensors"], "there is no file absent.safetensors"),
         (["forecast", "--model", "readings.csv"], "readings.csv"),
         (["report", "--models", "stm4"], "did you mean stm3?"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .data import load
+from .data import check_files, load
 from .options import Formatter, add_data_options
 from .output import in_options, show
 
@@ -32,6 +32,7 @@ def add_to(subparsers: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     """Do what ``stmest check`` is asked for."""
+    check_files(options)
     from ..evaluation.quality import inspect_data, quality_lines
 
     X, graph, title = load(options, show)

@@ -19,7 +19,25 @@ if TYPE_CHECKING:
 
     from ..graphs import Graph
 
-__all__ = ["describe", "index_of", "load", "place"]
+__all__ = ["check_files", "check_path", "describe", "index_of", "load", "place"]
+
+
+def check_files(options: argparse.Namespace) -> None:
+    """Refuse files that are not there, before anything is loaded; those to read of `add_data_options` and `--coords`."""
+    for name in ("data", "adj", "coords"):
+        path = getattr(options, name, None)
+        if path is not None and not (name == "adj" and path.lower() == "none"):
+            check_path(path)
+
+
+def check_path(path: str) -> None:
+    """Refuse a file that is not there, with the name of one like it."""
+    given = Path(path)
+    if given.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; needed: a file in it")
+    if not given.exists():
+        beside = [file.name for file in given.parent.iterdir()] if given.parent.is_dir() else []
+        raise FileNotFoundError(f"there is no file {path}{did_you_mean(given.name, beside)}")
 
 
 def load(
@@ -39,8 +57,6 @@ def load(
     from ..io.fields import holds_field, read_field
     from ..io.tables import read_table
 
-    if options.data is not None:
-        _check_path(options.data)
     if options.data is not None and holds_field(options.data):
         fields = read_field(options.data, missing=options.missing)
         name = _channel_of(list(fields), options.channel, say)
@@ -73,21 +89,10 @@ def place(X: Any, path: str, say: Callable[[str], None]) -> None:
     if X.ndim == 3:
         say("the cells of a field are no sensors: --coords is not used")
         return
-    _check_path(path)
     nodes = list(X.columns)
     X.attrs["coordinates"] = read_coordinates(path, nodes)
     if len(X.attrs["coordinates"]) < len(nodes):
         say(f"{Path(path).name}: places {len(X.attrs['coordinates'])} of {len(nodes)} nodes")
-
-
-def _check_path(path: str) -> None:
-    """Refuse a file that is not there, with the name of one like it."""
-    given = Path(path)
-    if given.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; needed: a file of values in it")
-    if not given.exists():
-        beside = [file.name for file in given.parent.iterdir()] if given.parent.is_dir() else []
-        raise FileNotFoundError(f"there is no file {path}{did_you_mean(given.name, beside)}")
 
 
 def _graph_file(path: str, nodes: list[Any], say: Callable[[str], None]) -> Graph:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from .choice import choose
-from .data import describe, index_of, load
+from .data import check_files, check_path, describe, index_of, load
 from .interrupt import stoppable
 from .models import build, chosen, commands, help_text
 from .options import Formatter, add_data_options, add_model_options, fraction, minutes
-from .output import saved_picture, show, silent
+from .output import make_folder, saved_picture, show, silent
 
 __all__ = ["add_to"]
 
@@ -68,8 +68,11 @@ def _run(options: argparse.Namespace) -> int:
     """Do what ``stmest forecast`` is asked for."""
     say: Callable[[str], None] = silent if options.quiet else show
     saved = _is_saved(options.model)
-    if not saved:
+    if saved:
+        check_path(options.model)
+    else:
         _check_fit(options)
+    check_files(options)
     _check_outputs(options)
     model, X, title = _saved(options, say) if saved else _fitted(options, say)
     if options.save_model is not None:
@@ -123,7 +126,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise ParameterError(f"--out: {options.out} has another ending; needed: .csv or .csv.gz.")
     for path in (options.out, options.save_model):
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
 
 
 def _fitted(options: argparse.Namespace, say: Callable[[str], None]) -> tuple[Any, Any, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import textwrap
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -110,7 +111,13 @@ def add_model_options(add: Callable[..., Any], horizon: str = "") -> None:
 
 
 class Formatter(argparse.HelpFormatter):
-    """Help that shows defaults, except where the text does."""
+    """Help that shows defaults, except where the text does, and breaks no name at its hyphen."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        words = " ".join(text.split())
+        return textwrap.fill(
+            words, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         without = action.default in (None, False, argparse.SUPPRESS)

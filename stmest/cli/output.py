@@ -1,4 +1,4 @@
-"""What the command line prints.
+"""What the command line prints, and the folders that it writes to.
 
 Builds on the standard library; used by all modules of the command line.
 """
@@ -17,6 +17,7 @@ from typing import Any
 __all__ = [
     "escape_unknown_signs",
     "in_options",
+    "make_folder",
     "saved_picture",
     "show",
     "show_problem",
@@ -116,3 +117,14 @@ def in_options(message: str) -> str:
 def _option(found: re.Match[str]) -> str:
     name, value = found[1].replace("_", "-"), shlex.quote(found[2].strip("'"))
     return f"--{name}={value}" if value.lstrip("'").startswith("-") else f"--{name} {value}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder to write to, where it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next(place for place in (folder, *folder.parents) if place.is_file())
+        raise NotADirectoryError(
+            f"{file} is a file; needed: a folder to write to. Name another one."
+        ) from error

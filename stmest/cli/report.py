@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .data import describe, index_of, load, place
+from .data import check_files, describe, index_of, load, place
 from .interrupt import stoppable
 from .models import build, chosen, commands, help_text
 from .options import READING, Formatter, add_data_options, add_model_options, fraction
-from .output import saved_picture, show, silent
+from .output import make_folder, saved_picture, show, silent
 
 if TYPE_CHECKING:
     from ..evaluation.results import Report
@@ -84,6 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     """Do what ``stmest report`` is asked for."""
     say: Callable[[str], None] = silent if options.quiet else show
     names = [] if options.models is None else chosen(options.models)
+    check_files(options)
     say("loading torch and scikit-learn ...")
     from ..data.calendar import season_length
 
@@ -104,7 +105,7 @@ def _run(options: argparse.Namespace) -> int:
     # A folder that cannot be written to is better known before an hour of training.
     for folder in (options.out, options.save_models):
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
     if options.html is not None:
         _check_page(options.html)
     unit = X.attrs.get("unit") if options.unit is None else options.unit
@@ -171,7 +172,7 @@ def _check_page(path: Path) -> None:
 
     require("matplotlib", extra="plot")
     require("jinja2", extra="plot")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
 
 
 def _write(report: Report, options: argparse.Namespace, title: str) -> None:

@@ -94,6 +94,9 @@ def test_wrong_arguments_are_one_line(capsys, arguments, words):
     [
         (["check", "readigns.csv"], "there is no file readigns.csv; did you mean readings.csv?"),
         (["check", "."], "is a folder"),
+        (["check", "readings.csv", "--adj", "readigns.csv"], "did you mean readings.csv?"),
+        (["report", "--data", "readings.csv", "--coords", "readigns.csv"], "did you mean readings.csv?"),
+        (["forecast", "--data", "readings.csv", "--adj", "readigns.csv"], "did you mean readings.csv?"),
         (["check", "readings.csv", "--channel", "x"], "has no named channels"),
         (["check", "readings.csv", "--time-column", "tme"], "--time-column tme, but there is no such column"),
         (["check", "readings.csv", "--sep", "::"], "--sep ::; needed: one sign"),
@@ -109,7 +112,15 @@ def test_wrong_arguments_are_one_line(capsys, arguments, words):
             ["forecast", "--data", "readings.csv", "--model", "gbt", "--save-model", "x"],
             "gbt cannot be saved",
         ),
-        (["forecast", "--model", "absent.safetensors"], "absent.safetensors"),
+        (
+            ["forecast", "--data", "readings.csv", "--out", "readings.csv/x.csv"],
+            "readings.csv is a file; needed: a folder",
+        ),
+        (
+            ["report", "--data", "readings.csv", "--models", "last-value", "--out", "readings.csv"],
+            "readings.csv is a file; needed: a folder",
+        ),
+        (["forecast", "--model", "absent.safetensors"], "there is no file absent.safetensors"),
         (["forecast", "--model", "readings.csv"], "readings.csv"),
         (["report", "--models", "stm4"], "did you mean stm3?"),
     ],

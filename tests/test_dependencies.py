@@ -16,12 +16,17 @@ tomllib = pytest.importorskip("tomllib", reason="the standard library reads TOML
 PACKAGE = Path(stmest.__file__).parent
 PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS_OF_DEVELOPERS = {"bench", "dev", "docs", "test"}  # what runs beside the package
-IMPORT_NAMES = {"scikit-learn": "sklearn"}  # others are called as they are imported
+IMPORT_NAMES = {
+    "scikit-learn": "sklearn",
+    "chronos-forecasting": "chronos",
+}  # others are called as they are imported
 NOT_IMPORTED = {
     "networkx": "its graphs are recognised by their type and read by their own methods",
     "h5netcdf": "xarray loads it to read and write netCDF",
 }
 BROUGHT_ALONG = {
+    "huggingface_hub": "chronos-forecasting needs it",
+    "triton": "torch for CUDA needs it",
     "llvmlite": "numba needs exactly one version of it",
     "typing_extensions": "torch needs it; for type checkers only, until Python 3.11 is the least",
 }

@@ -78,7 +78,7 @@ def test_steps_beyond_the_horizon_of_a_saved_model_have_no_range(run, csv, tmp_p
     file, out = tmp_path / "m.safetensors", tmp_path / "x.csv"
     run("forecast", "--data", csv, "--model", "ridge", "--horizon", 4, "--save-model", file, "--out", out)
     code, text, _ = run(
-        "forecast", "--model", file, "--horizon", 7, "--out", out, "--adj", "x.csv", "--save-model", "y"
+        "forecast", "--model", file, "--horizon", 7, "--out", out, "--adj", out, "--save-model", "y"
     )
     assert code == 0
     assert "empty beyond the horizon of the model, 4 steps" in text

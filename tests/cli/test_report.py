@@ -408,9 +408,11 @@ def test_report_on_a_field(kind, tmp_path, capsys):
             path, values=np.stack([waves, 0 * waves], axis=-1), time=field.time.values, lat=field.lat.values,
             lon=field.lon.values, channels=np.array(["t2m", "rain"]), meta=json.dumps({"unit": "K"}),
         )  # fmt: skip
+    graph = tmp_path / "graph.csv"
+    graph.write_text("from,to\n0,1\n")
     code, text, errors = _report(
         capsys, "--data", path, "--models", "unet,ridge,last-value", "--input-length", 6, "--horizon", 3, "--max-epochs", 1,
-        "--device", "cpu", "--adj", "graph.csv", "--out", tmp_path,
+        "--device", "cpu", "--adj", graph, "--out", tmp_path,
     )  # fmt: skip
     assert (code, errors) == (0, "")
     assert "channel t2m is forecast; not used: rain" in text

@@ -37,7 +37,9 @@ def test_the_kernels_in_the_interpreter():
     assert " passed" in result.stdout
 
 
-@pytest.mark.parametrize("capability", [80, 90, 100])
+@pytest.mark.parametrize(
+    "capability", [90, *(pytest.param(other, marks=pytest.mark.exhaustive) for other in (80, 100))]
+)
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)
 def test_compiles_for_a_gpu_that_is_not_here(kernel, capability, tmp_path, monkeypatch):
     monkeypatch.setattr(triton.knobs.cache, "dir", str(tmp_path))

@@ -113,14 +113,14 @@ def test_grid_search(y, folds):
 
 @pytest.mark.slow
 def test_grid_search_in_two_processes(y, folds):
-    grid = {"learning_rate": [1e-5, 0.03]}
+    grid = {"learning_rate": [1e-5, 0.003]}
     search = ForecastingGridSearchCV(
         network(), folds, grid, scoring=MeanAbsoluteError(), backend="loky", backend_params={"n_jobs": 2}
     )
     search.fit(y, fh=FH)
     alone = ForecastingGridSearchCV(network(), folds, grid, scoring=MeanAbsoluteError(), backend="None")
     alone.fit(y, fh=FH)
-    assert search.best_params_ == alone.best_params_ == {"learning_rate": 0.03}
+    assert search.best_params_ == alone.best_params_ == {"learning_rate": 0.003}
     assert search.best_score_ == pytest.approx(alone.best_score_, rel=1e-5)
 
 

@@ -54,7 +54,7 @@ def later(X: pd.DataFrame) -> pd.DataFrame:
     return X.set_axis(X.index + pd.Timedelta(N_TIMES, "h"))
 
 
-@pytest.mark.parametrize("name", FORECASTERS)
+@pytest.mark.parametrize("name", crossed(FORECASTERS, OF_THEIR_OWN))
 def test_holes_before_and_after_a_fit(name):
     holey = PATTERNS["single cells"]
     for model in (make(name).fit(holey), fitted(name)):

@@ -292,7 +292,7 @@ TARGETS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [pytest.param("AVX2", marks=pytest.mark.exhaustive), "baseline"])
 def test_narrower_processors(target, tmp_path):
     lanes, environment = TARGETS[target]
     code = textwrap.dedent(TARGET).format(folder=str(Path(__file__).parents[1]))

@@ -166,7 +166,7 @@ CASES: dict[str, Case] = {
         {**MAD, "prediction": "convlstm"}, {"whole": Variant(), "no Mamba": Variant({"reconstruction": "conv"})},
     ),
     "mad-dit": Case(
-        "the same, predicted by the transformer", wave, MADForecaster, MAD,
+        "the wave at the other edge, predicted by the transformer", wave, MADForecaster, MAD,
         {
             "whole": Variant(), "no Mamba": Variant({"reconstruction": "conv"}),
             "no reconstruction": Variant({"fusion_weight": 0.0}),

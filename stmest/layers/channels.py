@@ -28,7 +28,7 @@ def select_channels(x: Tensor, channels: Sequence[int]) -> Tensor:
 
 
 def replace_channels(x: Tensor, channels: Sequence[int], values: Tensor) -> Tensor:
-    """X (..., f) with other values (..., len(channels)) in some of its channels.
+    """Put other values into some channels of a tensor, which stays as it is.
 
     Parameters
     ----------

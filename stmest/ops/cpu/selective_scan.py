@@ -6,12 +6,11 @@ the same name; imported only when a backend probe asks for it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from ..operators import operator
+from ..scan_gradients import register_scan_gradients
 from .kernels.selective_scan import CHUNK, ScanMemory, padded_states, scan_forward, scratch_vectors
 from .kernels.selective_scan_backward import scan_backward
 from .plan import NO_VIEW, address_of, contiguous, plan_of, run, sum_parts, view_of
@@ -126,24 +125,4 @@ def _(grad_y, grad_final, x, delta, A, B, C, D, z, delta_bias, initial_state, ch
     return [x.new_empty(0 if v is None else v.shape) for v in inputs]
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    ctx.save_for_backward(*inputs[:9], output[2])
-    ctx.set_materialize_grads(False)
-
-
-def _gradients(
-    ctx: Any, grad_y: Tensor | None, grad_final: Tensor | None, _: Tensor | None
-) -> tuple[Tensor | None, ...]:
-    *inputs, checkpoints = ctx.saved_tensors
-    if grad_y is None and grad_final is None:
-        return (None,) * 11
-    if grad_y is None:
-        grad_y = torch.zeros_like(inputs[0])
-    if grad_final is not None and grad_final.numel() == 0:
-        grad_final = None
-    gradients = _backward(grad_y, grad_final, *inputs, checkpoints)
-    present = [None if v is None else g for v, g in zip(inputs, gradients, strict=True)]
-    return (*present, None, None)
-
-
-scan.register_gradients(_gradients, _save)
+register_scan_gradients(scan, _backward)

@@ -13,6 +13,7 @@ import triton
 from torch import Tensor
 
 from ..operators import operator
+from ..scan_gradients import register_scan_gradients
 from .launch import OPTIONS, empty_float, on_device, rows, strides
 from .scan_kernels import join_pieces, piece_adjoints, piece_ends, scan_backward, scan_forward
 
@@ -239,24 +240,4 @@ def _(grad_y, grad_final, x, delta, A, B, C, D, z, delta_bias, initial_state, bo
     return [_zeros_like(x, v) for v in (x, delta, A, B, C, D, z, delta_bias, initial_state)]
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    ctx.save_for_backward(*inputs[:9], output[2])
-    ctx.set_materialize_grads(False)
-
-
-def _gradients(
-    ctx: Any, grad_y: Tensor | None, grad_final: Tensor | None, _: Tensor | None
-) -> tuple[Tensor | None, ...]:
-    *inputs, borders = ctx.saved_tensors
-    if grad_y is None and grad_final is None:
-        return (None,) * 11
-    if grad_y is None:
-        grad_y = torch.zeros_like(inputs[0])
-    if grad_final is not None and grad_final.numel() == 0:
-        grad_final = None
-    gradients = _backward(grad_y, grad_final, *inputs, borders)
-    present = [None if v is None else g for v, g in zip(inputs, gradients, strict=True)]
-    return (*present, None, None)
-
-
-scan.register_gradients(_gradients, _save)
+register_scan_gradients(scan, _backward)
